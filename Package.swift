@@ -1,0 +1,113 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Floors, lowest first. A target may use those of lower floors only; Tests/ArchitectureTests enforces it.
+let warningsAreErrors: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+func floor(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: warningsAreErrors)
+}
+
+func tests(_ subject: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: "\(subject)Tests", dependencies: dependencies + ["TestSupport"],
+    swiftSettings: warningsAreErrors)
+}
+
+let package = Package(
+  name: "apus",
+  products: [.executable(name: "apus", targets: ["apus"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+    .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+  ],
+  targets: [
+    // 0: system libraries and C
+    .systemLibrary(
+      name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
+    .systemLibrary(name: "CHDF5", pkgConfig: "hdf5-serial", providers: [.apt(["libhdf5-dev"])]),
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
+    .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(name: "CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
+    .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(name: "CKernels"),
+    // 1
+    floor("Support", ["CCrypto"]),
+    // 2
+    floor("Tensors", ["Support"]),
+    floor("Collectives", ["Support"]),
+    // 3
+    floor("Kernels", ["Tensors", "Support", "CKernels", "COpenBLAS", "CDNNL"]),
+    floor("CollectivesMPI", ["Collectives", "Support", "CMPI"]),
+    floor("Imagery", ["Tensors", "Support", "CPNG", "CTurboJPEG"]),
+    // 4
+    floor("Autograd", ["Kernels", "Tensors", "Collectives", "Support"]),
+    floor("Storage", ["Tensors", "Collectives", "Support"]),
+    floor("StorageHDF5", ["Storage", "Tensors", "Support", "CHDF5"]),
+    // 5
+    floor("Networks", ["Autograd", "Kernels", "Tensors", "Collectives", "Support"]),
+    floor("Domains", ["Imagery", "Kernels", "Tensors", "Support"]),
+    // 6
+    floor("Optimization", ["Networks", "Kernels", "Tensors", "Support"]),
+    floor("DataParallel", ["Networks", "Kernels", "Tensors", "Collectives", "Support"]),
+    // 7
+    floor(
+      "Adaptation",
+      [
+        "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels", "Tensors",
+        "Collectives", "Support",
+      ]),
+    // 8
+    floor(
+      "Training",
+      [
+        "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels",
+        "Imagery", "Storage", "Tensors", "Collectives", "Support",
+        .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
+      ]),
+    // 9
+    .executableTarget(
+      name: "apus",
+      dependencies: [
+        "Training", "StorageHDF5", "CollectivesMPI", "Adaptation", "Optimization", "DataParallel",
+        "Domains", "Networks", "Autograd", "Kernels", "Imagery", "Storage", "Tensors", "Collectives",
+        "Support", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: warningsAreErrors),
+    // Tests
+    .target(
+      name: "TestSupport",
+      dependencies: ["Tensors", "Collectives", "StorageHDF5", "Support"],
+      path: "Tests/TestSupport", swiftSettings: warningsAreErrors),
+    tests("Architecture", []),
+    tests("Support", ["Support"]),
+    tests("Tensors", ["Tensors", "Support"]),
+    tests("Collectives", ["Collectives", "Support"]),
+    tests("Kernels", ["Kernels", "Tensors", "Support"]),
+    tests("Imagery", ["Imagery", "Tensors", "Support"]),
+    tests("Autograd", ["Autograd", "Kernels", "Tensors", "Collectives", "Support"]),
+    tests("Storage", ["StorageHDF5", "Storage", "Tensors", "Collectives", "Support"]),
+    tests(
+      "Networks",
+      ["Networks", "Autograd", "Kernels", "Tensors", "Collectives", "StorageHDF5", "Support"]),
+    tests("Domains", ["Domains", "Imagery", "Tensors", "Support"]),
+    tests("Optimization", ["Optimization", "Networks", "Tensors", "Support"]),
+    tests("DataParallel", ["DataParallel", "Networks", "Tensors", "Collectives", "Support"]),
+    tests(
+      "Adaptation",
+      [
+        "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels",
+        "Tensors", "Collectives", "StorageHDF5", "Support",
+      ]),
+    tests(
+      "Training",
+      [
+        "Training", "Adaptation", "Domains", "Networks", "Imagery", "Storage", "StorageHDF5",
+        "Tensors", "Collectives", "Support",
+      ]),
+    tests("Command", ["apus", "Support"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,30 @@
+#pragma once
+#include <hdf5.h>
+
+// Names that HDF5 defines as expressions around H5open(), which Swift cannot import.
+static inline hid_t ch5_native_float(void) { return H5T_NATIVE_FLOAT; }
+static inline hid_t ch5_f32le(void) { return H5T_IEEE_F32LE; }
+static inline hid_t ch5_f64le(void) { return H5T_IEEE_F64LE; }
+static inline hid_t ch5_native_double(void) { return H5T_NATIVE_DOUBLE; }
+static inline hid_t ch5_u8(void) { return H5T_STD_U8LE; }
+static inline hid_t ch5_native_u8(void) { return H5T_NATIVE_UINT8; }
+static inline hid_t ch5_i32le(void) { return H5T_STD_I32LE; }
+static inline hid_t ch5_native_i32(void) { return H5T_NATIVE_INT32; }
+static inline hid_t ch5_i64le(void) { return H5T_STD_I64LE; }
+static inline hid_t ch5_native_i64(void) { return H5T_NATIVE_INT64; }
+static inline hid_t ch5_u64le(void) { return H5T_STD_U64LE; }
+static inline hid_t ch5_native_u64(void) { return H5T_NATIVE_UINT64; }
+static inline hid_t ch5_c_s1(void) { return H5T_C_S1; }
+static inline size_t ch5_variable(void) { return H5T_VARIABLE; }
+static inline hid_t ch5_p_dataset_create(void) { return H5P_DATASET_CREATE; }
+static inline hid_t ch5_p_file_create(void) { return H5P_FILE_CREATE; }
+static inline hid_t ch5_p_file_access(void) { return H5P_FILE_ACCESS; }
+static inline hid_t ch5_p_link_create(void) { return H5P_LINK_CREATE; }
+static inline hid_t ch5_p_dataset_access(void) { return H5P_DATASET_ACCESS; }
+static inline unsigned ch5_acc_trunc(void) { return H5F_ACC_TRUNC; }
+static inline unsigned ch5_acc_excl(void) { return H5F_ACC_EXCL; }
+static inline unsigned ch5_acc_rdonly(void) { return H5F_ACC_RDONLY; }
+static inline unsigned ch5_acc_rdwr(void) { return H5F_ACC_RDWR; }
+static inline H5F_libver_t ch5_libver_v110(void) { return H5F_LIBVER_V110; }
+static inline H5F_libver_t ch5_libver_earliest(void) { return H5F_LIBVER_EARLIEST; }
+static inline hsize_t ch5_unlimited(void) { return H5S_UNLIMITED; }

@@ -1,0 +1,9 @@
+#pragma once
+#include <png.h>
+
+// Casts and function-like macros that Swift cannot import.
+static inline unsigned int cpng_image_version(void) { return PNG_IMAGE_VERSION; }
+static inline unsigned int cpng_format_rgb(void) { return PNG_FORMAT_RGB; }
+static inline unsigned int cpng_format_gray(void) { return PNG_FORMAT_GRAY; }
+static inline unsigned int cpng_format_rgb_colormap(void) { return PNG_FORMAT_RGB_COLORMAP; }
+static inline int cpng_image_failed(png_image *image) { return PNG_IMAGE_FAILED(*image); }

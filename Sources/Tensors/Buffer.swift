@@ -1,0 +1,102 @@
+// Float buffers that come from a pool and go back to it: fresh pages cost more than the arithmetic of small ops.
+
+import Support
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A block of floats, 64-byte aligned; returns to the pool when the last reference goes.
+public final class Buffer: @unchecked Sendable {
+  /// First element. Contents are undefined when fresh.
+  public let base: UnsafeMutablePointer<Float>
+  /// Elements that may be used.
+  public let count: Int
+  let bytes: Int
+
+  init(base: UnsafeMutablePointer<Float>, count: Int, bytes: Int) {
+    self.base = base
+    self.count = count
+    self.bytes = bytes
+  }
+
+  deinit { BufferPool.shared.give(base, bytes) }
+}
+
+/// Keeps freed buffers by size class and hands them out again. Safe to use from any thread.
+public final class BufferPool: Sendable {
+  /// What the pool did since the process began.
+  public struct Statistics: Sendable {
+    /// Requests that needed fresh memory.
+    public var misses = 0
+    /// Requests in all.
+    public var requests = 0
+    /// Bytes ever taken from the system and kept.
+    public var mappedBytes = 0
+    /// Bytes handed out now.
+    public var bytesInUse = 0
+    /// Largest `bytesInUse` so far.
+    public var peakBytesInUse = 0
+  }
+
+  private struct State: ~Copyable {
+    /// Addresses of free blocks by size class.
+    var free: [Int: [UInt]] = [:]
+    var statistics = Statistics()
+  }
+
+  /// The process's pool.
+  public static let shared = BufferPool()
+  private let state = Mutex(State())
+  private static let hugePage = 2 << 20
+
+  /// Counters so far.
+  public var statistics: Statistics { state.withLock { $0.statistics } }
+
+  /// A buffer of at least `count` floats with undefined contents.
+  public func take(_ count: Int) -> Buffer {
+    let bytes = BufferPool.sizeClass(max(count, 1) * MemoryLayout<Float>.stride)
+    let address = state.withLock { state -> UInt in
+      state.statistics.requests += 1
+      state.statistics.bytesInUse += bytes
+      state.statistics.peakBytesInUse = max(state.statistics.peakBytesInUse, state.statistics.bytesInUse)
+      if let kept = state.free[bytes]?.popLast() { return kept }
+      state.statistics.misses += 1
+      state.statistics.mappedBytes += bytes
+      return BufferPool.allocate(bytes)
+    }
+    guard let base = UnsafeMutablePointer<Float>(bitPattern: address) else {
+      preconditionFailure("a pool buffer has no address")
+    }
+    return Buffer(base: base, count: count, bytes: bytes)
+  }
+
+  fileprivate func give(_ base: UnsafeMutablePointer<Float>, _ bytes: Int) {
+    let address = UInt(bitPattern: base)
+    state.withLock {
+      $0.statistics.bytesInUse -= bytes
+      $0.free[bytes, default: []].append(address)
+    }
+  }
+
+  /// Rounds up to a class: eighths of a power of two, so that at most an eighth is wasted.
+  static func sizeClass(_ bytes: Int) -> Int {
+    guard bytes > 512 else { return 512 }
+    let power = 1 << (Int.bitWidth - 1 - (bytes - 1).leadingZeroBitCount)
+    let step = max(power / 8, 64)
+    return (bytes + step - 1) / step * step
+  }
+
+  private static func allocate(_ bytes: Int) -> UInt {
+    var memory: UnsafeMutableRawPointer?
+    let alignment = bytes >= hugePage ? hugePage : 64
+    guard posix_memalign(&memory, alignment, bytes) == 0, let memory else {
+      preconditionFailure("no memory for a buffer of \(bytes) bytes")
+    }
+    if bytes >= hugePage { madvise(memory, bytes, MADV_HUGEPAGE) }
+    return UInt(bitPattern: memory)
+  }
+}

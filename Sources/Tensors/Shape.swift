@@ -1,0 +1,45 @@
+// The extents of a tensor, kept inline: no heap.
+
+/// Up to four extents, outermost first; the last axis is contiguous in memory.
+public struct Shape: Hashable, Sendable, CustomStringConvertible, ExpressibleByArrayLiteral {
+  private let extents: SIMD4<Int>
+  /// Number of axes, 0 to 4; 0 is a scalar.
+  public let rank: Int
+
+  /// A shape from its extents.
+  /// - Precondition: at most four extents, none negative.
+  public init(_ extents: [Int]) {
+    precondition(extents.count <= 4, "a shape has at most four axes, not \(extents)")
+    precondition(extents.allSatisfy { $0 >= 0 }, "extents must not be negative: \(extents)")
+    var inline = SIMD4<Int>(repeating: 1)
+    for (axis, extent) in extents.enumerated() { inline[axis] = extent }
+    self.extents = inline
+    rank = extents.count
+  }
+
+  /// A shape from its extents.
+  public init(arrayLiteral elements: Int...) { self.init(elements) }
+
+  /// The extent of an axis.
+  public subscript(axis: Int) -> Int {
+    precondition(axis >= 0 && axis < rank, "axis \(axis) of shape \(self)")
+    return extents[axis]
+  }
+
+  /// Number of elements.
+  public var count: Int { extents[0] * extents[1] * extents[2] * extents[3] }
+  /// The contiguous extent; 1 for a scalar.
+  public var channels: Int { rank == 0 ? 1 : extents[rank - 1] }
+  /// Elements of one entry of the first axis.
+  public var perSample: Int { rank == 0 ? 1 : extents[1] * extents[2] * extents[3] }
+  /// The extents as an array.
+  public var array: [Int] { (0..<rank).map { extents[$0] } }
+
+  /// The same shape with another extent on the last axis.
+  public func withChannels(_ channels: Int) -> Shape { Shape(array.dropLast() + [channels]) }
+  /// The same shape with another extent on the first axis.
+  public func withSamples(_ samples: Int) -> Shape { Shape([samples] + array.dropFirst()) }
+
+  /// Such as `[2, 32, 32, 64]`.
+  public var description: String { array.description }
+}
