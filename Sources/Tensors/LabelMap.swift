@@ -44,7 +44,8 @@ public struct LabelMap: Sendable, Equatable {
   /// The part inside a box, of every sample.
   /// - Precondition: the box lies inside the map.
   public func cropped(to box: Box) -> LabelMap {
-    precondition(box.top >= 0 && box.left >= 0 && box.bottom <= height && box.right <= width, "\(box) of \(height)x\(width)")
+    precondition(
+      box.top >= 0 && box.left >= 0 && box.bottom <= height && box.right <= width, "\(box) of \(height)x\(width)")
     var cropped = [UInt8]()
     cropped.reserveCapacity(samples * box.height * box.width)
     for sample in 0..<samples {

@@ -56,11 +56,13 @@ public final class WorkerPool: @unchecked Sendable {
   private func start() {
     var thread = pthread_t()
     let argument = Unmanaged.passRetained(self).toOpaque()
-    let status = pthread_create(&thread, nil, { argument in
-      guard let argument else { return nil }
-      Unmanaged<WorkerPool>.fromOpaque(argument).takeRetainedValue().work()
-      return nil
-    }, argument)
+    let status = pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument else { return nil }
+        Unmanaged<WorkerPool>.fromOpaque(argument).takeRetainedValue().work()
+        return nil
+      }, argument)
     precondition(status == 0, "cannot start a worker thread: error \(status)")
     pthread_detach(thread)
   }
