@@ -6,14 +6,14 @@ import Tensors
 /// How crops of labelled images are chosen.
 public struct CropRules: Sendable, Equatable {
   /// Size of every crop.
-  public var crop: ImageSize
+  public var crop: PixelSize
   /// A source crop is redrawn while one class holds at least this share of its labelled pixels; 1 turns the rule off.
   public var dominantShare: Double
   /// Redraws of each rule; the last crop is kept whatever it holds.
   public var redraws: Int
 
   /// The published values but for the crop's size.
-  public init(crop: ImageSize, dominantShare: Double = 0.75, redraws: Int = 10) {
+  public init(crop: PixelSize, dominantShare: Double = 0.75, redraws: Int = 10) {
     self.crop = crop
     self.dominantShare = dominantShare
     self.redraws = redraws
@@ -21,7 +21,7 @@ public struct CropRules: Sendable, Equatable {
 
   /// A place of the crop, uniform over all that lie inside an image; the last row and column included.
   /// - Precondition: the crop fits into `size`.
-  func drawBox(in size: ImageSize, _ stream: inout RandomStream) -> Box {
+  func drawBox(in size: PixelSize, _ stream: inout RandomStream) -> Box {
     precondition(crop.fits(in: size), "crop \(crop) of image \(size)")
     let top = stream.nextIndex(below: size.height - crop.height + 1)
     let left = stream.nextIndex(below: size.width - crop.width + 1)
@@ -30,17 +30,17 @@ public struct CropRules: Sendable, Equatable {
 
   /// A place of the crop in a labelled image.
   ///
-  /// A crop is redrawn while one class dominates it, up to `redraws` times; such a crop is redrawn while it does not
-  /// hold more than `minimumPixels` of `rareClass`, up to `redraws` times again.
+  /// A crop is redrawn while one class dominates it, up to `redraws` times; the whole is repeated while the crop does
+  /// not hold enough of the class, up to the wish's own number of times.
   /// - Precondition: the crop fits into the labels.
   /// Source: the published code of DAFormer and HRDA (random crop with a category limit, rare class sampling).
-  func drawBox(in labels: LabelMap, rareClass: Int?, minimumPixels: Int, _ stream: inout RandomStream) -> Box {
-    let size = ImageSize(height: labels.height, width: labels.width)
+  func drawBox(in labels: LabelMap, wish: RareClassWish?, _ stream: inout RandomStream) -> Box {
+    let size = PixelSize(height: labels.height, width: labels.width)
     var (box, pixels) = drawVariedBox(in: labels, size, &stream)
     // A crop as large as the image has one place only.
-    guard let rareClass, crop != size else { return box }
-    var left = redraws
-    while pixels[rareClass] <= minimumPixels && left > 0 {
+    guard let wish, crop != size else { return box }
+    var left = wish.redraws
+    while pixels[wish.label] <= wish.minimumPixels && left > 0 {
       (box, pixels) = drawVariedBox(in: labels, size, &stream)
       left -= 1
     }
@@ -48,7 +48,7 @@ public struct CropRules: Sendable, Equatable {
   }
 
   private func drawVariedBox(
-    in labels: LabelMap, _ size: ImageSize, _ stream: inout RandomStream
+    in labels: LabelMap, _ size: PixelSize, _ stream: inout RandomStream
   ) -> (box: Box, pixels: [Int]) {
     var box = drawBox(in: size, &stream)
     var pixels = labelHistogram(labels, in: box)
@@ -72,9 +72,19 @@ public struct CropRules: Sendable, Equatable {
   }
 }
 
+/// What rare class sampling asks of a crop.
+struct RareClassWish: Sendable {
+  /// The class drawn.
+  let label: Int
+  /// The crop should hold more pixels of it than this.
+  let minimumPixels: Int
+  /// Redraws of a crop that does not.
+  let redraws: Int
+}
+
 /// Rows and columns at the edges of a target image whose pseudo-labels are not trusted, in pixels of the image as the
 /// data set returns it.
-public struct ImageMargins: Sendable, Equatable, Codable {
+public struct ImageMargins: Sendable, Equatable {
   /// Rows at the top.
   public var top: Int
   /// Rows at the bottom.
@@ -98,7 +108,7 @@ public struct ImageMargins: Sendable, Equatable, Codable {
   /// 1 where pixels of a crop lie inside the margins of its image, else 0; row-major.
   ///
   /// The mask belongs to the whole image and is cropped and flipped with it.
-  public func mask(of box: Box, in size: ImageSize, flipped: Bool) -> [Float] {
+  public func mask(of box: Box, in size: PixelSize, flipped: Bool) -> [Float] {
     let columns = (box.left..<box.right).map { $0 >= left && $0 < size.width - right }
     let ordered = flipped ? columns.reversed() : columns
     return (box.top..<box.bottom).flatMap { row -> [Float] in

@@ -1,6 +1,7 @@
 // What a data set is to the rest of the program.
 
 import Imagery
+import Support
 import Tensors
 
 /// Images by index, with labels where the domain has them. All calls may come from any thread.
@@ -18,7 +19,7 @@ public protocol Dataset: Sendable {
   func labels(_ index: Int) throws -> LabelMap?
   /// Size of an image as `image(_:)` returns it, found without decoding it where possible.
   /// - Throws: a `Failure` that names the file, if it cannot be read.
-  func size(_ index: Int) throws -> ImageSize
+  func size(_ index: Int) throws -> PixelSize
   /// Labels before any resize: class statistics count these, as the published code does.
   /// - Throws: as `labels(_:)`.
   func originalLabels(_ index: Int) throws -> LabelMap?
@@ -28,9 +29,9 @@ public protocol Dataset: Sendable {
 
 extension Dataset {
   /// The size of the decoded image.
-  public func size(_ index: Int) throws -> ImageSize {
+  public func size(_ index: Int) throws -> PixelSize {
     let image = try image(index)
-    return ImageSize(height: image.height, width: image.width)
+    return PixelSize(height: image.height, width: image.width)
   }
 
   /// The labels themselves.
@@ -40,39 +41,24 @@ extension Dataset {
   public func place(_ index: Int) -> String { name(index) }
 }
 
-/// Height and width in pixels.
-public struct ImageSize: Hashable, Codable, Sendable, CustomStringConvertible {
-  /// Rows.
-  public let height: Int
-  /// Columns.
-  public let width: Int
-
-  /// From its extents.
-  public init(height: Int, width: Int) {
-    self.height = height
-    self.width = width
-  }
-
+extension PixelSize {
   /// Whether a rectangle of this size fits into one of another size.
-  public func fits(in other: ImageSize) -> Bool { height <= other.height && width <= other.width }
-
-  /// Width x height, such as `480x360`, as images are usually described.
-  public var description: String { "\(width)x\(height)" }
+  public func fits(in other: PixelSize) -> Bool { height <= other.height && width <= other.width }
 }
 
 /// How images and labels are resized when they are read.
-public enum ImageResize: Hashable, Sendable, Codable {
+public enum ImageResize: Equatable, Sendable {
   /// To exactly this size.
-  case size(ImageSize)
+  case size(PixelSize)
   /// By one factor on both axes; extents rounded to the nearest pixel.
   case factor(Double)
   /// As large as possible inside this size, keeping the aspect: long side to long side, short to short.
-  case fit(ImageSize)
+  case fit(PixelSize)
 
   /// The size an image has afterwards, at least one pixel.
   ///
   /// `fit` is the `keep_ratio` rule of the published code: GTA5's 1914x1052 inside 2560x1440 becomes 2560x1407.
-  public func applied(to size: ImageSize) -> ImageSize {
+  public func applied(to size: PixelSize) -> PixelSize {
     switch self {
     case .size(let fixed): return fixed
     case .factor(let factor): return ImageResize.scaled(size, factor)
@@ -83,8 +69,8 @@ public enum ImageResize: Hashable, Sendable, Codable {
     }
   }
 
-  private static func scaled(_ size: ImageSize, _ factor: Double) -> ImageSize {
-    ImageSize(
+  private static func scaled(_ size: PixelSize, _ factor: Double) -> PixelSize {
+    PixelSize(
       height: max(1, Int(Double(size.height) * factor + 0.5)), width: max(1, Int(Double(size.width) * factor + 0.5)))
   }
 }

@@ -3,7 +3,7 @@
 import Support
 
 /// A data set as plain values.
-public struct DatasetSpecification: Codable, Sendable, Equatable {
+public struct DatasetSpecification: Sendable, Equatable {
   /// Name in `DatasetCatalogue`.
   public var kind: String
   /// Procedural: "source" or "target".
@@ -11,7 +11,7 @@ public struct DatasetSpecification: Codable, Sendable, Equatable {
   /// Procedural: number of scenes.
   public var count: Int
   /// Procedural: pixels of a scene.
-  public var size: ImageSize
+  public var size: PixelSize
   /// Procedural: seed of the scenes.
   public var seed: UInt64
   /// Folder: folder of images.
@@ -22,30 +22,30 @@ public struct DatasetSpecification: Codable, Sendable, Equatable {
   public var imageSuffix: String
   /// Folder: end of label stems that image stems lack, such as `_gtFine_labelIds`.
   public var labelSuffix: String
-  /// Folder: name of a built-in `LabelIdMap`; nil takes the class set's ids.
-  public var map: String?
+  /// Folder: train ids of the label files' ids; nil takes the class set's map.
+  public var map: LabelIdMap?
   /// Folder: resize of images and labels.
   public var resize: ImageResize?
   /// Folder: bytes of decoded images and labels kept in memory.
   public var cacheBytes: Int
 
   /// Procedural scenes.
-  public static func procedural(domain: String, count: Int, size: ImageSize, seed: UInt64) -> DatasetSpecification {
+  public static func procedural(domain: String, count: Int, size: PixelSize, seed: UInt64) -> DatasetSpecification {
     DatasetSpecification(kind: "procedural", domain: domain, count: count, size: size, seed: seed)
   }
 
   /// Image and label files.
   public static func folder(
-    images: String, labels: String? = nil, map: String? = nil, resize: ImageResize? = nil
+    images: String, labels: String? = nil, map: LabelIdMap? = nil, resize: ImageResize? = nil
   ) -> DatasetSpecification {
     DatasetSpecification(kind: "folder", images: images, labels: labels, map: map, resize: resize)
   }
 
   /// Every value; those of other kinds are not looked at.
   public init(
-    kind: String, domain: String = "source", count: Int = 0, size: ImageSize = ImageSize(height: 0, width: 0),
+    kind: String, domain: String = "source", count: Int = 0, size: PixelSize = PixelSize(height: 0, width: 0),
     seed: UInt64 = 0, images: String = "", labels: String? = nil, imageSuffix: String = "", labelSuffix: String = "",
-    map: String? = nil, resize: ImageResize? = nil, cacheBytes: Int = 256 << 20
+    map: LabelIdMap? = nil, resize: ImageResize? = nil, cacheBytes: Int = 256 << 20
   ) {
     self.kind = kind
     self.domain = domain
@@ -73,7 +73,7 @@ public enum DatasetCatalogue {
   ]
 
   private static let folder: Make = { specification, classes in
-    let map = try specification.map.map { try LabelIdMap.named($0, classCount: classes.count) } ?? classes.ids
+    let map = specification.map ?? classes.ids
     if let largest = map.largestTrainId, largest >= classes.count {
       throw Failure(
         .badData, "label map \(map.name) yields train id \(largest), but \(classes.name) has \(classes.count) classes",

@@ -2,6 +2,7 @@
 // n samples of this rank, H x W the crop.
 
 import Imagery
+import Support
 import Tensors
 
 /// Where a sample was cut out.
@@ -11,7 +12,7 @@ public struct SampleProvenance: Sendable, Equatable {
   /// Name of the image in its data set.
   public let name: String
   /// Size of the image as the data set returns it.
-  public let imageSize: ImageSize
+  public let imageSize: PixelSize
   /// The crop, in pixels of the image.
   public let box: Box
   /// Whether the crop was mirrored left to right.
@@ -27,11 +28,11 @@ public struct DomainBatch: Sendable {
   /// Indices of the samples in the global batch of the step.
   public let samples: Range<Int>
   /// Normalised source crops `[n, H, W, 3]`.
-  public let sourceImages: Tensor
+  public let sourceImage: Tensor
   /// Train ids of the source crops `[n, H, W]`.
   public let sourceLabels: LabelMap
   /// Normalised target crops `[n, H, W, 3]`.
-  public let targetImages: Tensor
+  public let targetImage: Tensor
   /// 1 where pseudo-labels may be trusted, else 0 `[n, H, W]`; nil trusts every pixel.
   public let validMask: Tensor?
   /// Where each source crop is from.
@@ -42,18 +43,18 @@ public struct DomainBatch: Sendable {
   /// From its parts.
   /// - Precondition: all hold as many samples as `samples`.
   public init(
-    step: Int, samples: Range<Int>, sourceImages: Tensor, sourceLabels: LabelMap, targetImages: Tensor,
+    step: Int, samples: Range<Int>, sourceImage: Tensor, sourceLabels: LabelMap, targetImage: Tensor,
     validMask: Tensor? = nil, sourceProvenance: [SampleProvenance] = [], targetProvenance: [SampleProvenance] = []
   ) {
     let counts = [
-      sourceImages.samples, sourceLabels.samples, targetImages.samples, validMask?.samples ?? samples.count,
+      sourceImage.samples, sourceLabels.samples, targetImage.samples, validMask?.samples ?? samples.count,
     ]
     precondition(counts.allSatisfy { $0 == samples.count }, "samples \(samples), parts of \(counts)")
     self.step = step
     self.samples = samples
-    self.sourceImages = sourceImages
+    self.sourceImage = sourceImage
     self.sourceLabels = sourceLabels
-    self.targetImages = targetImages
+    self.targetImage = targetImage
     self.validMask = validMask
     self.sourceProvenance = sourceProvenance
     self.targetProvenance = targetProvenance

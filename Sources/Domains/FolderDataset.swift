@@ -107,14 +107,14 @@ public struct FolderDataset: Dataset {
     try images.value(index, bytes: { $0.pixels.count }) {
       let image = try readRGB(imagePaths[index])
       guard let resize else { return image }
-      let size = resize.applied(to: ImageSize(height: image.height, width: image.width))
+      let size = resize.applied(to: PixelSize(height: image.height, width: image.width))
       return image.resized(height: size.height, width: size.width)
     }
   }
 
   /// Size of an image after the resize, from the file's header.
   /// - Throws: a `Failure` that names the file, if it cannot be read.
-  public func size(_ index: Int) throws -> ImageSize {
+  public func size(_ index: Int) throws -> PixelSize {
     let size = try imageSize(of: imagePaths[index])
     return resize?.applied(to: size) ?? size
   }
@@ -127,7 +127,7 @@ public struct FolderDataset: Dataset {
     return try labelMaps.value(index, bytes: { $0.values.count }) {
       guard let labels = try originalLabels(index) else { preconditionFailure("labels vanished") }
       guard let resize else { return labels }
-      let size = resize.applied(to: ImageSize(height: labels.height, width: labels.width))
+      let size = resize.applied(to: PixelSize(height: labels.height, width: labels.width))
       return labels.resized(height: size.height, width: size.width)
     }
   }

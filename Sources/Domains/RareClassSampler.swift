@@ -22,23 +22,26 @@ public func rareClassProbabilities(pixels: [Int], temperature: Double) -> [Doubl
 }
 
 /// The numbers of rare class sampling.
-public struct RareClassOptions: Sendable, Equatable, Codable {
+public struct RareClassOptions: Sendable, Equatable {
   /// T of the class probabilities.
   public var temperature: Double
   /// An image serves a class if it holds more pixels of it than this, counted at the labels' original size.
   public var minimumPixels: Int
   /// A crop serves a class if it holds more pixels of it than this, counted after the resize.
   public var minimumCropPixels: Int
+  /// Redraws of a crop that does not serve its class; the last is kept whatever it holds.
+  public var redraws: Int
 
   /// From its values.
-  public init(temperature: Double = 0.01, minimumPixels: Int, minimumCropPixels: Int) {
+  public init(temperature: Double = 0.01, minimumPixels: Int, minimumCropPixels: Int, redraws: Int = 10) {
     self.temperature = temperature
     self.minimumPixels = minimumPixels
     self.minimumCropPixels = minimumCropPixels
+    self.redraws = redraws
   }
 
   /// HRDA's thresholds, 3000 pixels of the image and 6000 of a 1024x1024 crop, scaled with the crop's area.
-  public init(temperature: Double = 0.01, crop: ImageSize) {
+  public init(temperature: Double = 0.01, scaledTo crop: PixelSize) {
     let area = Double(crop.height * crop.width) / (1024 * 1024)
     self.init(
       temperature: temperature, minimumPixels: Int((3000 * area).rounded()),

@@ -113,9 +113,9 @@ public final class SampleLoader: Sendable {
     let source = stride(from: 0, to: crops.count, by: 2).map { crops[$0] }
     let target = stride(from: 1, to: crops.count, by: 2).map { crops[$0] }
     return DomainBatch(
-      step: step, samples: samples, sourceImages: normalisedTensor(source.map(\.image)),
+      step: step, samples: samples, sourceImage: normalisedTensor(source.map(\.image)),
       sourceLabels: LabelMap(stacking: source.compactMap(\.labels)),
-      targetImages: normalisedTensor(target.map(\.image)), validMask: options.margins.map { mask($0, target) },
+      targetImage: normalisedTensor(target.map(\.image)), validMask: options.margins.map { mask($0, target) },
       sourceProvenance: source.map(\.provenance), targetProvenance: target.map(\.provenance))
   }
 

@@ -40,11 +40,12 @@ struct SamplePreparer: Sendable {
 
   private func prepareSource(_ step: Int, _ sample: Int) throws -> PreparedCrop {
     let index: Int
-    var rareClass: Int?
+    var wish: RareClassWish?
     if let sampler {
       let draw = sampler.draw(seed: seed, step: step, sample: sample)
       index = draw.image
-      rareClass = draw.label
+      wish = RareClassWish(
+        label: draw.label, minimumPixels: sampler.options.minimumCropPixels, redraws: sampler.options.redraws)
     } else {
       var stream = stream("source", "image", step, sample)
       index = stream.nextIndex(below: source.count)
@@ -58,18 +59,17 @@ struct SamplePreparer: Sendable {
         .badData, "image is \(image.width)x\(image.height), its labels \(labels.width)x\(labels.height)",
         at: source.place(index), remedy: "give labels of the image's size")
     }
-    try rules.checkFits(ImageSize(height: image.height, width: image.width), place: source.place(index))
+    try rules.checkFits(PixelSize(height: image.height, width: image.width), place: source.place(index))
     var boxes = stream("source", "crop", step, sample)
-    let box = rules.drawBox(
-      in: labels, rareClass: rareClass, minimumPixels: sampler?.options.minimumCropPixels ?? 0, &boxes)
-    return cut(image, labels, index, source, box, flipped: isFlipped("source", step, sample), rareClass)
+    let box = rules.drawBox(in: labels, wish: wish, &boxes)
+    return cut(image, labels, index, source, box, flipped: isFlipped("source", step, sample), wish?.label)
   }
 
   private func prepareTarget(_ step: Int, _ sample: Int) throws -> PreparedCrop {
     var images = stream("target", "image", step, sample)
     let index = images.nextIndex(below: target.count)
     let image = try target.image(index)
-    let size = ImageSize(height: image.height, width: image.width)
+    let size = PixelSize(height: image.height, width: image.width)
     try rules.checkFits(size, place: target.place(index))
     var boxes = stream("target", "crop", step, sample)
     let box = rules.drawBox(in: size, &boxes)
@@ -90,7 +90,7 @@ struct SamplePreparer: Sendable {
       image: flipped ? crop.flippedHorizontally() : crop,
       labels: flipped ? labelCrop?.flippedHorizontally() : labelCrop,
       provenance: SampleProvenance(
-        image: index, name: dataset.name(index), imageSize: ImageSize(height: image.height, width: image.width),
+        image: index, name: dataset.name(index), imageSize: PixelSize(height: image.height, width: image.width),
         box: box, flipped: flipped, rareClass: rareClass))
   }
 }
@@ -98,7 +98,7 @@ struct SamplePreparer: Sendable {
 extension CropRules {
   /// Makes sure that an image holds the crop.
   /// - Throws: a `Failure` (65) that names the file and both sizes.
-  func checkFits(_ size: ImageSize, place: String) throws {
+  func checkFits(_ size: PixelSize, place: String) throws {
     guard crop.fits(in: size) else {
       throw Failure(
         .badData, "image is \(size), smaller than the crop of \(crop)", at: place,
