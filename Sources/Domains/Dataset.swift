@@ -16,4 +16,75 @@ public protocol Dataset: Sendable {
   /// - Throws: a `Failure` that names the file, if it cannot be read, has another size than the image, or holds an id
   ///   outside the map.
   func labels(_ index: Int) throws -> LabelMap?
+  /// Size of an image as `image(_:)` returns it, found without decoding it where possible.
+  /// - Throws: a `Failure` that names the file, if it cannot be read.
+  func size(_ index: Int) throws -> ImageSize
+  /// Labels before any resize: class statistics count these, as the published code does.
+  /// - Throws: as `labels(_:)`.
+  func originalLabels(_ index: Int) throws -> LabelMap?
+  /// Where an image comes from, for messages: a path, or the scene's name.
+  func place(_ index: Int) -> String
+}
+
+extension Dataset {
+  /// The size of the decoded image.
+  public func size(_ index: Int) throws -> ImageSize {
+    let image = try image(index)
+    return ImageSize(height: image.height, width: image.width)
+  }
+
+  /// The labels themselves.
+  public func originalLabels(_ index: Int) throws -> LabelMap? { try labels(index) }
+
+  /// The name itself.
+  public func place(_ index: Int) -> String { name(index) }
+}
+
+/// Height and width in pixels.
+public struct ImageSize: Hashable, Codable, Sendable, CustomStringConvertible {
+  /// Rows.
+  public let height: Int
+  /// Columns.
+  public let width: Int
+
+  /// From its extents.
+  public init(height: Int, width: Int) {
+    self.height = height
+    self.width = width
+  }
+
+  /// Whether a rectangle of this size fits into one of another size.
+  public func fits(in other: ImageSize) -> Bool { height <= other.height && width <= other.width }
+
+  /// Width x height, such as `480x360`, as images are usually described.
+  public var description: String { "\(width)x\(height)" }
+}
+
+/// How images and labels are resized when they are read.
+public enum ImageResize: Hashable, Sendable, Codable {
+  /// To exactly this size.
+  case size(ImageSize)
+  /// By one factor on both axes; extents rounded to the nearest pixel.
+  case factor(Double)
+  /// As large as possible inside this size, keeping the aspect: long side to long side, short to short.
+  case fit(ImageSize)
+
+  /// The size an image has afterwards, at least one pixel.
+  ///
+  /// `fit` is the `keep_ratio` rule of the published code: GTA5's 1914x1052 inside 2560x1440 becomes 2560x1407.
+  public func applied(to size: ImageSize) -> ImageSize {
+    switch self {
+    case .size(let fixed): return fixed
+    case .factor(let factor): return ImageResize.scaled(size, factor)
+    case .fit(let bound):
+      let long = Double(max(bound.height, bound.width)) / Double(max(size.height, size.width))
+      let short = Double(min(bound.height, bound.width)) / Double(min(size.height, size.width))
+      return ImageResize.scaled(size, min(long, short))
+    }
+  }
+
+  private static func scaled(_ size: ImageSize, _ factor: Double) -> ImageSize {
+    ImageSize(
+      height: max(1, Int(Double(size.height) * factor + 0.5)), width: max(1, Int(Double(size.width) * factor + 0.5)))
+  }
 }
