@@ -109,11 +109,11 @@ func complaint(_ yaml: String, _ overrides: String...) -> Failure? {
       complaint(minimal, "shedule.steps=4")?.description
         == "--set shedule.steps: unknown key shedule; did you mean schedule?")
     #expect(complaint(minimal + "methodOptions: {blocks: 3}\n")?.what == "unknown key methodOptions.blocks")
+    #expect(complaint(minimal, "seed=-1")?.what.hasPrefix("seed is -1; expected a whole number from 0 to") == true)
     #expect(complaint(minimal, "encoder.name.b=1")?.what.hasPrefix("encoder.name is {b: 1}; expected a text") == true)
   }
 
   @Test(arguments: [
-    ("seed: -1", "seed is -1; expected a whole number from 0"),
     ("threads: two", "threads is two; expected a whole number of at least 0"),
     ("trace: 1", "trace is 1; expected true or false"),
     ("teacher: {momentum: 1.5}", "teacher.momentum is 1.5; expected a number from 0.0 to 1.0"),
