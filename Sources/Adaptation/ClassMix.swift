@@ -33,6 +33,6 @@ public func classesPresent(_ labels: LabelMap, on communicator: any Communicator
 public func classMix(_ batch: DomainBatch, _ pseudo: PseudoLabels, _ draws: PassDraws) -> MixedBatch {
   let mask = classMask(batch.sourceLabels, chosen: draws.chosen)
   return MixedBatch(
-    image: strongAugmentation(mix(batch.sourceImages, batch.targetImages, mask: mask), draws),
+    image: strongAugmentation(mix(batch.sourceImage, batch.targetImage, mask: mask), draws),
     labels: mix(batch.sourceLabels, pseudo.labels, mask: mask), weights: mix(weights: pseudo.weights, mask: mask))
 }

@@ -85,7 +85,8 @@ public final class Experiment {
       ? try RareClassSampler(
         try ClassStatistics(of: source, classCount: classes.count),
         RareClassOptions(
-          temperature: rare.temperature, minimumPixels: rare.minimumPixels, minimumCropPixels: rare.minimumCropPixels),
+          temperature: rare.temperature, minimumPixels: rare.minimumPixels, minimumCropPixels: rare.minimumCropPixels,
+          redraws: rare.tries),
         classNames: classes.names) : nil
     let margins = recipe.data.target.map {
       ImageMargins(top: $0.margins.top, bottom: $0.margins.bottom, left: $0.margins.left, right: $0.margins.right)
@@ -94,7 +95,7 @@ public final class Experiment {
       source: source, target: target, sampler: sampler,
       options: SampleLoader.Options(
         rules: CropRules(
-          crop: ImageSize(height: recipe.crop.size.height, width: recipe.crop.size.width),
+          crop: recipe.crop.size,
           dominantShare: recipe.crop.maximumShare, redraws: recipe.crop.tries),
         flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: [samples],
         margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins,

@@ -58,24 +58,21 @@ extension Recipe.DataSet {
   /// - Parameter withLabels: whether labels are wanted; target images are trained on without.
   /// - Throws: `Failure` 65 or 66 that names the file or key.
   public func make(_ classes: ClassSet, withLabels: Bool) throws -> any Dataset {
-    var classes = classes
-    var mapName: String?
-    switch map {
-    case .identity: classes = try classes.with(ids: .identity(classCount: classes.count))
-    case .named(let name): mapName = name
-    case .table(let table):
-      let entries = Dictionary(uniqueKeysWithValues: table.map { (Int($0.key), Int($0.value)) })
-      classes = try classes.with(ids: LabelIdMap(name: "the recipe's table", entries: entries))
-    }
+    let map =
+      switch self.map {
+      case .identity: LabelIdMap.identity(classCount: classes.count)
+      case .named(let name): try LabelIdMap.named(name, classCount: classes.count)
+      case .table(let table):
+        try LabelIdMap(
+          name: "the recipe's table", entries: Dictionary(uniqueKeysWithValues: table.map { (Int($0), Int($1)) }))
+      }
     let specification =
       switch kind {
       case .procedural:
-        DatasetSpecification.procedural(
-          domain: domain.rawValue, count: count, size: ImageSize(height: size.height, width: size.width), seed: seed)
+        DatasetSpecification.procedural(domain: domain.rawValue, count: count, size: size, seed: seed)
       case .folder:
         DatasetSpecification.folder(
-          images: images ?? "", labels: withLabels ? labels : nil, map: mapName,
-          resize: resize.map { .to(ImageSize(height: $0.height, width: $0.width)) })
+          images: images ?? "", labels: withLabels ? labels : nil, map: map, resize: resize.map { .size($0) })
       }
     return try makeDataset(specification, classes: classes)
   }

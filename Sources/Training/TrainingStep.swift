@@ -109,7 +109,7 @@ public final class TrainingStep {
     parts.student.parameters.clearGradients()
     try phases.measure("source") { try sourcePass(batch, step) }
     let pseudo = try phases.measure("teacher") {
-      try parts.teacher?.pseudoLabels(batch.targetImages, valid: batch.validMask, parts.share)
+      try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, parts.share)
     }
     if let pseudo { try phases.measure("mixed") { try mixedPass(batch, pseudo, step) } }
     let gradient = try phases.measure("reduction") { try sumGradients(step) }
@@ -125,7 +125,7 @@ public final class TrainingStep {
 
   private func sourcePass(_ batch: DomainBatch, _ step: Int) throws {
     let drawn = draws("source", step, batch.sourceLabels, present: [])
-    let image = options.augmentSource ? strongAugmentation(batch.sourceImages, drawn) : batch.sourceImages
+    let image = options.augmentSource ? strongAugmentation(batch.sourceImage, drawn) : batch.sourceImage
     let context = trainingContext("source", step)
     let output = try parts.student.train(image, box: drawn.box, context)
     terms += segmentationLosses(
