@@ -49,8 +49,10 @@ struct Machine: Encodable {
     mpirun = Machine.firstLine(of: ["mpirun", "--version"])
   }
 
+  /// Lines of a file, also of one whose length the system does not know beforehand.
   private static func lines(_ path: String) -> [String] {
-    (try? String(contentsOfFile: path, encoding: .utf8))?.split(separator: "\n").map(String.init) ?? []
+    guard let bytes = try? FileHandle(forReadingFrom: URL(fileURLWithPath: path)).readToEnd() else { return [] }
+    return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
   }
 
   private static func field(_ name: String, in lines: [String]) -> String? {

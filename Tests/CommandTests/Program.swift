@@ -23,7 +23,8 @@ func apus(_ arguments: String..., environment: [String: String] = [:]) throws ->
   let program = [tests.appending(path: "apus"), root.appending(path: ".build/release/apus")]
     .first { FileManager.default.isExecutableFile(atPath: $0.path) }
   let process = Process()
-  process.executableURL = try #require(program, "apus is not built")
+  let built: URL = try #require(program, "apus is not built")
+  process.executableURL = built
   process.arguments = arguments
   process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
   let (output, errors) = (Pipe(), Pipe())
