@@ -6,3 +6,8 @@
 #include "normalization.h"
 #include "optimizer.h"
 #include "softmax.h"
+#include "attention.h"
+#include "augment.h"
+#include "depthwise.h"
+#include "distance.h"
+#include "resize.h"
