@@ -79,7 +79,7 @@ let package = Package(
     // Tests
     .target(
       name: "TestSupport",
-      dependencies: ["Tensors", "Collectives", "StorageHDF5", "Support"],
+      dependencies: ["Kernels", "Tensors", "Collectives", "StorageHDF5", "Support"],
       path: "Tests/TestSupport", swiftSettings: warningsAreErrors),
     tests("Architecture", []),
     tests("Support", ["Support"]),
