@@ -85,6 +85,12 @@ func run(_ program: String, _ arguments: [String], environment: [String: String]
   process.standardInput = FileHandle.nullDevice
   process.standardOutput = files[0].1
   process.standardError = files[1].1
+  // A child inherits the mask of the thread that starts it, and threads of the test runner block signals.
+  var none = sigset_t()
+  var former = sigset_t()
+  sigemptyset(&none)
+  pthread_sigmask(SIG_SETMASK, &none, &former)
+  defer { pthread_sigmask(SIG_SETMASK, &former, nil) }
   try process.run()
   process.waitUntilExit()
   let texts = try files.map { String(decoding: try Data(contentsOf: $0.0), as: UTF8.self) }

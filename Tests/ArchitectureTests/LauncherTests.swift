@@ -3,6 +3,8 @@
 import Testing
 
 @Suite("Launcher", .serialized) struct LauncherTests {
+  private let launcher = Checkout.root.appendingPathComponent("Launch/mpirun").path
+
   private func launch(_ arguments: String...) throws -> ProcessResult {
     try run(
       Checkout.root.appendingPathComponent("Launch/mpirun").path, arguments, environment: ["APUS_EXECUTABLE": "/bin/sh"]
@@ -24,7 +26,8 @@ import Testing
   }
 
   @Test("the status that ranks report replaces mpirun's 1 after a signal") func stoppedStatusIsRestored() throws {
-    let script = "trap 'echo apus: exit status 75 >&2; exit 75' TERM; kill -TERM $PPID; while :; do sleep 0.1; done"
+    let trap = "trap 'echo apus: exit status 75 >&2; exit 75' TERM"
+    let script = "\(trap); sleep 1; kill -TERM $PPID; while :; do sleep 0.1; done"
     let result = try launch("-n", "1", "--", "-c", script)
     #expect(result.status == 75)
     #expect(!result.errors.contains("exit status"))
@@ -39,7 +42,6 @@ import Testing
   @Test("wrong usage is 64, a missing program 66") func usageIsChecked() throws {
     #expect(try launch("--ranks", "2").status == 64)
     #expect(try launch().status == 64)
-    let launcher = Checkout.root.appendingPathComponent("Launch/mpirun").path
     let missing = try run(launcher, ["-n", "1", "train"], environment: ["APUS_EXECUTABLE": "/nonexistent"])
     #expect(missing.status == 66)
   }
