@@ -7,11 +7,6 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Parameters whose exact gradient is zero: the key half of `kv.bias`, and biases whose constant batch norm removes.
-private func isNullDirection(_ name: String) -> Bool {
-  name.hasSuffix("attn.kv.bias") || (name.contains("scale_attention.embed_layers") && name.hasSuffix("bias"))
-}
-
 @Suite(.enabled(if: hasSharedFolder, "needs ../shared"))
 struct FixtureTests {
   @Test func encoderForwardAndBackward() throws {
