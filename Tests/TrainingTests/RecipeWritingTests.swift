@@ -42,7 +42,7 @@ import Training
     #expect(Recipe.compare(old, old).isEmpty)
     let differences = Recipe.compare(old, new)
     let rate = try #require(differences.first { $0.key == "optimizer.learningRate" })
-    #expect(rate.description == "optimizer.learningRate: 6e-05 -> 0.0001" && rate.affectsWeights)
+    #expect(rate.description == "optimizer.learningRate: 6.0e-05 -> 0.0001" && rate.affectsWeights)
     #expect(differences.first { $0.key == "threads" }?.affectsWeights == false)
     #expect(differences.contains { $0.key == "data.validation.kind" && $0.old == nil && !$0.affectsWeights })
     #expect(old.fingerprint != new.fingerprint)
