@@ -123,7 +123,8 @@ extension Report {
       let gain = reference.map { difference(summary.student.iou(of: entry.name), $0.iou(of: entry.name)) ?? "–" }
       return row(swatch(entry) + escaped(entry.name), values, gain)
     }
-    let mean = row("mean", columns.map(\.scores.mIoU), reference.map { difference(summary.student.mIoU, $0.mIoU) ?? "–" })
+    let mean = row(
+      "mean", columns.map(\.scores.mIoU), reference.map { difference(summary.student.mIoU, $0.mIoU) ?? "–" })
     return """
       <section><h2>IoU by class, in percent</h2><div class=scroll><table><thead><tr><th>class</th>\(head)</tr></thead>
       <tbody>\(body.joined(separator: "\n"))</tbody><tfoot>\(mean)</tfoot></table></div></section>
@@ -172,16 +173,19 @@ extension Report {
     let names = log.reduce(into: [String]()) { names, entry in
       for name in entry.losses.keys.sorted() where !names.contains(name) { names.append(name) }
     }
-    let losses = names.map { name in
-      Curve(name, log.compactMap { entry in entry.losses[name].map { (Double(entry.step), $0) } })
-    }
+    let (terms, shares) = (names.filter { $0 != confidentShare }, names.filter { $0 == confidentShare })
     let rate = Curve("learning rate", log.map { (Double($0.step), $0.learningRate) })
     let scored = networkCurves()
     return [
       Chart("mIoU on the validation set, in percent", scored, reference: summary.sourceOnly?.mIoU).figure,
-      Chart("Losses as they enter the sum", losses).figure,
+      Chart("Losses as they enter the sum", terms.map(curve)).figure,
+      Chart("Share of confident pseudo-labels", shares.map(curve)).figure,
       Chart("Learning rate of the encoder", [rate]).figure,
     ].joined(separator: "\n")
+  }
+
+  private func curve(_ name: String) -> Curve {
+    Curve(name, log.compactMap { entry in entry.losses[name].map { (Double(entry.step), $0) } })
   }
 
   private func networkCurves() -> [Curve] {
@@ -242,6 +246,9 @@ extension Report {
     """
   }
 }
+
+/// Name under which the log keeps the share of confident pseudo-labels, which is no loss.
+private let confidentShare = "confident-share"
 
 /// Text that HTML takes as it is.
 func escaped(_ text: String) -> String {

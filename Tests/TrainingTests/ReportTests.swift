@@ -8,7 +8,9 @@ import Training
 @Suite struct ReportTests {
   private func line(_ step: Int, isEvaluated: Bool) -> LogEntry {
     let time = Double(step)
-    let losses: [String: Double] = ["source/fused": 2.5 / time, "mixed/fused": 1 + 0.1 * Double(step % 7)]
+    let losses: [String: Double] = [
+      "source/fused": 2.5 / time, "mixed/fused": 1 + 0.1 * Double(step % 7), "confident-share": 0.5,
+    ]
     return LogEntry(
       step: step, losses: losses, learningRate: 6e-5 * (1 - time / 1000), imagesPerSecond: 2,
       seconds: ["teacher": 0.25, "source": 0.75], bytesReduced: 0, peakMemoryBytes: 0,
@@ -60,7 +62,7 @@ import Training
   @Test func curvesStayInsideTheirFrame() throws {
     let page = try page()
     let paths = page.components(separatedBy: "<path class=\"curve ").dropFirst()
-    #expect(paths.count == 5)
+    #expect(paths.count == 6)
     for path in paths {
       let data = path.components(separatedBy: "d=\"M")[1].components(separatedBy: "\"")[0]
       let points = data.split(separator: "L").map { $0.split(separator: " ").compactMap { Double($0) } }
