@@ -47,7 +47,7 @@ public func depthwiseConvolutionInputGradient(_ gradient: Tensor, weight: Tensor
 ///
 /// Rows are summed in tiles fixed by the map's shape, tiles in order, and the sum is added to the slot once.
 /// Shapes: `x`, `gradient` [N, H, W, C]; slots hold k·k·C and C values.
-/// - Precondition: shapes as above; as many slots as samples.
+/// - Precondition: shapes as above; at least as many slots as samples.
 /// - Complexity: O(N·H·W·C·k²), one scratch block of (k² + 1)·C floats per tile.
 public func depthwiseConvolutionWeightGradient(
   _ x: Tensor, gradient: Tensor, kernel: Int, dilation: Int, weightSlots: GradientSlots, biasSlots: GradientSlots?
@@ -55,9 +55,9 @@ public func depthwiseConvolutionWeightGradient(
   precondition(x.shape == gradient.shape, "input \(x.shape) and gradient \(gradient.shape)")
   let map = DepthwiseMap(x.shape, kernel: kernel, dilation: dilation)
   let taps = kernel * kernel * map.channels
-  precondition(weightSlots.count == taps && weightSlots.samples == map.samples, "weight slots for \(x.shape)")
+  precondition(weightSlots.count == taps && weightSlots.samples >= map.samples, "weight slots for \(x.shape)")
   precondition(
-    biasSlots.map { $0.count == map.channels && $0.samples == map.samples } ?? true, "bias slots for \(x.shape)")
+    biasSlots.map { $0.count == map.channels && $0.samples >= map.samples } ?? true, "bias slots for \(x.shape)")
   let tiles = RowTiles(samples: map.samples, rows: map.height, elementsPerRow: map.width, elements: 256)
   let part = taps + map.channels
   let scratch = Tensor(uninitialized: [tiles.count, part])

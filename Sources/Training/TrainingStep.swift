@@ -164,7 +164,9 @@ public final class TrainingStep {
   }
 
   private func sumGradients(_ step: Int) throws -> Tensor {
-    guard let slots = parts.student.parameters.gradients else { preconditionFailure("the student has no gradient slots") }
+    guard let slots = parts.student.parameters.gradients else {
+      preconditionFailure("the student has no gradient slots")
+    }
     let sum = try parts.reduction.sum(slots)
     // The sum is the same on every rank, so all of them stop here or none does.
     guard isFinite(sum) else {
