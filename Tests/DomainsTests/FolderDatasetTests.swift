@@ -1,3 +1,5 @@
+// Image and label folders: pairing, order, resizing, the memory bound, and every bad input with the file it names.
+
 import Domains
 import Foundation
 import Imagery
