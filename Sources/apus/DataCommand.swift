@@ -11,7 +11,7 @@ import Tensors
 struct DataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "data", abstract: "Make, index, count and look at data sets.",
-    subcommands: [GenerateCommand.self, PreviewCommand.self])
+    subcommands: [GenerateCommand.self, DataIndexCommand.self, DataStatisticsCommand.self, PreviewCommand.self])
 }
 
 /// The options that choose a set of procedural scenes.
