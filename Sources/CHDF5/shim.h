@@ -25,6 +25,21 @@ static inline unsigned ch5_acc_trunc(void) { return H5F_ACC_TRUNC; }
 static inline unsigned ch5_acc_excl(void) { return H5F_ACC_EXCL; }
 static inline unsigned ch5_acc_rdonly(void) { return H5F_ACC_RDONLY; }
 static inline unsigned ch5_acc_rdwr(void) { return H5F_ACC_RDWR; }
+static inline H5F_libver_t ch5_libver_v18(void) { return H5F_LIBVER_V18; }
 static inline H5F_libver_t ch5_libver_v110(void) { return H5F_LIBVER_V110; }
 static inline H5F_libver_t ch5_libver_earliest(void) { return H5F_LIBVER_EARLIEST; }
 static inline hsize_t ch5_unlimited(void) { return H5S_UNLIMITED; }
+static inline hid_t ch5_p_default(void) { return H5P_DEFAULT; }
+static inline hid_t ch5_s_all(void) { return H5S_ALL; }
+static inline hid_t ch5_e_default(void) { return H5E_DEFAULT; }
+static inline haddr_t ch5_undefined_address(void) { return HADDR_UNDEF; }
+
+// Reading must not need a lock the file system may not have; releases without the call lock as they always did.
+static inline herr_t ch5_without_locking(hid_t access) {
+#if H5_VERSION_GE(1, 14, 0) || (H5_VERSION_GE(1, 12, 1) && !H5_VERSION_GE(1, 13, 0)) || \
+    (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 11, 0))
+  return H5Pset_file_locking(access, 0, 1);
+#else
+  return access < 0 ? -1 : 0;
+#endif
+}
