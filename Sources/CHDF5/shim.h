@@ -25,6 +25,7 @@ static inline unsigned ch5_acc_trunc(void) { return H5F_ACC_TRUNC; }
 static inline unsigned ch5_acc_excl(void) { return H5F_ACC_EXCL; }
 static inline unsigned ch5_acc_rdonly(void) { return H5F_ACC_RDONLY; }
 static inline unsigned ch5_acc_rdwr(void) { return H5F_ACC_RDWR; }
+static inline H5F_libver_t ch5_libver_v18(void) { return H5F_LIBVER_V18; }
 static inline H5F_libver_t ch5_libver_v110(void) { return H5F_LIBVER_V110; }
 static inline H5F_libver_t ch5_libver_earliest(void) { return H5F_LIBVER_EARLIEST; }
 static inline hsize_t ch5_unlimited(void) { return H5S_UNLIMITED; }

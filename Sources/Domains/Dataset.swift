@@ -17,6 +17,9 @@ public protocol Dataset: Sendable {
   /// - Throws: a `Failure` that names the file, if it cannot be read, has another size than the image, or holds an id
   ///   outside the map.
   func labels(_ index: Int) throws -> LabelMap?
+  /// An image and its labels, for sets that make both in the time of one.
+  /// - Throws: as `image(_:)` and `labels(_:)`.
+  func imageAndLabels(_ index: Int) throws -> (image: RGBImage, labels: LabelMap?)
   /// Size of an image as `image(_:)` returns it, found without decoding it where possible.
   /// - Throws: a `Failure` that names the file, if it cannot be read.
   func size(_ index: Int) throws -> PixelSize
@@ -28,6 +31,11 @@ public protocol Dataset: Sendable {
 }
 
 extension Dataset {
+  /// First the image, then the labels.
+  public func imageAndLabels(_ index: Int) throws -> (image: RGBImage, labels: LabelMap?) {
+    (try image(index), try labels(index))
+  }
+
   /// The size of the decoded image.
   public func size(_ index: Int) throws -> PixelSize {
     let image = try image(index)

@@ -50,8 +50,8 @@ struct SamplePreparer: Sendable {
       var stream = stream("source", "image", step, sample)
       index = stream.nextIndex(below: source.count)
     }
-    let image = try source.image(index)
-    guard let labels = try source.labels(index) else {
+    let (image, found) = try source.imageAndLabels(index)
+    guard let labels = found else {
       throw Failure(.badData, "a source image has no labels", at: source.place(index), remedy: "label the source set")
     }
     guard labels.height == image.height, labels.width == image.width else {

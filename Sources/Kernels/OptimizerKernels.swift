@@ -50,7 +50,8 @@ public func exponentialAverage(_ teacher: Tensor, _ student: Tensor, momentum: F
   precondition(teacher.count == student.count, "teacher \(teacher.shape), student \(student.shape)")
   if momentum == 0 { return teacher.assign(student) }
   forEachStretch(of: 0..<teacher.count) { first, count in
-    ck_exponential_average(teacher.pointer + first, student.pointer + first, momentum, Float(1 - Double(momentum)), count)
+    ck_exponential_average(
+      teacher.pointer + first, student.pointer + first, momentum, Float(1 - Double(momentum)), count)
   }
 }
 

@@ -1,1 +1,130 @@
-// What a checkpoint holds, as plain values.
+// What a checkpoint holds, as plain values: named tensors in their official shapes, and a description of the run.
+
+import Support
+import Tensors
+
+/// What is known about a run besides its tensors.
+public struct RunDescription: Sendable, Equatable {
+  /// Steps completed.
+  public var step: Int
+  /// The resolved recipe, as YAML text.
+  public var recipe: String
+  /// Names of the classes, by train id.
+  public var classNames: [String]
+  /// Ranks of the run that wrote this.
+  public var worldSize: Int
+  /// Version of this program.
+  public var programVersion: String
+  /// Versions of the libraries whose arithmetic or format matters, by name.
+  public var libraryVersions: [String: String]
+  /// The CPU level the ranks agreed on, such as `avx512`.
+  public var cpuLevel: String
+  /// Numbers of the schedule for the reader's use, such as `steps` and `learningRate`; a resumed run derives its own.
+  public var schedule: [String: Double]
+
+  /// A description from its parts.
+  public init(
+    step: Int, recipe: String, classNames: [String], worldSize: Int, programVersion: String,
+    libraryVersions: [String: String], cpuLevel: String, schedule: [String: Double] = [:]
+  ) {
+    precondition(step >= 0 && worldSize > 0, "step \(step) of \(worldSize) ranks")
+    self.step = step
+    self.recipe = recipe
+    self.classNames = classNames
+    self.worldSize = worldSize
+    self.programVersion = programVersion
+    self.libraryVersions = libraryVersions
+    self.cpuLevel = cpuLevel
+    self.schedule = schedule
+  }
+}
+
+/// The state of a run after some step.
+public struct Snapshot: Sendable {
+  /// Where the student's parameters and buffers are: `student/NAME`.
+  public static let student = "student"
+  /// Where the teacher's parameters and buffers are: `teacher/NAME`.
+  public static let teacher = "teacher"
+  /// Where the first moments are: `optimizer/first-moment/NAME`.
+  public static let firstMoment = "optimizer/first-moment"
+  /// Where the second moments are: `optimizer/second-moment/NAME`.
+  public static let secondMoment = "optimizer/second-moment"
+  /// Where objectives keep their state: `objective/OBJECTIVE/NAME`.
+  public static let objective = "objective"
+
+  /// One named tensor.
+  public struct Record: Sendable {
+    /// Such as `student/backbone.patch_embed1.proj.weight`.
+    public let path: String
+    /// The official (PyTorch) shape.
+    public let shape: Shape
+    private let produce: @Sendable () -> Tensor
+
+    /// A tensor in its official shape.
+    public init(_ path: String, _ values: Tensor) { self.init(path, values.shape) { values } }
+
+    /// A tensor that is made when it is asked for, so that converting layouts needs memory for one tensor at a time.
+    public init(_ path: String, _ shape: Shape, produce: @escaping @Sendable () -> Tensor) {
+      self.path = path
+      self.shape = shape
+      self.produce = produce
+    }
+
+    /// The values, row-major in the official shape.
+    public var values: Tensor {
+      let values = produce()
+      precondition(values.shape == shape, "\(path) has shape \(values.shape), announced as \(shape)")
+      return values
+    }
+  }
+
+  /// What is known about the run.
+  public var run: RunDescription
+  /// The tensors, in byte order of their paths.
+  public let records: [Record]
+
+  /// A snapshot; the records may come in any order.
+  /// - Precondition: paths are different and each lies in one of the groups above.
+  public init(run: RunDescription, records: [Record]) {
+    self.run = run
+    self.records = records.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
+    for record in records { precondition(Snapshot.isPath(record.path), "\(record.path) is in no group of a snapshot") }
+    for (one, next) in zip(self.records, self.records.dropFirst()) {
+      precondition(one.path != next.path, "two records are called \(one.path)")
+    }
+  }
+
+  /// Steps completed.
+  public var step: Int { run.step }
+
+  /// Bytes of all values.
+  public var byteCount: Int { records.reduce(0) { $0 + $1.shape.count * 4 } }
+
+  /// The tensor at a path, or nil.
+  public func tensor(_ path: String) -> Tensor? {
+    var low = 0
+    var high = records.count
+    while low < high {
+      let middle = (low + high) / 2
+      if records[middle].path.utf8.lexicographicallyPrecedes(path.utf8) { low = middle + 1 } else { high = middle }
+    }
+    return low < records.count && records[low].path == path ? records[low].values : nil
+  }
+
+  /// Records below a group, with their names in it: `records(under: Snapshot.student)`.
+  public func records(under group: String) -> [(name: String, record: Record)] {
+    records.filter { $0.path.hasPrefix(group + "/") }.map { (String($0.path.dropFirst(group.count + 1)), $0) }
+  }
+
+  /// Whether a path lies in a group of a snapshot and has no empty part.
+  public static func isPath(_ path: String) -> Bool {
+    let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+    guard !parts.contains(where: \.isEmpty), !parts.contains("."), !parts.contains("..") else { return false }
+    switch parts.first {
+    case "student", "teacher": return parts.count == 2
+    case "optimizer": return parts.count == 3 && (parts[1] == "first-moment" || parts[1] == "second-moment")
+    case "objective": return parts.count == 3
+    default: return false
+    }
+  }
+}

@@ -51,6 +51,9 @@ public final class HDF5File: @unchecked Sendable {
       try site.check(H5Pset_userblock(creation.raw, hsize_t(userBlock)), "set a user block", status: .internal)
       let access = try site.own(H5Pcreate(ch5_p_file_access()), "prepare a file", status: .internal, H5Pclose)
       try image.attach(to: access.raw, site)
+      // From this version on all metadata carry checksums, and groups of thousands of names stay quick.
+      try site.check(
+        H5Pset_libver_bounds(access.raw, ch5_libver_v18(), ch5_libver_v18()), "choose a format", status: .internal)
       return try site.own(
         H5Fcreate(name, ch5_acc_trunc(), creation.raw, access.raw), "start a file in memory", status: .internal,
         H5Fclose)
@@ -67,6 +70,11 @@ public final class HDF5File: @unchecked Sendable {
       if image != nil { try Site(file: path, object: nil).check(H5Fflush(handle.raw, H5F_SCOPE_GLOBAL), "flush") }
       guard handle.close() else { throw Site(file: path, object: nil).failure(.inputOutput, "cannot close the file") }
     }
+  }
+
+  /// Puts everything that waits in buffers of the library into the file.
+  func flush() throws {
+    _ = try perform(nil) { file, site in try site.check(H5Fflush(file, H5F_SCOPE_GLOBAL), "flush the file") }
   }
 
   /// Runs `body` with the file's identifier, alone in the library.

@@ -68,7 +68,8 @@ public struct Evaluator {
       var matrix = ConfusionMatrix(classCount: classCount)
       for index in stride(from: communicator.rank, to: dataset.count, by: communicator.worldSize) {
         guard let labels = try dataset.labels(index) else {
-          throw Failure(.badData, "the image has no labels", at: dataset.name(index), remedy: "give data.validation labels")
+          throw Failure(
+            .badData, "the image has no labels", at: dataset.name(index), remedy: "give data.validation labels")
         }
         let prediction = try predictor.predict(try dataset.image(index)).labels
         matrix.add(labels: labels, predictions: prediction, scoredAs: scoredAs)

@@ -71,8 +71,9 @@ extension Recipe.DataSet {
       case .procedural:
         DatasetSpecification.procedural(domain: domain.rawValue, count: count, size: size, seed: seed)
       case .folder:
-        DatasetSpecification.folder(
-          images: images ?? "", labels: withLabels ? labels : nil, map: map, resize: resize.map { .size($0) })
+        DatasetSpecification(
+          kind: "folder", images: images ?? "", labels: withLabels ? labels : nil, imageSuffix: imageSuffix,
+          labelSuffix: labelSuffix, map: map, resize: resize.map { .fit($0) })
       }
     return try makeDataset(specification, classes: classes)
   }

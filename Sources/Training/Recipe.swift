@@ -23,7 +23,7 @@ public struct Recipe: Sendable, Equatable {
   /// Samples of a step.
   public var batch = Batch()
   /// The classes that are told apart.
-  public var classes = ClassesSetting.named("cityscapes")
+  public var classes = ClassesSetting.named("cityscapes19")
   /// The encoder.
   public var encoder = Encoder()
   /// The segmentation head.
@@ -34,8 +34,6 @@ public struct Recipe: Sendable, Equatable {
   public var network = Network()
   /// The training crop.
   public var crop = Crop()
-  /// What is subtracted from and divided out of pixels.
-  public var normalization = Normalization()
   /// AdamW.
   public var optimizer = Optimizer()
   /// Length of the run and learning rate over it.
@@ -83,7 +81,6 @@ public struct Recipe: Sendable, Equatable {
     try settings.group("attention", &attention)
     try settings.group("network", &network)
     try settings.group("crop", &crop)
-    try settings.group("normalization", &normalization)
     try settings.group("optimizer", &optimizer)
     try settings.group("schedule", &schedule)
     try settings.group("teacher", &teacher)

@@ -54,9 +54,13 @@ extension Recipe {
     public var images: String?
     /// Folder: where the labels are.
     public var labels: String?
+    /// Folder: end of image stems that label stems lack, such as `_leftImg8bit`.
+    public var imageSuffix = ""
+    /// Folder: end of label stems that image stems lack, such as `_gtFine_labelIds`.
+    public var labelSuffix = ""
     /// Folder: from the ids in label files to train ids.
     public var map = LabelMapSetting.identity
-    /// Images are resized to fit this size, keeping their aspect; nil leaves them as they are.
+    /// Images are resized to fit into this size, keeping their aspect; nil leaves them as they are.
     public var resize: PixelSize?
     /// Borders of the resized image in which the teacher is not trusted.
     public var margins = Margins()
@@ -72,6 +76,8 @@ extension Recipe {
       try settings.value("seed", &seed)
       try settings.path("images", &images)
       try settings.path("labels", &labels)
+      try settings.value("imageSuffix", &imageSuffix)
+      try settings.value("labelSuffix", &labelSuffix)
       try settings.value("map", &map)
       try settings.value("resize", &resize)
       try settings.group("margins", &margins)

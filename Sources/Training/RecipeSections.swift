@@ -99,7 +99,7 @@ extension Recipe {
     /// Shows all settings.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.value("resolution", &resolution)
-      try settings.value("contextScale", &contextScale, .from(0.125, to: 1))
+      try settings.value("contextScale", &contextScale, Limit(": 1, 0.5 or 0.25") { [1, 0.5, 0.25].contains($0) })
       try settings.value("detailCrop", &detailCrop, .multiple(of: 8))
       try settings.value("detailWeight", &detailWeight, .from(0, to: 1))
       try settings.value("detailOverlap", &detailOverlap)
@@ -114,7 +114,7 @@ extension Recipe {
     public var flip = 0.5
     /// A source crop is drawn again while one class has more than this share of its labelled pixels.
     public var maximumShare = 0.75
-    /// Draws of a source crop at most.
+    /// Draws at most: of a source crop by that rule, and of one with enough pixels of the rare class.
     public var tries = 10
 
     /// The published crop.
@@ -125,22 +125,6 @@ extension Recipe {
       try settings.value("flip", &flip, .from(0, to: 1))
       try settings.value("maximumShare", &maximumShare, .from(0, to: 1))
       try settings.value("tries", &tries, .atLeast(1))
-    }
-  }
-
-  /// Mean and deviation of pixel values 0 to 255, for red, green and blue.
-  public struct Normalization: SettingGroup {
-    /// What is subtracted.
-    public var mean = [123.675, 116.28, 103.53]
-    /// What is divided by then.
-    public var deviation = [58.395, 57.12, 57.375]
-
-    /// The statistics of ImageNet.
-    public init() {}
-    /// Shows both settings.
-    public mutating func visit(_ settings: inout some SettingVisitor) throws {
-      try settings.value("mean", &mean, .each(.from(0, to: 255), count: 3))
-      try settings.value("deviation", &deviation, .each(.above(0), count: 3))
     }
   }
 
@@ -259,8 +243,6 @@ extension Recipe {
     public var minimumPixels = 3000
     /// Pixels of the class that the crop should have.
     public var minimumCropPixels = 6000
-    /// Crops drawn at most to find them.
-    public var tries = 10
 
     /// The published values.
     public init() {}
@@ -270,7 +252,6 @@ extension Recipe {
       try settings.value("temperature", &temperature, .above(0))
       try settings.value("minimumPixels", &minimumPixels, .atLeast(0))
       try settings.value("minimumCropPixels", &minimumCropPixels, .atLeast(0))
-      try settings.value("tries", &tries, .atLeast(1))
     }
   }
 }

@@ -10,12 +10,13 @@ import Testing
       try CollectiveChecks(on: $0).run(exchangeBytes: 100_003)
     }
     #expect(outcomes.count == ranks && outcomes[0].count > 15)
-    #expect(outcomes.allSatisfy { $0.allSatisfy(\.holds) && $0 == outcomes[0] }, "\(outcomes[0].filter { !$0.holds })")
+    #expect(
+      outcomes.allSatisfy { $0.allSatisfy { $0.holds } && $0 == outcomes[0] }, "\(outcomes[0].filter { !$0.holds })")
   }
 
   @Test func checksHoldAlone() throws {
     let outcomes = try CollectiveChecks(on: SoloCommunicator()).run(exchangeBytes: 1009)
-    #expect(outcomes.allSatisfy(\.holds), "\(outcomes.filter { !$0.holds })")
+    #expect(outcomes.allSatisfy { $0.holds }, "\(outcomes.filter { !$0.holds })")
   }
 
   @Test func resultsComeByRank() throws {

@@ -26,17 +26,17 @@ import Testing
     #expect(!result.timedOut && result.status == 0, "\(result)")
     let report = try report(result)
     #expect(report.ranks == ranks && report.failed == 0)
-    #expect(report.checks.count > 15 && report.checks.allSatisfy(\.holds))
+    #expect(report.checks.count > 15 && report.checks.allSatisfy { $0.holds })
   }
 
   @Test func longMessagesAreCutIntoPieces() async throws {
     let result = try await runRanks(3, ["self-test", "--piece-bytes", "4099", "--exchange-bytes", "1000003"])
-    #expect(result.status == 0 && (try report(result)).failed == 0, "\(result)")
+    #expect(try result.status == 0 && report(result).failed == 0, "\(result)")
   }
 
   @Test func aloneItNeedsNoLauncher() async throws {
-    let result = try await runCommand(apusExecutable, ["self-test"], timeout: 30)
-    #expect(result.status == 0 && (try report(result)).ranks == 1, "\(result)")
+    let result = try await runCommand(["self-test"], timeout: 30)
+    #expect(try result.status == 0 && report(result).ranks == 1, "\(result)")
   }
 
   @Test(arguments: [(2, 0), (2, 1), (3, 1), (4, 3)])
@@ -67,18 +67,18 @@ import Testing
   }
 
   @Test func wrongUsageIsRefusedOnOneRankAndOnSeveral() async throws {
-    #expect(try await runCommand(apusExecutable, ["self-test", "--piece-bytes", "0"]).status == 64)
+    #expect(try await runCommand(["self-test", "--piece-bytes", "0"]).status == 64)
     #expect(try await runRanks(2, ["self-test", "--piece-bytes", "0"]).status == 64)
   }
 
   @Test func launcherEndsWhatTakesTooLong() async throws {
-    let result = try await runRanks(2, URL(fileURLWithPath: "/bin/sleep"), ["100"], timeout: 1)
+    let result = try await runRanks(2, ["100"], of: URL(fileURLWithPath: "/bin/sleep"), timeout: 1)
     #expect(result.timedOut && result.status != 0 && result.seconds < 30)
   }
 
   @Test func launcherPassesEnvironmentOutputAndStatus() async throws {
     let result = try await runRanks(
-      1, URL(fileURLWithPath: "/bin/sh"), ["-c", "echo $APUS_PROBE; echo aside >&2; exit 9"],
+      1, ["-c", "echo $APUS_PROBE; echo aside >&2; exit 9"], of: URL(fileURLWithPath: "/bin/sh"),
       environment: ["APUS_PROBE": "seen"])
     #expect(result.status == 9 && result.output == "seen\n" && result.errors.contains("aside\n"))
   }

@@ -52,13 +52,6 @@ import Testing
     #expect(try reduced(rows, ranks: 2, bucketBytes: bytes).allSatisfy { $0 == GradientReductionTests.plainTree(rows) })
   }
 
-  @Test func threadsDoNotChangeBits() throws {
-    let rows = (0..<3).map { GradientReductionTests.gradient($0, GradientReductionTests.parameters) }
-    WorkerPool.configure(threads: 3)
-    defer { WorkerPool.configure(threads: 1) }
-    #expect(try reduced(rows, ranks: 1)[0] == GradientReductionTests.plainTree(rows))
-  }
-
   @Test func nativeSumIsCloseButAnotherTree() throws {
     let rows = (0..<8).map { GradientReductionTests.gradient($0, GradientReductionTests.parameters) }
     let native = try reduced(rows, ranks: 8, method: .native)[0]

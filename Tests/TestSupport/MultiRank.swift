@@ -28,25 +28,25 @@ public var apusExecutable: URL {
   return folder.appendingPathComponent("apus")
 }
 
-/// Runs `executable` under `mpirun` on `ranks` ranks of this host, more than it has cores if need be.
+/// Runs a command under `mpirun` on `ranks` ranks of this host, more than it has cores if need be.
 /// - Parameter environment: variables set besides this process's own.
 /// - Parameter timeout: seconds after which all ranks are ended.
 public func runRanks(
-  _ ranks: Int, _ executable: URL = apusExecutable, _ arguments: [String], environment: [String: String] = [:],
+  _ ranks: Int, _ arguments: [String], of executable: URL = apusExecutable, environment: [String: String] = [:],
   timeout: Double = 60
 ) async throws -> CommandResult {
   let asRoot = ["OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"]
   return try await runCommand(
-    URL(fileURLWithPath: "/usr/bin/env"),
     ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "\(ranks)", executable.path] + arguments,
-    environment: asRoot.merging(environment) { $1 }, timeout: timeout)
+    of: URL(fileURLWithPath: "/usr/bin/env"), environment: asRoot.merging(environment) { $1 }, timeout: timeout)
 }
 
 /// Runs a command by itself.
 /// - Parameter environment: variables set besides this process's own.
 /// - Parameter timeout: seconds after which it is ended.
 public func runCommand(
-  _ executable: URL, _ arguments: [String], environment: [String: String] = [:], timeout: Double = 60
+  _ arguments: [String], of executable: URL = apusExecutable, environment: [String: String] = [:],
+  timeout: Double = 60
 ) async throws -> CommandResult {
   let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
   try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -19,7 +19,7 @@ let catalogue = RecipeCatalogue(
   methods: [
     .init("source-only", needsTarget: false), .init("hrda"), .init("masked", options: BlockOptions()),
   ],
-  encoders: ["tiny", "b0", "b5"], classSets: ["cityscapes": 19, "small": 4], labelMaps: ["gta"])
+  encoders: ["tiny", "b0", "b5"], classSets: ["cityscapes19": 19, "small": 4], labelMaps: ["gta"])
 
 let minimal = """
   seed: 7

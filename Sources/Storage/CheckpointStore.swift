@@ -1,0 +1,127 @@
+// Saving and finding snapshots. How they are stored is beside this module (StorageHDF5).
+
+import Support
+
+/// A snapshot copied and ready to be written.
+public protocol PreparedCheckpoint: Sendable {
+  /// Steps completed.
+  var step: Int { get }
+  /// Writes the checkpoint under its final name; returns the path. May be called once, from any thread.
+  /// - Throws: `Failure` 73 if the file cannot be created, 74 if it cannot be written; nothing is left behind then.
+  func publish() throws -> String
+}
+
+/// A checkpoint that was passed over, and why.
+public struct SkippedCheckpoint: Sendable, Equatable {
+  /// Steps in its name.
+  public let step: Int
+  /// What was wrong with it.
+  public let failure: Failure
+
+  /// From its parts.
+  public init(step: Int, failure: Failure) {
+    self.step = step
+    self.failure = failure
+  }
+}
+
+/// The newest checkpoint that could be trusted.
+public struct FoundCheckpoint: Sendable {
+  /// Its path.
+  public let file: String
+  /// Its content.
+  public let snapshot: Snapshot
+  /// Newer ones that were passed over, newest first.
+  public let skipped: [SkippedCheckpoint]
+}
+
+/// A folder of checkpoints. Called on rank 0 only; other ranks may call the `load` functions.
+public protocol CheckpointStore: Sendable {
+  /// The folder.
+  var folder: String { get }
+  /// Copies a snapshot into the form in which it will be written: the only part a training step waits for.
+  func prepare(_ snapshot: Snapshot) throws -> any PreparedCheckpoint
+  /// Reads a checkpoint after proving that it is complete and undamaged.
+  /// - Parameter groups: read only these, such as `[Snapshot.student]`; nil reads all.
+  /// - Throws: `Failure` 66 if there is none, 65 if it is damaged or no checkpoint, 74 if it cannot be read.
+  func load(file: String, groups: [String]?) throws -> Snapshot
+  /// Proves that a checkpoint is complete and undamaged, tensor by tensor.
+  /// - Throws: as `load`, naming the damaged tensors where that is possible.
+  func verify(file: String) throws
+  /// Steps of the checkpoints that carry a final name, ascending; empty if there is no folder.
+  func steps() throws -> [Int]
+  /// Deletes the checkpoint of a step.
+  func remove(step: Int) throws
+}
+
+extension CheckpointStore {
+  /// Path of the checkpoint of a step.
+  public func file(step: Int) -> String { "\(folder)/\(CheckpointName.of(step: step))" }
+
+  /// Writes a snapshot and returns its path; the caller waits until it is on disk.
+  @discardableResult
+  public func save(_ snapshot: Snapshot) throws -> String { try prepare(snapshot).publish() }
+
+  /// Reads the checkpoint of a step.
+  public func load(step: Int) throws -> Snapshot { try load(file: file(step: step), groups: nil) }
+
+  /// The newest complete and verified checkpoint, with the reasons why newer ones were passed over; nil if the folder
+  /// holds none at all.
+  /// - Throws: `Failure` 65 if there are checkpoints and none can be trusted.
+  public func latest() throws -> FoundCheckpoint? {
+    var skipped: [SkippedCheckpoint] = []
+    for step in try steps().reversed() {
+      do {
+        let snapshot = try load(step: step)
+        guard snapshot.step == step else {
+          throw Failure(.badData, "holds step \(snapshot.step), not the step in its name", at: file(step: step))
+        }
+        return FoundCheckpoint(file: file(step: step), snapshot: snapshot, skipped: skipped)
+      } catch let failure as Failure {
+        skipped.append(SkippedCheckpoint(step: step, failure: failure))
+      }
+    }
+    guard let newest = skipped.first else { return nil }
+    throw Failure(
+      .badData, "none of \(skipped.count) checkpoints can be trusted; the newest: \(newest.failure)", at: folder,
+      remedy: "move them away to start afresh")
+  }
+
+  /// Deletes what a retention rule gives up and returns those steps. The newest checkpoint that verifies is never
+  /// deleted; if none verifies, nothing is.
+  /// - Parameter trusted: a step known to be good, such as the one just saved; nil looks for one.
+  /// - Parameter dryRun: only tell.
+  @discardableResult
+  public func prune(_ retention: Retention, trusted: Int? = nil, dryRun: Bool = false) throws -> [Int] {
+    let steps = try steps()
+    let verified =
+      trusted
+      ?? steps.last { step in
+        do {
+          try verify(file: file(step: step))
+          return true
+        } catch { return false }
+      }
+    guard let verified else { return [] }
+    let surplus = retention.surplus(of: steps, verified: verified)
+    if !dryRun { for step in surplus { try remove(step: step) } }
+    return surplus
+  }
+}
+
+/// File names of checkpoints: `step-00000100.h5` is the state after 100 completed steps.
+public enum CheckpointName {
+  /// The name for a step.
+  public static func of(step: Int) -> String {
+    let digits = String(step)
+    return "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits + ".h5"
+  }
+
+  /// The step in a name, or nil if it is not a checkpoint's final name.
+  public static func step(in name: String) -> Int? {
+    guard name.hasPrefix("step-"), name.hasSuffix(".h5"), let step = Int(name.dropFirst(5).dropLast(3)), step >= 0,
+      name == of(step: step)
+    else { return nil }
+    return step
+  }
+}

@@ -1,0 +1,120 @@
+// The user block: 512 bytes of text before the HDF5 data that prove the rest. `head -n 4 FILE` shows it, and
+// `tail -c +513 FILE | sha256sum` must give the digest it names.
+
+import Foundation
+import Support
+
+/// What the user block of a sealed file says.
+public struct Seal: Sendable, Equatable {
+  /// Bytes of the block.
+  public static let length = 512
+  private static let magic = "APUS SEALED FILE"
+  private static let version = 1
+
+  /// What the file is.
+  public enum Kind: String, Sendable {
+    case checkpoint
+    case pseudoLabels = "pseudo-labels"
+  }
+
+  /// What the file is.
+  public let kind: Kind
+  /// Bytes after the block.
+  public let byteCount: Int
+  /// SHA-256 of the bytes after the block, in hexadecimal.
+  public let digest: String
+
+  /// The seal of a file whose bytes, the place of the block included, are in memory.
+  init(_ kind: Kind, sealing bytes: UnsafeRawBufferPointer) {
+    let content = UnsafeRawBufferPointer(rebasing: bytes[Seal.length...])
+    let hash = SHA256()
+    hash.update(content)
+    self.init(kind: kind, byteCount: content.count, digest: hash.hexadecimal())
+  }
+
+  private init(kind: Kind, byteCount: Int, digest: String) {
+    self.kind = kind
+    self.byteCount = byteCount
+    self.digest = digest
+  }
+
+  /// The block: four lines, then spaces and a line feed.
+  var block: [UInt8] {
+    let text = "\(Seal.magic) \(Seal.version)\nkind \(kind.rawValue)\nbytes \(byteCount)\nsha256 \(digest)\n"
+    return Array(text.utf8) + [UInt8](repeating: 0x20, count: Seal.length - text.utf8.count - 1) + [0x0a]
+  }
+
+  /// Reads the whole file and proves that it is what its block says.
+  /// - Throws: `Failure` 66 if there is no file, 74 if it cannot be read, 65 if it is another program's, unfinished, cut
+  ///   short or damaged.
+  public static func verified(_ path: String, _ kind: Kind) throws -> Seal {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw openFailure(path, errno) }
+    defer { close(descriptor) }
+    let header = try readPiece(descriptor, Seal.length, path)
+    let claim = try parse(header, path)
+    guard claim.kind == kind.rawValue else {
+      throw Failure(.badData, "is of kind \(claim.kind), expected \(kind.rawValue)", at: path)
+    }
+    let hash = SHA256()
+    var count = 0
+    while true {
+      let piece = try readPiece(descriptor, 4 << 20, path)
+      if piece.isEmpty { break }
+      hash.update(piece)
+      count += piece.count
+    }
+    guard count == claim.byteCount else {
+      let what = count < claim.byteCount ? "is cut short" : "is too long"
+      throw Failure(.badData, "\(what): \(count) bytes after the user block, expected \(claim.byteCount)", at: path)
+    }
+    let seal = Seal(kind: kind, byteCount: count, digest: hash.hexadecimal())
+    guard seal.digest == claim.digest else {
+      throw Failure(.badData, "is damaged: SHA-256 is \(seal.digest), expected \(claim.digest)", at: path)
+    }
+    guard seal.block == header else { throw Failure(.badData, "is damaged in its user block", at: path) }
+    return seal
+  }
+
+  private static func parse(
+    _ header: [UInt8], _ path: String
+  ) throws -> (kind: String, byteCount: Int, digest: String) {
+    guard !header.isEmpty else { throw Failure(.badData, "is empty", at: path) }
+    guard !header.allSatisfy({ $0 == 0 }) else { throw Failure(.badData, "was not finished", at: path) }
+    let lines = String(decoding: header, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+    guard header.count == Seal.length, lines[0].hasPrefix(magic) else {
+      throw Failure(.badData, "was not written by this program, or its user block is damaged", at: path)
+    }
+    guard lines[0] == "\(magic) \(version)" else {
+      throw Failure(
+        .badData, "expected \"\(magic) \(version)\", found \"\(lines[0])\"", at: path,
+        remedy: "read it with the version of this program that wrote it")
+    }
+    func value(_ index: Int, _ key: String) -> String? {
+      guard index < lines.count, lines[index].hasPrefix(key + " ") else { return nil }
+      return String(lines[index].dropFirst(key.count + 1))
+    }
+    guard let kind = value(1, "kind"), let count = value(2, "bytes").flatMap({ Int($0) }),
+      let digest = value(3, "sha256")
+    else { throw Failure(.badData, "is damaged in its user block", at: path) }
+    return (kind, count, digest)
+  }
+
+  /// Up to `count` bytes from where the file stands; fewer only at its end.
+  private static func readPiece(_ descriptor: Int32, _ count: Int, _ path: String) throws -> [UInt8] {
+    var number: Int32 = 0
+    let piece = [UInt8](unsafeUninitializedCapacity: count) { buffer, done in
+      while done < count {
+        let got = read(descriptor, buffer.baseAddress.map { $0 + done }, count - done)
+        if got < 0 && errno == EINTR { continue }
+        if got < 0 { number = errno }
+        if got <= 0 { return }
+        done += got
+      }
+    }
+    guard number == 0 else {
+      throw Failure(.inputOutput, "cannot read (\(String(cString: strerror(number))))", at: path)
+    }
+    return piece
+  }
+}
