@@ -79,7 +79,7 @@ let package = Package(
     // Tests
     .target(
       name: "TestSupport",
-      dependencies: ["Tensors", "Collectives", "StorageHDF5", "Support"],
+      dependencies: ["Networks", "Autograd", "Kernels", "Tensors", "Collectives", "StorageHDF5", "Support"],
       path: "Tests/TestSupport", swiftSettings: warningsAreErrors),
     tests("Architecture", []),
     tests("Support", ["Support"]),
@@ -104,8 +104,8 @@ let package = Package(
     tests(
       "Training",
       [
-        "Training", "Adaptation", "Domains", "Networks", "Imagery", "Storage", "StorageHDF5",
-        "Tensors", "Collectives", "Support",
+        "Training", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd",
+        "Kernels", "Imagery", "Storage", "StorageHDF5", "Tensors", "Collectives", "Support",
       ]),
     tests("Command", ["apus", "Support"]),
   ],

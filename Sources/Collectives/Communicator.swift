@@ -1,12 +1,20 @@
 // What ranks say to each other. Everything above this floor speaks to the protocol; `SoloCommunicator` is one process,
-// `LoopbackCommunicator` many ranks as threads of one process, and CollectivesMPI the real thing.
+// `LoopbackCommunicator` many ranks as threads of one process, and CollectivesMPI the real thing. Sums live in
+// ReproducibleSum, agreements on small values in Agreement.
 
 import Support
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
 
 /// A group of ranks that call the same operations in the same order.
 ///
 /// Whether an operation is reached may depend only on the step number or on reduced values. All operations are
-/// called by every rank, from the training thread. A failure on one rank ends the job on all.
+/// called by every rank, from the training thread; `abort` alone may be called from any thread. A failure on one rank
+/// ends the job on all.
 public protocol Communicator: AnyObject {
   /// This rank, 0 ..< worldSize.
   var rank: Int { get }
@@ -14,21 +22,48 @@ public protocol Communicator: AnyObject {
   var worldSize: Int { get }
   /// Name of the host this rank runs on.
   var hostName: String { get }
+  /// The failure all ranks last learnt of together, set on every rank by `agree` and `failTogether`.
+  ///
+  /// A command that ends with this very failure leaves in good order on all ranks; any other failure is this rank's
+  /// own, of which the others know nothing, and must end in `abort`.
+  var agreedFailure: Failure? { get set }
 
-  /// Sends bytes to one rank and receives as many from another, at once. Counts are 64-bit.
+  /// Sends bytes to one rank and receives from another (or the same), at once.
+  ///
+  /// Counts are 64-bit and may differ, but what one rank sends must be as long as what its destination expects.
+  /// - Throws: `Failure` where the lengths disagree or the other rank is gone.
   func exchange(
     sending outgoing: UnsafeRawBufferPointer, to destination: Int,
     receiving incoming: UnsafeMutableRawBufferPointer, from source: Int) throws
-  /// Sends bytes to a rank that calls `receive`.
+  /// Sends bytes to a rank that calls `receive`. It may return before they are received, or wait until then.
   func send(_ bytes: UnsafeRawBufferPointer, to destination: Int) throws
   /// Receives bytes from a rank that calls `send`.
   func receive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int) throws
-  /// Every rank's buffer becomes the root's.
+  /// Every rank's buffer becomes the root's. All buffers are of one length.
   func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws
   /// Waits until every rank is here.
   func barrier() throws
   /// The library's own sum, whose additions may be in any order: not reproducible over rank counts.
   func nativeSum(_ values: UnsafeMutableBufferPointer<Float>) throws
-  /// Ends the job on all ranks with this status, after writing the reason.
+  /// Ends the job on all ranks with this status, after writing the reason to standard error.
   func abort(_ reason: String, status: Int32) -> Never
+}
+
+/// The name the operating system gives this host.
+public func currentHostName() -> String {
+  var name = [CChar](repeating: 0, count: 256)
+  guard gethostname(&name, name.count - 1) == 0 else { return "unknown host" }
+  return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
+/// Writes one line to standard error in a single system call, so that lines of several ranks do not mix.
+public func writeErrorLine(_ text: String) {
+  let bytes = Array((text + "\n").utf8)
+  _ = write(STDERR_FILENO, bytes, bytes.count)
+}
+
+/// Writes the reason and ends this process at once, without running exit handlers: other threads may still compute.
+public func leaveProcess(_ reason: String, status: Int32) -> Never {
+  writeErrorLine(reason)
+  _exit(status)
 }

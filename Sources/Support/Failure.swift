@@ -62,18 +62,20 @@ public func nearestSpelling(to word: String, among candidates: some Sequence<Str
   return best.1 <= max(1, max(word.count, best.0.count) / 3) ? best.0 : nil
 }
 
-/// Levenshtein distance: insertions, deletions and substitutions.
+/// Insertions, deletions, substitutions and exchanges of neighbours that lead from one word to the other.
 func editDistance(_ first: String, _ second: String) -> Int {
+  let rows = Array(first)
   let columns = Array(second)
+  var previous: [Int] = []
   var row = Array(0...columns.count)
-  for (i, character) in first.enumerated() {
-    var diagonal = row[0]
-    row[0] = i + 1
-    for (j, other) in columns.enumerated() {
-      let above = row[j + 1]
-      row[j + 1] = character == other ? diagonal : 1 + min(diagonal, row[j], above)
-      diagonal = above
+  for i in rows.indices {
+    var next = [i + 1]
+    for j in columns.indices {
+      var edits = min(row[j] + (rows[i] == columns[j] ? 0 : 1), row[j + 1] + 1, next[j] + 1)
+      if i > 0, j > 0, rows[i] == columns[j - 1], rows[i - 1] == columns[j] { edits = min(edits, previous[j - 1] + 1) }
+      next.append(edits)
     }
+    (previous, row) = (row, next)
   }
   return row[columns.count]
 }

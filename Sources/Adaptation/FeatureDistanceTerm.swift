@@ -1,0 +1,66 @@
+// Thing-class feature distance to a frozen ImageNet encoder (Hoyer et al., DAFormer, CVPR 2022, section 3.3).
+
+import Autograd
+import Collectives
+import Kernels
+import Networks
+import Support
+import Tensors
+
+/// Options of the feature distance.
+public struct FeatureDistanceOptions: Sendable, Equatable {
+  /// Weight of the term; 0 switches it off.
+  public var weight: Float
+  /// Classes whose cells count.
+  public var classes: [UInt8]
+  /// Share of a cell's pixels that its class must reach.
+  public var minimumShare: Float
+
+  /// Published values for the Cityscapes classes.
+  public init() {
+    weight = 0.005
+    classes = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
+    minimumShare = 0.75
+  }
+}
+
+/// Keeps the coarsest source feature near that of a frozen encoder, in cells of thing classes.
+public final class FeatureDistanceTerm {
+  private let reference: ReferenceEncoder
+  private let options: FeatureDistanceOptions
+  private let classCount: Int
+
+  /// The term with its frozen encoder.
+  public init(_ reference: ReferenceEncoder, _ options: FeatureDistanceOptions, classCount: Int) {
+    self.reference = reference
+    self.options = options
+    self.classCount = classCount
+  }
+
+  /// The term for a source pass; gradients go to the feature at once.
+  ///
+  /// Context features are compared at context scale; a network without a context compares its detail crop. A
+  /// collective: the mean runs over the thing cells of the global batch.
+  public func afterSource(
+    _ output: TrainingOutput, image: Tensor, labels: LabelMap, box: Box, network: SegmentationNetwork,
+    _ context: ForwardContext
+  ) throws -> LossTerm? {
+    let usesContext = !output.contextFeatures.isEmpty
+    guard let feature = usesContext ? output.contextFeatures.last : output.detailFeatures.last else { return nil }
+    let seen = usesContext ? labels : labels.cropped(to: box)
+    let input = usesContext ? network.contextImage(image) : cropped(image, to: box)
+    let factor = seen.width / feature.value.shape[2]
+    let cells = dominantLabels(
+      seen, factor: factor, minimumShare: options.minimumShare, classCount: classCount)
+    precondition(
+      cells.height == feature.value.shape[1] && cells.width == feature.value.shape[2],
+      "labels of \(seen.height)x\(seen.width) do not divide into cells of feature \(feature.value.shape)")
+    let things = Set(options.classes)
+    let marks = cells.values.map { things.contains($0) ? UInt8(1) : 0 }
+    let count = try context.communicator.sumIntegers([Int64(marks.reduce(0) { $0 + Int($1) })])[0]
+    let target = try reference.coarsestFeature(input, context)
+    return featureDistance(
+      feature, reference: target, cells: marks, globalCells: Int(count), factor: options.weight,
+      name: "source.feature-distance")
+  }
+}

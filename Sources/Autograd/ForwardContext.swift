@@ -1,0 +1,135 @@
+// Everything a forward pass may depend on besides its input. No globals: without a tape nothing is recorded, without
+// draws nothing is dropped.
+
+import Collectives
+import Support
+import Tensors
+
+/// Which statistics batch norm normalises with.
+public enum NormalizationMode: Sendable {
+  /// The batch's own, over all samples of all ranks; running statistics are updated.
+  case batch
+  /// The running ones.
+  case running
+}
+
+/// The draws of dropout and drop path in one pass.
+public struct StochasticDraws: Sendable {
+  /// Seed of the run.
+  public let seed: UInt64
+  /// Step, from 0.
+  public let step: Int
+  /// Pass, such as "source" or "mixed".
+  public let pass: String
+
+  /// Draws of one pass of one step.
+  public init(seed: UInt64, step: Int, pass: String) {
+    self.seed = seed
+    self.step = step
+    self.pass = pass
+  }
+
+  /// Factors that keep an element with probability 1 - rate and scale it by 1/(1 - rate), or drop it.
+  ///
+  /// - Parameters:
+  ///   - sample: global index; the factors depend on it, not on the rank.
+  ///   - unit: scale or window, such as "context".
+  func factors(rate: Float, count: Int, sample: Int, unit: String, layer: String, draw: String) -> [Float] {
+    let stream = RandomStream(seed: seed, step: step, sample: sample, purpose: Purpose(pass, unit, layer, draw))
+    let keep = 1 - rate
+    return (0..<count).map { stream.uniform(at: UInt32($0)) < keep ? 1 / keep : 0 }
+  }
+}
+
+/// Batch statistics that wait to be folded into running ones, because their order is that of the published code
+/// (context before detail), not that of the computation.
+public final class RunningStatisticsQueue {
+  private var waiting: [(rank: Int, apply: () -> Void)] = []
+
+  /// Nothing waiting.
+  public init() {}
+
+  /// Adds an update; smaller `rank` is applied first, equal ranks in order of arrival.
+  func add(rank: Int, _ apply: @escaping () -> Void) { waiting.append((rank, apply)) }
+
+  /// Applies all updates.
+  public func apply() {
+    for rank in Set(waiting.map(\.rank)).sorted() {
+      for update in waiting where update.rank == rank { update.apply() }
+    }
+    waiting.removeAll()
+  }
+}
+
+/// What a forward pass needs to know.
+public struct ForwardContext {
+  /// Records operations; nil: nothing is recorded.
+  public var tape: Tape?
+  /// Statistics of batch norm.
+  public var normalization: NormalizationMode
+  /// Draws of dropout and drop path; nil: both are off.
+  public var draws: StochasticDraws?
+  /// Ranks that share the batch.
+  public var communicator: any Communicator
+  /// Samples of all ranks together.
+  public var globalBatch: Int
+  /// Global index of the first local sample.
+  public var firstSample: Int
+  /// Scale or window the values belong to, such as "context" or "detail"; part of every draw's key.
+  public var unit: String
+  /// Order in which batch statistics of this unit enter running ones.
+  public var unitRank: Int
+  /// Tiles of one sample in the batch axis, tile-major; more than one for sliding windows.
+  public var tilesPerSample: Int
+  /// Updates of running statistics, applied by whoever owns the pass.
+  public let statistics: RunningStatisticsQueue
+
+  /// A pass over a batch that this rank shares with others.
+  public init(
+    tape: Tape? = nil, normalization: NormalizationMode, draws: StochasticDraws? = nil,
+    communicator: any Communicator, globalBatch: Int, firstSample: Int
+  ) {
+    self.tape = tape
+    self.normalization = normalization
+    self.draws = draws
+    self.communicator = communicator
+    self.globalBatch = globalBatch
+    self.firstSample = firstSample
+    unit = "context"
+    unitRank = 0
+    tilesPerSample = 1
+    statistics = RunningStatisticsQueue()
+  }
+
+  /// The same pass for another scale or set of windows.
+  public func with(unit: String, rank: Int, tilesPerSample: Int = 1) -> ForwardContext {
+    var other = self
+    other.unit = unit
+    other.unitRank = rank
+    other.tilesPerSample = tilesPerSample
+    return other
+  }
+
+  /// Records an operation if a gradient can flow through it, else returns a constant.
+  ///
+  /// - Parameter tracked: whether any input or parameter of the operation takes a gradient.
+  func record(_ value: Tensor, tracked: Bool, _ propagate: @escaping (Tensor) -> Void) -> Variable {
+    guard let tape, tracked else { return Variable(constant: value) }
+    return tape.record(value, propagate)
+  }
+
+  /// Global index of a local sample.
+  public func globalSample(_ local: Int) -> Int { firstSample + local }
+}
+
+extension ForwardContext {
+  /// Runs a collective where nothing can be thrown to; a failure ends the job on all ranks with its reason.
+  func communicating<Result>(_ body: () throws -> Result) -> Result {
+    do {
+      return try body()
+    } catch {
+      let status = (error as? Failure)?.status ?? .internal
+      communicator.abort("\(error)", status: status.rawValue)
+    }
+  }
+}

@@ -1,0 +1,60 @@
+// Losses put their gradient into their input's cell at once and return per-sample sums, so that values are added up
+// the tree over samples and ranks by whoever reports them.
+
+import Kernels
+import Tensors
+
+/// One named scalar of a step: per local sample, already weighted and divided by its global denominator.
+public struct LossTerm: Sendable {
+  /// Such as "source.fused".
+  public let name: String
+  /// Contribution of each local sample.
+  public let perSample: [Double]
+
+  /// From the samples' contributions.
+  public init(name: String, perSample: [Double]) {
+    self.name = name
+    self.perSample = perSample
+  }
+}
+
+/// Weighted cross-entropy, averaged over *all* pixels of the global batch, ignored ones included.
+///
+/// `logits` [N, h, w, K] are resized bilinearly to the labels first. Ignored pixels (255) and pixels of weight zero
+/// give nothing but stay in the denominator, as in the published code (Hoyer et al., CVPR 2022, Eq. 1 and 4).
+/// - Parameters:
+///   - weights: [N, H, W], or nil for 1 everywhere.
+///   - factor: weight of the term in the step's loss.
+///   - context: its `globalBatch` gives the denominator `globalBatch · H · W`.
+public func crossEntropy(
+  _ logits: Variable, labels: LabelMap, weights: Tensor?, factor: Float, name: String, _ context: ForwardContext
+) -> LossTerm {
+  let dense = bilinear(logits, height: labels.height, width: labels.width, context)
+  let denominator = Double(context.globalBatch * labels.height * labels.width)
+  let sums = crossEntropySums(dense.value, labels: labels, weights: weights)
+  if let cell = dense.cell {
+    cell.accumulate(
+      crossEntropyGradient(
+        dense.value, labels: labels, weights: weights, factor: Float(Double(factor) / denominator)))
+  }
+  return LossTerm(name: name, perSample: sums.map { $0 * Double(factor) / denominator })
+}
+
+/// Mean L2 distance to a reference feature over marked cells of the global batch.
+///
+/// - Parameters:
+///   - cells: N·h·w marks.
+///   - globalCells: marked cells of all ranks; with none the term is 0 and no gradient flows.
+/// Source: Hoyer et al., DAFormer, CVPR 2022, Eq. 6-7. The published code gives not-a-number without marked cells.
+public func featureDistance(
+  _ feature: Variable, reference: Tensor, cells: [UInt8], globalCells: Int, factor: Float, name: String
+) -> LossTerm {
+  guard globalCells > 0 else {
+    return LossTerm(name: name, perSample: [Double](repeating: 0, count: feature.value.samples))
+  }
+  let scale = Double(factor) / Double(globalCells)
+  feature.cell?.accumulate(
+    featureDistanceGradient(feature.value, reference: reference, cells: cells, factor: Float(scale)))
+  let sums = featureDistanceSums(feature.value, reference: reference, cells: cells)
+  return LossTerm(name: name, perSample: sums.map { $0 * scale })
+}

@@ -1,0 +1,62 @@
+// Operations on maps: resizing, channel concatenation, cropping, and HRDA's gated fusion.
+
+import Kernels
+import Tensors
+
+/// Bilinear resizing, half-pixel centres, no antialiasing; the variable itself where the size already fits.
+public func bilinear(_ x: Variable, height: Int, width: Int, _ context: ForwardContext) -> Variable {
+  let (oldHeight, oldWidth) = (x.value.shape[1], x.value.shape[2])
+  if (oldHeight, oldWidth) == (height, width) { return x }
+  let cell = x.cell
+  return context.record(Kernels.bilinear(x.value, height: height, width: width), tracked: cell != nil) { gradient in
+    cell?.accumulate(bilinearGradient(gradient, height: oldHeight, width: oldWidth))
+  }
+}
+
+/// Maps of equal size side by side in the channel axis.
+public func concatenated(_ parts: [Variable], _ context: ForwardContext) -> Variable {
+  let cells = parts.map(\.cell)
+  let widths = parts.map(\.value.channels)
+  let value = concatenatedChannels(parts.map(\.value))
+  return context.record(value, tracked: cells.contains { $0 != nil }) { gradient in
+    for (cell, slice) in zip(cells, channelSlices(gradient, widths: widths)) { cell?.accumulate(slice) }
+  }
+}
+
+/// Zeros outside a box of a larger map: the map is pasted at `box`.
+public func padded(_ x: Variable, into box: Box, height: Int, width: Int, _ context: ForwardContext) -> Variable {
+  let cell = x.cell
+  let value = Kernels.padded(x.value, into: box, height: height, width: width)
+  return context.record(value, tracked: cell != nil) { gradient in cell?.accumulate(cropped(gradient, to: box)) }
+}
+
+/// The map inside `box`, zero outside.
+public func maskOutside(_ x: Variable, _ box: Box, _ context: ForwardContext) -> Variable {
+  let cell = x.cell
+  return context.record(Kernels.maskOutside(x.value, box), tracked: cell != nil) { gradient in
+    cell?.accumulate(Kernels.maskOutside(gradient, box))
+  }
+}
+
+/// `(1 - gate) · context`, HRDA's damped context logits (Hoyer et al., ECCV 2022, Eq. 9).
+public func gatedContext(gate: Variable, logits: Variable, _ context: ForwardContext) -> Variable {
+  let (g, l) = (gate, logits)
+  let value = Kernels.gatedContext(g.value, l.value)
+  return context.record(value, tracked: g.cell != nil || l.cell != nil) { gradient in
+    let result = gatedContextGradient(gate: g.value, context: l.value, gradient: gradient)
+    g.cell?.accumulate(result.gate)
+    l.cell?.accumulate(result.context)
+  }
+}
+
+/// `gate · detail + damped`, HRDA's fused logits (Hoyer et al., ECCV 2022, Eq. 9).
+public func fuse(gate: Variable, detail: Variable, damped: Variable, _ context: ForwardContext) -> Variable {
+  let (g, d, cell) = (gate, detail, damped.cell)
+  let value = Kernels.fuse(gate: g.value, detail: d.value, context: damped.value)
+  return context.record(value, tracked: g.cell != nil || d.cell != nil || cell != nil) { gradient in
+    let result = fuseGradient(gate: g.value, detail: d.value, gradient: gradient)
+    g.cell?.accumulate(result.gate)
+    d.cell?.accumulate(result.detail)
+    cell?.accumulate(gradient)
+  }
+}

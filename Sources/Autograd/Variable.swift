@@ -1,0 +1,95 @@
+// Values that remember where their gradient goes, and the tape that walks back over them.
+
+import Kernels
+import Tensors
+
+/// Collects the gradient of one value while the tape is walked back.
+public final class GradientCell {
+  /// The sum of all contributions so far.
+  public private(set) var gradient: Tensor?
+  private let shape: Shape
+
+  /// An empty cell for a value of that shape.
+  init(_ shape: Shape) { self.shape = shape }
+
+  /// Adds a contribution, in any shape of as many elements.
+  public func accumulate(_ contribution: Tensor) {
+    let part = contribution.reshaped(shape)
+    gradient = gradient.map { Kernels.add($0, part) } ?? part
+  }
+
+  /// Hands the gradient over and forgets it.
+  func take() -> Tensor? {
+    defer { gradient = nil }
+    return gradient
+  }
+}
+
+/// A tensor in a computation; with a cell if gradients flow to it, without one if it is a constant.
+///
+/// Operations capture only what their gradient needs, the cell or the value, so that a value goes back to the buffer
+/// pool as soon as nothing needs it.
+public struct Variable {
+  /// The value.
+  public let value: Tensor
+  /// Where its gradient collects; nil for a constant.
+  public let cell: GradientCell?
+
+  /// A value no gradient flows to.
+  public init(constant value: Tensor) {
+    self.value = value
+    cell = nil
+  }
+
+  /// A leaf whose gradient is wanted: read `cell.gradient` after the walk.
+  public init(tracked value: Tensor) {
+    self.value = value
+    cell = GradientCell(value.shape)
+  }
+
+  fileprivate init(_ value: Tensor, _ cell: GradientCell) {
+    self.value = value
+    self.cell = cell
+  }
+
+  /// The gradient collected so far.
+  public var gradient: Tensor? { cell?.gradient }
+
+  /// The same elements in another shape; gradients flow to the same cell.
+  public func reshaped(_ shape: Shape) -> Variable {
+    let view = value.reshaped(shape)
+    return cell.map { Variable(view, $0) } ?? Variable(constant: view)
+  }
+}
+
+/// The record of a computation, walked back once.
+///
+/// Not thread safe. Nodes are freed as the walk passes them.
+public final class Tape {
+  private struct Node {
+    let output: GradientCell
+    let propagate: (Tensor) -> Void
+  }
+
+  private var nodes: [Node] = []
+  /// Nodes recorded since it was made.
+  public private(set) var recorded = 0
+
+  /// An empty tape.
+  public init() {}
+
+  /// Records how the gradient of `value` flows on, and returns the variable that stands for it.
+  public func record(_ value: Tensor, _ propagate: @escaping (Tensor) -> Void) -> Variable {
+    let cell = GradientCell(value.shape)
+    nodes.append(Node(output: cell, propagate: propagate))
+    recorded += 1
+    return Variable(value, cell)
+  }
+
+  /// Walks back over everything recorded, newest first. Losses must have put their gradients into their inputs' cells.
+  public func walkBack() {
+    while let node = nodes.popLast() {
+      if let gradient = node.output.take() { node.propagate(gradient) }
+    }
+  }
+}

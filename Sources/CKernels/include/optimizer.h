@@ -1,0 +1,10 @@
+#pragma once
+// Updates of parameters in place.
+
+/// One AdamW update of all four arrays but the gradient, in place: parameters times keep, moments towards the gradient
+/// and its square, then parameters -= rate * first / (sqrt(second) * second_share + epsilon).
+void ck_adamw(float *parameters, const float *gradient, float *first, float *second, long count, float keep,
+              float first_weight, float second_keep, float second_weight, float rate, float second_share,
+              float epsilon);
+/// average = keep * average + weight * value, in place.
+void ck_exponential_average(float *average, const float *value, float keep, float weight, long count);

@@ -1,0 +1,20 @@
+// Bodies of the in-place updates, one copy per CPU level.
+
+ATTR static void NAME(adamw)(float *restrict parameters, const float *restrict gradient, float *restrict first,
+                             float *restrict second, long count, float keep, float first_weight, float second_keep,
+                             float second_weight, float rate, float second_share, float epsilon) {
+  for (long i = 0; i < count; i++) {
+    const float g = gradient[i];
+    const float m = first[i] + first_weight * (g - first[i]);
+    const float v = second_keep * second[i] + second_weight * (g * g);
+    first[i] = m;
+    second[i] = v;
+    const float denominator = __builtin_elementwise_sqrt(v) * second_share + epsilon;
+    parameters[i] = keep * parameters[i] - rate * (m / denominator);
+  }
+}
+
+ATTR static void NAME(exponential_average)(float *restrict average, const float *restrict value, float keep,
+                                           float weight, long count) {
+  for (long i = 0; i < count; i++) average[i] = keep * average[i] + weight * value[i];
+}

@@ -1,0 +1,128 @@
+// Bodies of soft-max and what rests on it, one copy per CPU level. Rows are taken in blocks that stay in cache, so that
+// the exponentials run over whole blocks however short a row is.
+
+ATTR static void NAME(exponentials)(const float *restrict x, float *restrict y, float *restrict sums, long rows,
+                                    long columns) {
+  for (long row = 0; row < rows; row++) {
+    const float maximum = ck_row_maximum(x + row * columns, columns);
+    for (long c = 0; c < columns; c++) y[row * columns + c] = x[row * columns + c] - maximum;
+  }
+  for (long i = 0; i < rows * columns; i++) y[i] = ck_exponential(y[i]);
+  for (long row = 0; row < rows; row++) {
+    float sum = 0;
+    {
+#pragma clang fp reassociate(on)
+      for (long c = 0; c < columns; c++) sum += y[row * columns + c];
+    }
+    sums[row] = sum;
+  }
+}
+
+ATTR static void NAME(softmax)(const float *restrict x, float *restrict y, long rows, long columns) {
+  float sums[CK_BLOCK_ROWS];
+  const long block = ck_block_rows(columns);
+  for (long first = 0; first < rows; first += block) {
+    const long part = rows - first < block ? rows - first : block;
+    float *restrict target = y + first * columns;
+    NAME(exponentials)(x + first * columns, target, sums, part, columns);
+    for (long row = 0; row < part; row++) {
+      const float share = 1.f / sums[row];
+      for (long c = 0; c < columns; c++) target[row * columns + c] *= share;
+    }
+  }
+}
+
+ATTR static void NAME(softmax_gradient)(const float *restrict output, const float *restrict gradient,
+                                        float *restrict result, long rows, long columns) {
+  for (long row = 0; row < rows; row++, output += columns, gradient += columns, result += columns) {
+    float dot = 0;
+    {
+#pragma clang fp reassociate(on)
+      for (long c = 0; c < columns; c++) dot += output[c] * gradient[c];
+    }
+    for (long c = 0; c < columns; c++) result[c] = output[c] * (gradient[c] - dot);
+  }
+}
+
+ATTR static void NAME(best_class)(const float *restrict logits, uint8_t *restrict labels, float *restrict confidence,
+                                  float *restrict scratch, long rows, long columns) {
+  float sums[CK_BLOCK_ROWS];
+  for (long row = 0; row < rows; row++) {
+    const float *restrict line = logits + row * columns;
+    const float maximum = ck_row_maximum(line, columns);
+    long best = 0;
+    while (best < columns - 1 && line[best] != maximum) best++;
+    // A row with not-a-number has no equal element; its label is then the last class, its confidence not-a-number.
+    labels[row] = (uint8_t)best;
+  }
+  if (!confidence) return;
+  const long block = ck_block_rows(columns);
+  for (long first = 0; first < rows; first += block) {
+    const long part = rows - first < block ? rows - first : block;
+    NAME(exponentials)(logits + first * columns, scratch, sums, part, columns);
+    for (long row = 0; row < part; row++) confidence[first + row] = 1.f / sums[row];
+  }
+}
+
+ATTR static void NAME(cross_entropy_sum)(const float *restrict logits, const uint8_t *restrict labels,
+                                         const float *restrict weights, float *restrict scratch,
+                                         double *restrict sum, long rows, long columns) {
+  float sums[CK_BLOCK_ROWS];
+  const long block = ck_block_rows(columns);
+  double total = 0;
+  for (long first = 0; first < rows; first += block) {
+    const long part = rows - first < block ? rows - first : block;
+    NAME(exponentials)(logits + first * columns, scratch, sums, part, columns);
+    for (long row = 0; row < part; row++) {
+      const long at = first + row;
+      if (labels[at] == 255) continue;
+      const float *line = logits + at * columns;
+      const double maximum = ck_row_maximum(line, columns);
+      const double loss = log((double)sums[row]) + (maximum - (double)line[labels[at]]);
+      total += weights ? (double)weights[at] * loss : loss;
+    }
+  }
+  *sum = total;
+}
+
+ATTR static void NAME(cross_entropy_gradient)(const float *restrict logits, const uint8_t *restrict labels,
+                                              const float *restrict weights, float factor, float *restrict result,
+                                              long rows, long columns) {
+  float sums[CK_BLOCK_ROWS];
+  const long block = ck_block_rows(columns);
+  for (long first = 0; first < rows; first += block) {
+    const long part = rows - first < block ? rows - first : block;
+    float *restrict target = result + first * columns;
+    NAME(exponentials)(logits + first * columns, target, sums, part, columns);
+    for (long row = 0; row < part; row++) {
+      const long label = labels[first + row];
+      float *restrict line = target + row * columns;
+      if (label == 255) {
+        __builtin_memset(line, 0, columns * sizeof *line);
+        continue;
+      }
+      const float weight = weights ? factor * weights[first + row] : factor;
+      const float share = 1.f / sums[row];
+      // Subtracting the one before scaling keeps the exact difference of nearly equal numbers.
+      for (long c = 0; c < columns; c++) line[c] *= share;
+      line[label] -= 1.f;
+      for (long c = 0; c < columns; c++) line[c] *= weight;
+    }
+  }
+}
+
+ATTR static void NAME(largest_label)(const uint8_t *restrict labels, long count, int *restrict largest) {
+  // Adding one turns the ignored label into 0.
+  uint8_t highest = 0;
+  for (long i = 0; i < count; i++) {
+    const uint8_t next = (uint8_t)(labels[i] + 1);
+    highest = next > highest ? next : highest;
+  }
+  *largest = (int)highest - 1;
+}
+
+ATTR static void NAME(count_at_least)(const float *restrict x, float threshold, long count, long *restrict result) {
+  long number = 0;
+  for (long i = 0; i < count; i++) number += x[i] >= threshold;
+  *result = number;
+}

@@ -1,0 +1,131 @@
+// What the ranks of a `LoopbackCommunicator` share: a mailbox per pair of ranks, and the knowledge of who waits, who
+// is done and whether a rank has failed, so that a broken test ends with a message and never hangs.
+
+import Support
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Mailboxes between the ranks of one process. Safe to use from any thread.
+final class LoopbackWorld: @unchecked Sendable {
+  /// The operation a message belongs to; ranks that call different operations are told so.
+  enum Operation: String {
+    case message, broadcast, barrier, sum
+  }
+
+  private enum Activity: Equatable {
+    case running
+    case waiting(source: Int)
+    case finished
+  }
+
+  private struct Message {
+    let operation: Operation
+    let bytes: [UInt8]
+  }
+
+  let ranks: Int
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private var mailboxes: [[Message]]
+  private var activities: [Activity]
+  private var firstFailure: (rank: Int, error: any Error)?
+
+  init(ranks: Int) {
+    self.ranks = ranks
+    mailboxes = Array(repeating: [], count: ranks * ranks)
+    activities = Array(repeating: .running, count: ranks)
+    pthread_mutex_init(mutex, nil)
+    pthread_cond_init(changed, nil)
+  }
+
+  deinit {
+    pthread_cond_destroy(changed)
+    pthread_mutex_destroy(mutex)
+    changed.deallocate()
+    mutex.deallocate()
+  }
+
+  /// What the first rank that failed has thrown.
+  var failure: (any Error)? { locked { firstFailure?.error } }
+
+  /// Notes that a rank has thrown: every waiting rank wakes with an error.
+  func fail(_ rank: Int, _ error: any Error) {
+    locked {
+      activities[rank] = .finished
+      if firstFailure == nil { firstFailure = (rank, error) }
+    }
+  }
+
+  /// Notes that a rank has returned.
+  func finish(_ rank: Int) { locked { activities[rank] = .finished } }
+
+  /// Leaves a copy of the bytes for `destination`; never waits.
+  func post(_ bytes: UnsafeRawBufferPointer, _ operation: Operation, from source: Int, to destination: Int) throws {
+    precondition(destination >= 0 && destination < ranks, "no rank \(destination) among \(ranks)")
+    try locked {
+      try throwIfFailed()
+      mailboxes[source * ranks + destination].append(Message(operation: operation, bytes: Array(bytes)))
+    }
+  }
+
+  /// Waits for the next message from `source` and copies it out.
+  func take(_ bytes: UnsafeMutableRawBufferPointer, _ operation: Operation, from source: Int, as rank: Int) throws {
+    precondition(source >= 0 && source < ranks, "no rank \(source) among \(ranks)")
+    let mailbox = source * ranks + rank
+    let message = try locked {
+      defer { activities[rank] = .running }
+      while mailboxes[mailbox].isEmpty {
+        try throwIfFailed()
+        activities[rank] = .waiting(source: source)
+        try throwIfHopeless(rank, source)
+        pthread_cond_wait(changed, mutex)
+      }
+      return mailboxes[mailbox].removeFirst()
+    }
+    guard message.operation == operation else {
+      throw Failure(
+        .internal, "called \(operation.rawValue) where rank \(source) called \(message.operation.rawValue)",
+        at: "rank \(rank)")
+    }
+    guard message.bytes.count == bytes.count else {
+      throw Failure(
+        .internal, "rank \(source) sent \(message.bytes.count) bytes where \(bytes.count) are expected",
+        at: "rank \(rank)")
+    }
+    bytes.copyBytes(from: message.bytes)
+  }
+
+  private func throwIfFailed() throws {
+    guard let firstFailure else { return }
+    throw Failure(.internal, "rank \(firstFailure.rank) failed: \(firstFailure.error)")
+  }
+
+  /// A rank that waits for a finished one, or with all others, would wait for ever.
+  private func throwIfHopeless(_ rank: Int, _ source: Int) throws {
+    if activities[source] == .finished {
+      throw Failure(.internal, "waits for rank \(source), which is done", at: "rank \(rank)")
+    }
+    let someoneCanMove = activities.indices.contains { other in
+      switch activities[other] {
+      case .running: true
+      case .finished: false
+      case .waiting(let sender): !mailboxes[sender * ranks + other].isEmpty
+      }
+    }
+    if !someoneCanMove { throw Failure(.internal, "every rank waits for another", at: "rank \(rank)") }
+  }
+
+  private func locked<Result>(_ body: () throws -> Result) rethrows -> Result {
+    pthread_mutex_lock(mutex)
+    defer {
+      pthread_cond_broadcast(changed)
+      pthread_mutex_unlock(mutex)
+    }
+    return try body()
+  }
+}

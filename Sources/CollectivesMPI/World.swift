@@ -1,0 +1,73 @@
+// How a command gets its ranks and how it leaves: one place decides between good order and abort.
+
+import Collectives
+import Support
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// The ranks this process was launched with: MPI's under mpirun or srun, else one rank without starting MPI.
+/// - Parameter pieceBytes: longest single MPI message; only tests have a reason for another.
+/// - Throws: `Failure` where MPI cannot start or gives another number of ranks than the launcher announced.
+public func worldCommunicator(pieceBytes: Int = 1 << 30) throws -> any Communicator {
+  let names = [
+    "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "PMIX_RANK", "PMI_RANK", "PMI_SIZE",
+  ]
+  var environment: [String: String] = [:]
+  for name in names { environment[name] = getenv(name).map { String(cString: $0) } }
+  guard let announced = try announcedRanks(environment) else { return SoloCommunicator() }
+  let communicator = try MPICommunicator(pieceBytes: pieceBytes)
+  guard communicator.worldSize == announced else {
+    throw Failure(
+      .usage, "the launcher started \(announced) ranks, but MPI sees \(communicator.worldSize)",
+      remedy: "use the mpirun of the MPI this program was built with, or srun --mpi=pmix")
+  }
+  return communicator
+}
+
+/// Runs a command on the ranks it was launched with and returns the exit status for this process.
+///
+/// A failure that the ranks agreed on is printed once, by rank 0, and all ranks leave in good order with its status.
+/// Any other error is one rank's own: that rank prints it and ends the job on all ranks, with its status. Where the
+/// body returns, the status is the largest of all ranks'. Errors other than `Failure` count as internal ones.
+/// - Parameter body: called on every rank; the communicator must not be used after it returns.
+public func withWorldCommunicator(
+  pieceBytes: Int = 1 << 30, _ body: (any Communicator) throws -> ExitStatus
+) -> ExitStatus {
+  let communicator: any Communicator
+  do {
+    communicator = try worldCommunicator(pieceBytes: pieceBytes)
+  } catch {
+    writeErrorLine("apus: \(asFailure(error))")
+    return asFailure(error).status
+  }
+  do {
+    let status = try body(communicator)
+    let agreed = try communicator.allMaximum(Int64(status.rawValue))
+    try (communicator as? MPICommunicator)?.finalize()
+    return ExitStatus(rawValue: Int32(agreed)) ?? .internal
+  } catch {
+    return leave(communicator, asFailure(error))
+  }
+}
+
+private func leave(_ communicator: any Communicator, _ failure: Failure) -> ExitStatus {
+  let alone = communicator.worldSize == 1
+  guard alone || failure == communicator.agreedFailure else {
+    let place = failure.place?.hasPrefix("rank \(communicator.rank)") == true
+    let own = place ? failure : failure.within("rank \(communicator.rank) on \(communicator.hostName)")
+    communicator.abort("apus: \(own)", status: failure.status.rawValue)
+  }
+  if communicator.rank == 0 { writeErrorLine("apus: \(failure)") }
+  do {
+    try (communicator as? MPICommunicator)?.finalize()
+  } catch {
+    communicator.abort("apus: \(error)", status: failure.status.rawValue)
+  }
+  return failure.status
+}
+
+private func asFailure(_ error: any Error) -> Failure { error as? Failure ?? Failure(.internal, "\(error)") }

@@ -1,0 +1,124 @@
+// Whether all ranks run the same program on the same recipe and hold the same bits, and who does not.
+
+import Collectives
+import Support
+import Tensors
+
+/// Compares replicas over ranks. Every function is called by all ranks.
+///
+/// Every replica applies the same update to the same bits, so a difference is a fault: another program or recipe on one
+/// host at the start, a wrong bit in memory later. Where values differ, those that most ranks hold count as right, and
+/// those of the lowest rank in a tie.
+public struct ReplicaAgreement {
+  private let communicator: any Communicator
+  private let interval: Int
+
+  /// - Parameter interval: steps from one comparison of tensors to the next; 0 for none.
+  public init(on communicator: any Communicator, interval: Int) {
+    precondition(interval >= 0, "\(interval) steps between comparisons")
+    self.communicator = communicator
+    self.interval = interval
+  }
+
+  /// Compares what must be equal before the first step: recipe digest, program version, layout digest, CPU level.
+  /// - Throws: on all ranks, a `Failure` (65) that names the first differing item, the rank and its host.
+  public func compare(_ items: [(name: String, value: String)]) throws {
+    let separator = "\u{1f}"
+    let names = try communicator.gatherStrings(items.map(\.name).joined(separator: separator))
+    if let odd = oddRank(names) {
+      throw try failure(
+        .badData, "compares other items than the other ranks", odd, "start the same program on all hosts")
+    }
+    let values = try items.map { try communicator.gatherStrings($0.value) }
+    for (item, values) in zip(items, values) {
+      guard let odd = oddRank(values) else { continue }
+      throw try failure(
+        .badData, "\(item.name) is \(values[odd.rank]) where other ranks have \(values[odd.usual])", odd,
+        "start the same program with the same recipe on all hosts")
+    }
+  }
+
+  /// Every rank's tensors become rank 0's, in the order given, which is the same on all ranks.
+  public func share(_ tensors: [Tensor]) throws {
+    for tensor in tensors {
+      let values = UnsafeMutableBufferPointer(start: tensor.pointer, count: tensor.count)
+      try withExtendedLifetime(tensor) { try communicator.broadcast(UnsafeMutableRawBufferPointer(values), from: 0) }
+    }
+  }
+
+  /// Compares tensors bit for bit, by digest, where `step` is a multiple of the interval; else does nothing.
+  /// - Parameter tensors: the same names in the same order on all ranks.
+  /// - Throws: on all ranks, a `Failure` (70) that names the first differing tensor, the rank and its host.
+  public func check(step: Int, _ tensors: [(name: String, tensor: Tensor)]) throws {
+    guard interval > 0, step.isMultiple(of: interval), communicator.worldSize > 1 else { return }
+    let digests = tensors.map { digest(of: $0.tensor) }
+    let whole = Int64(bitPattern: digests.reduce(0, joined))
+    // The bitwise complement reverses the order, so one minimum finds both ends.
+    let ends = try communicator.allMinimum([whole, ~whole])
+    guard ends[0] != ~ends[1] else { return }
+    let gathered = try communicator.gatherBytes(digests.withUnsafeBytes { Array($0) })
+    for (index, tensor) in tensors.enumerated() {
+      let parts = gathered.map { Array($0.dropFirst(index * 8).prefix(8)) }
+      guard let odd = oddRank(parts) else { continue }
+      throw try failure(
+        .internal, "\(tensor.name) differs from the other ranks' after step \(step)", odd,
+        "check that host's memory and resume from the last checkpoint without it")
+    }
+    throw communicator.failTogether(
+      Failure(.internal, "ranks compare different numbers of tensors", at: "step \(step)"))
+  }
+
+  /// SHA-256 over names and shapes of parameters, in their order: equal if two ranks built the same network.
+  public static func layoutDigest(_ parameters: [(name: String, shape: [Int])]) -> String {
+    let digest = SHA256()
+    for parameter in parameters { digest.update("\(parameter.name) \(parameter.shape)\n") }
+    return digest.hexadecimal()
+  }
+
+  /// The lowest rank whose value is not the usual one, and the lowest rank that holds the usual one.
+  private func oddRank<Value: Hashable>(_ values: [Value]) -> (rank: Int, usual: Int)? {
+    var holders: [Value: [Int]] = [:]
+    for (rank, value) in values.enumerated() { holders[value, default: []].append(rank) }
+    let usual = holders.values.max { ($0.count, -$0[0]) < ($1.count, -$1[0]) }
+    guard let usual, let odd = values.indices.first(where: { values[$0] != values[usual[0]] }) else { return nil }
+    return (odd, usual[0])
+  }
+
+  private func failure(
+    _ status: ExitStatus, _ what: String, _ odd: (rank: Int, usual: Int), _ remedy: String
+  ) throws -> Failure {
+    let hosts = try communicator.gatherStrings(communicator.hostName)
+    return communicator.failTogether(
+      Failure(status, what, at: "rank \(odd.rank) on \(hosts[odd.rank])", remedy: remedy))
+  }
+}
+
+/// A 64-bit digest of a tensor's bits. Tensors that differ in one value, or in two neighbours, never share one.
+///
+/// It guards against faults, not against intent. The same for every thread count.
+public func digest(of tensor: Tensor) -> UInt64 {
+  let size = 1 << 16
+  let tiles = (tensor.count + size - 1) / size
+  let parts = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: tiles)
+  defer { parts.deallocate() }
+  WorkerPool.shared.run(tiles: tiles) { tile in
+    let begin = tile * size
+    let values = UnsafeRawBufferPointer(
+      UnsafeBufferPointer(start: tensor.pointer + begin, count: min(size, tensor.count - begin)))
+    let pairs = values.count / 8
+    var hash = UInt64(values.count)
+    for index in 0..<pairs { hash = joined(hash, values.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self)) }
+    if values.count % 8 != 0 {
+      hash = joined(hash, UInt64(values.loadUnaligned(fromByteOffset: pairs * 8, as: UInt32.self)))
+    }
+    parts.initializeElement(at: tile, to: hash)
+  }
+  return parts.reduce(0, joined)
+}
+
+/// One step of the digest: for a fixed word it is a bijection of the hash, and for a fixed hash one of the word.
+@inline(__always)
+private func joined(_ hash: UInt64, _ word: UInt64) -> UInt64 {
+  let product = (hash ^ word) &* 0x9e37_79b9_7f4a_7c15
+  return product ^ (product >> 32)
+}

@@ -1,0 +1,110 @@
+// From the ids in label files to train ids.
+
+import Support
+import Tensors
+
+/// A table from the 256 ids a label file can hold to train ids; 255 marks an ignored pixel.
+public struct LabelIdMap: Sendable, Equatable {
+  /// Name, as in recipes.
+  public let name: String
+  /// Train id by file id; nil where the file id is not allowed.
+  public let trainIds: [UInt8?]
+
+  /// A map from listed pairs.
+  ///
+  /// - Parameters:
+  ///   - entries: train id (0...255) by file id (0...255).
+  ///   - unlisted: train id of every other file id; nil refuses them.
+  /// - Throws: a `Failure` (65) if an id is outside 0...255.
+  public init(name: String, entries: [Int: Int], unlisted: UInt8? = nil) throws {
+    var table = [UInt8?](repeating: unlisted, count: 256)
+    for (fileId, trainId) in entries.sorted(by: { $0.key < $1.key }) {
+      guard (0...255).contains(fileId), let trainId = UInt8(exactly: trainId) else {
+        throw Failure(
+          .badData, "label map entry \(fileId) -> \(trainId) is outside 0...255", at: "label map \(name)",
+          remedy: "list ids of 8-bit label files and train ids, 255 for ignored pixels")
+      }
+      table[fileId] = trainId
+    }
+    self.name = name
+    trainIds = table
+  }
+
+  private init(name: String, listed: [(id: Int, trainId: UInt8)], unlisted: UInt8?) {
+    var table = [UInt8?](repeating: unlisted, count: 256)
+    for (id, trainId) in listed { table[id] = trainId }
+    self.name = name
+    trainIds = table
+  }
+
+  /// Train ids as they are: 0 ..< `classCount`, and 255.
+  public static func identity(classCount: Int) -> LabelIdMap {
+    precondition((1...255).contains(classCount), "\(classCount) classes do not fit in 8-bit labels")
+    let listed = (0..<classCount).map { (id: $0, trainId: UInt8($0)) } + [(id: 255, trainId: LabelMap.ignored)]
+    return LabelIdMap(name: "train-ids", listed: listed, unlisted: nil)
+  }
+
+  /// Label ids of Cityscapes, GTA5 and SYNTHIA's Cityscapes edition (0...34, and 255 for the licence plate's -1).
+  public static let cityscapesIds = LabelIdMap(
+    name: "cityscapes-ids",
+    listed: [0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30, 34, 255].map { ($0, LabelMap.ignored) }
+      + [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33].enumerated()
+      .map { ($1, UInt8($0)) },
+    unlisted: nil)
+
+  /// Label ids of CARLA 0.9.14 and later; road lines are road, everything without a Cityscapes class is ignored.
+  public static let carlascapes = LabelIdMap(
+    name: "carlascapes-ids", listed: (1...19).map { ($0, UInt8($0 - 1)) } + [(24, 0)], unlisted: LabelMap.ignored)
+
+  /// The 11-class CamVid indices (SegNet order) as Cityscapes train ids.
+  ///
+  /// CamVid tells fewer classes apart; scoring needs the merges of `ClassSet.camvidAsCityscapes19`.
+  public static let camvidToCityscapes = LabelIdMap(
+    name: "camvid11-to-cityscapes",
+    listed: [10, 2, 5, 0, 1, 8, 7, 4, 13, 11, 12, LabelMap.ignored].enumerated().map { ($0, $1) }
+      + [(255, LabelMap.ignored)],
+    unlisted: nil)
+
+  /// The 11-class CamVid indices as they are; 11 (unlabelled) and 255 are ignored.
+  public static let camvid11 = LabelIdMap(
+    name: "camvid11",
+    listed: (0..<11).map { ($0, UInt8($0)) } + [(11, LabelMap.ignored), (255, LabelMap.ignored)], unlisted: nil)
+
+  /// Names `named(_:classCount:)` knows.
+  public static let names = ["train-ids", cityscapesIds.name, carlascapes.name, camvidToCityscapes.name, camvid11.name]
+
+  /// A built-in map.
+  ///
+  /// - Parameter classCount: number of train ids, for the map "train-ids".
+  /// - Throws: a `Failure` (65) with the nearest spelling, if there is no such map.
+  public static func named(_ name: String, classCount: Int) throws -> LabelIdMap {
+    if name == "train-ids" { return identity(classCount: classCount) }
+    if let map = [cityscapesIds, carlascapes, camvidToCityscapes, camvid11].first(where: { $0.name == name }) {
+      return map
+    }
+    let hint = nearestSpelling(to: name, among: names).map { "did you mean \($0)? " } ?? ""
+    throw Failure(.badData, "no label map \"\(name)\"", remedy: "\(hint)known: \(names.joined(separator: ", "))")
+  }
+
+  /// The largest train id in the map, ignored pixels aside; nil if it ignores everything.
+  public var largestTrainId: Int? { trainIds.compactMap { $0 }.filter { $0 != LabelMap.ignored }.max().map(Int.init) }
+
+  /// Train ids of a label file's ids.
+  ///
+  /// - Parameter file: the file they came from, for messages.
+  /// - Throws: a `Failure` (65) that names file, id, row and column of the first pixel whose id is not in the map.
+  public func apply(to ids: LabelMap, file: String) throws -> LabelMap {
+    var mapped = ids
+    for position in mapped.values.indices {
+      guard let trainId = trainIds[Int(ids.values[position])] else {
+        let row = position / ids.width
+        throw Failure(
+          .badData,
+          "label id \(ids.values[position]) at row \(row), column \(position % ids.width) is not in map \"\(name)\"",
+          at: file, remedy: "choose the label map that belongs to these files, or give a default for unlisted ids")
+      }
+      mapped.values[position] = trainId
+    }
+    return mapped
+  }
+}

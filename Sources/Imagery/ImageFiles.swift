@@ -1,0 +1,65 @@
+// Reading and writing images and label maps by path.
+
+import Support
+import Tensors
+
+/// Reads a PNG or JPEG, told apart by content, as 8-bit RGB.
+///
+/// Grey and palettised files are expanded, transparency is dropped, 16 bits become 8; gamma and colour profiles are
+/// ignored, so that pixels are the file's own numbers.
+/// - Throws: a `Failure` that names the file: 66 if there is none, 74 if it cannot be read, 65 if it is damaged, cut
+///   off or neither PNG nor JPEG.
+public func readRGB(_ path: String) throws -> RGBImage { try decodeRGB(readFile(path), name: path) }
+
+/// Decodes the bytes of a PNG or JPEG file; `name` stands in failures.
+/// - Throws: as `readRGB`, status 65.
+public func decodeRGB(_ file: [UInt8], name: String) throws -> RGBImage {
+  if file.starts(with: pngSignature) { return try decodePNG(file, name: name) }
+  if file.starts(with: [0xff, 0xd8, 0xff]) { return try decodeJPEG(file, name: name) }
+  throw Failure(.badData, "neither PNG nor JPEG", at: name, remedy: "give images as PNG or JPEG")
+}
+
+/// Reads class indices from a grey or palettised PNG of at most 8 bits: the raw values, whatever their colours.
+/// - Throws: a `Failure` that names the file: 66 if there is none, 74 if it cannot be read, 65 if it is damaged, not a
+///   PNG, or holds colours instead of indices.
+public func readLabels(_ path: String) throws -> LabelMap { try decodeLabels(readFile(path), name: path) }
+
+/// Decodes the bytes of a label PNG; `name` stands in failures.
+/// - Throws: as `readLabels`, status 65.
+public func decodeLabels(_ file: [UInt8], name: String) throws -> LabelMap {
+  guard file.starts(with: pngSignature) else {
+    throw Failure(.badData, "labels are not a PNG", at: name, remedy: "give 8-bit grey or palettised PNG")
+  }
+  return try decodeLabelPNG(file, name: name)
+}
+
+/// An image as the bytes of an RGB PNG file.
+public func encodePNG(_ image: RGBImage) -> [UInt8] {
+  encodePNG(image.pixels, height: image.height, width: image.width, channels: 3)
+}
+
+/// One label map as the bytes of an 8-bit grey PNG file.
+/// - Precondition: `labels` holds one sample.
+public func encodePNG(_ labels: LabelMap) -> [UInt8] {
+  precondition(labels.samples == 1, "\(labels.samples) label maps for one PNG")
+  return encodePNG(labels.values, height: labels.height, width: labels.width, channels: 1)
+}
+
+/// Bytes `[height, width]` as those of an 8-bit grey PNG file.
+public func encodePNG(grey: [UInt8], height: Int, width: Int) -> [UInt8] {
+  encodePNG(grey, height: height, width: width, channels: 1)
+}
+
+/// Writes an RGB PNG under a temporary name, then renames it.
+/// - Throws: a `Failure` that names the file: 73 if it cannot be created, 74 if writing fails.
+public func writePNG(_ image: RGBImage, to path: String) throws { try writeFile(encodePNG(image), to: path) }
+
+/// Writes one label map as 8-bit grey PNG under a temporary name, then renames it.
+/// - Throws: a `Failure` that names the file: 73 if it cannot be created, 74 if writing fails.
+public func writePNG(_ labels: LabelMap, to path: String) throws { try writeFile(encodePNG(labels), to: path) }
+
+/// Writes bytes `[height, width]` as 8-bit grey PNG under a temporary name, then renames it.
+/// - Throws: a `Failure` that names the file: 73 if it cannot be created, 74 if writing fails.
+public func writePNG(grey: [UInt8], height: Int, width: Int, to path: String) throws {
+  try writeFile(encodePNG(grey: grey, height: height, width: width), to: path)
+}

@@ -1,0 +1,126 @@
+// PNG through libpng's simplified interface. Every checksum is verified here first, since libpng leaves the last data
+// chunk of a file unchecked, and colour profiles are left out, so that pixels are the file's own numbers.
+
+import CPNG
+import Support
+import Tensors
+
+/// The first eight bytes of every PNG.
+let pngSignature: [UInt8] = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
+
+/// More pixels than this are taken for a damaged header.
+private let pixelLimit = 1 << 28
+
+/// A PNG reduced to its critical chunks.
+private struct CheckedPNG {
+  let bytes: [UInt8]
+  let height: Int
+  let width: Int
+  let bitDepth: UInt8
+  /// 0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGB with alpha.
+  let colourType: UInt8
+
+  /// Walks the chunks of a file.
+  /// - Throws: 65 if a chunk is cut off or fails its checksum.
+  init(_ file: [UInt8], name: String) throws {
+    func damaged(_ what: String) -> Failure {
+      Failure(.badData, "damaged PNG: \(what)", at: name, remedy: "restore the file")
+    }
+    func number(at position: Int) -> Int { file[position..<position + 4].reduce(0) { $0 << 8 | Int($1) } }
+    var kept = pngSignature
+    var position = pngSignature.count
+    while true {
+      guard position + 12 <= file.count else { throw damaged("cut off after \(file.count) bytes") }
+      let length = number(at: position)
+      guard length <= file.count - position - 12 else { throw damaged("cut off after \(file.count) bytes") }
+      let kind = String(decoding: file[position + 4..<position + 8], as: UTF8.self)
+      let sum = file.withUnsafeBufferPointer { crc32(0, $0.baseAddress! + position + 4, UInt32(length + 4)) }
+      guard Int(sum) == number(at: position + 8 + length) else {
+        throw damaged("chunk \(kind) at byte \(position) fails its checksum")
+      }
+      if ["IHDR", "PLTE", "IDAT", "IEND"].contains(kind) {
+        kept.append(contentsOf: file[position..<position + length + 12])
+      }
+      position += length + 12
+      if kind == "IEND" { break }
+    }
+    guard kept.count >= 33, String(decoding: kept[12..<16], as: UTF8.self) == "IHDR" else {
+      throw damaged("no header")
+    }
+    bytes = kept
+    width = kept[16..<20].reduce(0) { $0 << 8 | Int($1) }
+    height = kept[20..<24].reduce(0) { $0 << 8 | Int($1) }
+    bitDepth = kept[24]
+    colourType = kept[25]
+    guard width > 0, height > 0, width <= pixelLimit / height else { throw damaged("size \(width)x\(height)") }
+  }
+
+  /// Pixels in one of libpng's formats, `channels` bytes each.
+  func pixels(format: UInt32, channels: Int, name: String) throws -> [UInt8] {
+    var image = png_image()
+    image.version = cpng_image_version()
+    defer { png_image_free(&image) }
+    var pixels = [UInt8](repeating: 0, count: height * width * channels)
+    var colours = [UInt8](repeating: 0, count: 256 * 3)
+    var done = png_image_begin_read_from_memory(&image, bytes, bytes.count) != 0
+    if done {
+      image.format = format
+      image.flags |= cpng_flag_16bit_srgb()
+      done = png_image_finish_read(&image, nil, &pixels, Int32(width * channels), &colours) != 0
+    }
+    guard done, cpng_image_failed(&image) == 0 else {
+      throw Failure(.badData, "damaged PNG: \(message(of: image))", at: name, remedy: "restore the file")
+    }
+    return pixels
+  }
+}
+
+/// Decodes a PNG's colours; transparency is dropped, not blended, and gamma is ignored, as OpenCV and Pillow do.
+func decodePNG(_ file: [UInt8], name: String) throws -> RGBImage {
+  let png = try CheckedPNG(file, name: name)
+  guard png.colourType & 4 != 0 else {
+    let pixels = try png.pixels(format: cpng_format_rgb(), channels: 3, name: name)
+    return RGBImage(height: png.height, width: png.width, pixels: pixels)
+  }
+  let withAlpha = try png.pixels(format: cpng_format_rgba(), channels: 4, name: name)
+  var image = RGBImage(height: png.height, width: png.width)
+  for pixel in 0..<png.height * png.width {
+    for channel in 0..<3 { image.pixels[pixel * 3 + channel] = withAlpha[pixel * 4 + channel] }
+  }
+  return image
+}
+
+/// Decodes a PNG's raw values: grey levels as they are, or palette indices whatever their colours.
+func decodeLabelPNG(_ file: [UInt8], name: String) throws -> LabelMap {
+  let png = try CheckedPNG(file, name: name)
+  guard png.colourType == 0 || png.colourType == 3, png.bitDepth <= 8 else {
+    let kinds: [UInt8: String] = [0: "grey", 2: "RGB", 4: "grey with alpha", 6: "RGB with alpha"]
+    throw Failure(
+      .badData, "labels are \(png.bitDepth)-bit \(kinds[png.colourType] ?? "unknown"), not class indices", at: name,
+      remedy: "give 8-bit grey or palettised PNG")
+  }
+  let values = try png.pixels(format: cpng_format_rgb_colormap(), channels: 1, name: name)
+  return LabelMap(height: png.height, width: png.width, values: values)
+}
+
+/// Encodes 8-bit rows of one (grey) or three (RGB) channels.
+func encodePNG(_ pixels: [UInt8], height: Int, width: Int, channels: Int) -> [UInt8] {
+  precondition(
+    pixels.count == height * width * channels && height > 0 && width > 0,
+    "\(pixels.count) bytes for a PNG of \(height)x\(width)x\(channels)")
+  var image = png_image()
+  image.version = cpng_image_version()
+  image.width = UInt32(width)
+  image.height = UInt32(height)
+  image.format = channels == 1 ? cpng_format_gray() : cpng_format_rgb()
+  var size = cpng_size_bound(image)
+  var file = [UInt8](repeating: 0, count: size)
+  let done = png_image_write_to_memory(&image, &file, &size, 0, pixels, Int32(width * channels), nil)
+  precondition(done != 0, "libpng: \(message(of: image))")
+  return Array(file[0..<size])
+}
+
+/// libpng's words for what it met.
+private func message(of image: png_image) -> String {
+  withUnsafeBytes(of: image.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+}

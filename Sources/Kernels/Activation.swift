@@ -1,0 +1,61 @@
+// Activations, element by element, with their gradients.
+
+import CKernels
+import Tensors
+
+/// Exact GELU: `x · Φ(x)` with Φ the standard normal distribution.
+///
+/// Absolute error at most 2e-7 for |x| ≤ 12, by a polynomial for Φ. Result as `x`.
+/// Source: Hendrycks, Gimpel, "Gaussian Error Linear Units", 2016; the erf form, not the tanh one.
+public func gelu(_ x: Tensor) -> Tensor {
+  let output = Tensor(uninitialized: x.shape)
+  forEachStretch(of: x) { first, count in ck_gelu(x.pointer + first, output.pointer + first, count) }
+  return output
+}
+
+/// Gradient of `gelu` at `x`: `gradient · (Φ(x) + x · φ(x))`.
+/// - Precondition: the shapes agree.
+public func geluGradient(_ x: Tensor, gradient: Tensor) -> Tensor {
+  precondition(x.shape == gradient.shape, "gradient \(gradient.shape) of \(x.shape)")
+  let result = Tensor(uninitialized: x.shape)
+  forEachStretch(of: x) { first, count in
+    ck_gelu_gradient(x.pointer + first, gradient.pointer + first, result.pointer + first, count)
+  }
+  return result
+}
+
+/// `max(x, 0)`; not-a-number stays.
+public func relu(_ x: Tensor) -> Tensor {
+  let output = Tensor(uninitialized: x.shape)
+  forEachStretch(of: x) { first, count in ck_relu(x.pointer + first, output.pointer + first, count) }
+  return output
+}
+
+/// Gradient of `relu`: the gradient where the output is positive.
+/// - Precondition: the shapes agree.
+public func reluGradient(output: Tensor, gradient: Tensor) -> Tensor {
+  precondition(output.shape == gradient.shape, "gradient \(gradient.shape) of \(output.shape)")
+  let result = Tensor(uninitialized: output.shape)
+  forEachStretch(of: output) { first, count in
+    ck_relu_gradient(output.pointer + first, gradient.pointer + first, result.pointer + first, count)
+  }
+  return result
+}
+
+/// Logistic function `1 / (1 + exp(-x))`, absolute error at most 1.5e-7.
+public func sigmoid(_ x: Tensor) -> Tensor {
+  let output = Tensor(uninitialized: x.shape)
+  forEachStretch(of: x) { first, count in ck_sigmoid(x.pointer + first, output.pointer + first, count) }
+  return output
+}
+
+/// Gradient of `sigmoid`: `gradient · output · (1 - output)`.
+/// - Precondition: the shapes agree.
+public func sigmoidGradient(output: Tensor, gradient: Tensor) -> Tensor {
+  precondition(output.shape == gradient.shape, "gradient \(gradient.shape) of \(output.shape)")
+  let result = Tensor(uninitialized: output.shape)
+  forEachStretch(of: output) { first, count in
+    ck_sigmoid_gradient(output.pointer + first, gradient.pointer + first, result.pointer + first, count)
+  }
+  return result
+}

@@ -1,0 +1,269 @@
+// Dense two-dimensional convolution, channels last, as matrix products over gathered patches.
+// N samples, H×W input and h×w output pixels, I input and O output channels, k×k taps; a patch has k·k·I numbers.
+
+import Support
+import Tensors
+
+/// How a convolution walks over its input.
+public struct ConvolutionGeometry: Hashable, Sendable {
+  /// Rows and columns of taps.
+  public let kernel: Int
+  /// Input pixels from one output pixel to the next.
+  public let stride: Int
+  /// Zeros added on every side.
+  public let padding: Int
+  /// Input pixels from one tap to the next.
+  public let dilation: Int
+
+  /// A square kernel; `padding` nil means `dilation * (kernel / 2)`.
+  public init(kernel: Int, stride: Int = 1, padding: Int? = nil, dilation: Int = 1) {
+    precondition(kernel > 0 && stride > 0 && dilation > 0, "kernel \(kernel), stride \(stride), dilation \(dilation)")
+    self.kernel = kernel
+    self.stride = stride
+    self.padding = padding ?? dilation * (kernel / 2)
+    self.dilation = dilation
+  }
+
+  /// Output extent for an input extent.
+  /// - Precondition: the kernel fits into the padded input.
+  public func outputExtent(_ input: Int) -> Int {
+    let span = input + 2 * padding - dilation * (kernel - 1)
+    precondition(span > 0, "a kernel of \(kernel) taps does not fit into \(input) pixels padded by \(padding)")
+    return (span - 1) / stride + 1
+  }
+
+  /// Whether the convolution is a linear map of each pixel.
+  var isPointwise: Bool { kernel == 1 && stride == 1 && padding == 0 }
+
+  /// Output positions whose tap `tap` reads inside an input of `extent` pixels.
+  func validOutputs(tap: Int, extent: Int, outputs: Int) -> Range<Int> {
+    let shift = tap * dilation - padding
+    let first = shift >= 0 ? 0 : (-shift + stride - 1) / stride
+    let last = extent - 1 - shift
+    let end = last < 0 ? 0 : min(outputs, last / stride + 1)
+    return min(first, end)..<end
+  }
+}
+
+/// Sizes of one convolution call.
+private struct ConvolutionSizes {
+  let geometry: ConvolutionGeometry
+  let height: Int
+  let width: Int
+  let inputs: Int
+  let outputHeight: Int
+  let outputWidth: Int
+  let outputs: Int
+
+  init(_ geometry: ConvolutionGeometry, input: Shape, outputs: Int) {
+    precondition(input.rank == 4, "a convolution takes [N, H, W, C], not \(input)")
+    self.geometry = geometry
+    height = input[1]
+    width = input[2]
+    inputs = input[3]
+    outputHeight = geometry.outputExtent(height)
+    outputWidth = geometry.outputExtent(width)
+    self.outputs = outputs
+  }
+
+  var patch: Int { geometry.kernel * geometry.kernel * inputs }
+  /// Output rows whose patches fill about two megabytes, at least one.
+  var rowTile: Int { max(1, (512 << 10) / max(1, outputWidth * patch)) }
+
+  /// Gathers the patches of some output rows, zeros outside the image.
+  func gatherPatches(
+    _ image: UnsafePointer<Float>, rows: Range<Int>, into patches: UnsafeMutablePointer<Float>
+  ) {
+    let kernel = geometry.kernel
+    let run = kernel * inputs
+    for (line, y) in rows.enumerated() {
+      for x in 0..<outputWidth {
+        var target = patches + (line * outputWidth + x) * patch
+        let left = x * geometry.stride - geometry.padding
+        for tap in 0..<kernel {
+          let sourceRow = y * geometry.stride - geometry.padding + tap * geometry.dilation
+          if sourceRow < 0 || sourceRow >= height {
+            target.update(repeating: 0, count: run)
+          } else if geometry.dilation == 1, left >= 0, left + kernel <= width {
+            target.update(from: image + (sourceRow * width + left) * inputs, count: run)
+          } else {
+            gatherRun(image + sourceRow * width * inputs, left: left, into: target)
+          }
+          target += run
+        }
+      }
+    }
+  }
+
+  private func gatherRun(_ row: UnsafePointer<Float>, left: Int, into target: UnsafeMutablePointer<Float>) {
+    for tap in 0..<geometry.kernel {
+      let column = left + tap * geometry.dilation
+      let place = target + tap * inputs
+      if column < 0 || column >= width {
+        place.update(repeating: 0, count: inputs)
+      } else {
+        place.update(from: row + column * inputs, count: inputs)
+      }
+    }
+  }
+}
+
+/// Convolution with zero padding.
+///
+/// Shapes: `x` [N, H, W, I], `weight` [k, k, I, O], `bias` [O]; result [N, h, w, O].
+/// - Precondition: the shapes fit `geometry`.
+public func convolution(
+  _ x: Tensor, weight: Tensor, bias: Tensor? = nil, _ geometry: ConvolutionGeometry
+) -> Tensor {
+  if geometry.isPointwise { return linear(x, weight: weight, bias: bias) }
+  let sizes = ConvolutionSizes(geometry, input: x.shape, outputs: weight.channels)
+  precondition(weight.count == sizes.patch * sizes.outputs, "weight \(weight.shape) for input \(x.shape)")
+  let y = Tensor(uninitialized: [x.samples, sizes.outputHeight, sizes.outputWidth, sizes.outputs])
+  let tiles = Tiles(of: sizes.outputHeight, size: sizes.rowTile)
+  WorkerPool.shared.run(tiles: x.samples * tiles.number) { index in
+    let sample = index / tiles.number
+    let rows = tiles[index % tiles.number]
+    let positions = rows.count * sizes.outputWidth
+    let patches = Tensor(uninitialized: [positions, sizes.patch])
+    sizes.gatherPatches(x.pointer + sample * x.perSample, rows: rows, into: patches.pointer)
+    let target = y.pointer + sample * y.perSample + rows.lowerBound * sizes.outputWidth * sizes.outputs
+    if let bias { fillRows(target, with: bias.pointer, rows: positions, columns: sizes.outputs) }
+    multiply(
+      MatrixView(patches.pointer, stride: sizes.patch), MatrixView(weight.pointer, stride: sizes.outputs),
+      into: target, stride: sizes.outputs, rows: positions, columns: sizes.outputs, depth: sizes.patch,
+      accumulate: bias != nil)
+    withExtendedLifetime(patches) {}
+  }
+  return y
+}
+
+/// Gradient of `convolution` with respect to its input.
+///
+/// Shapes: `gradient` [N, h, w, O], `weight` [k, k, I, O]; result [N, height, width, I]. Each input pixel gathers from
+/// the patches it belongs to in the order of the taps, so that no thread adds to another's pixel.
+public func convolutionInputGradient(
+  _ gradient: Tensor, weight: Tensor, height: Int, width: Int, _ geometry: ConvolutionGeometry
+) -> Tensor {
+  if geometry.isPointwise { return linearInputGradient(gradient, weight: weight) }
+  let outputs = weight.channels
+  let inputs = weight.count / outputs / (geometry.kernel * geometry.kernel)
+  let sizes = ConvolutionSizes(geometry, input: [gradient.samples, height, width, inputs], outputs: outputs)
+  precondition(
+    gradient.shape == [gradient.samples, sizes.outputHeight, sizes.outputWidth, outputs],
+    "gradient \(gradient.shape) of a convolution of \(height)x\(width) by \(weight.shape)")
+  let result = Tensor(uninitialized: [gradient.samples, height, width, inputs])
+  let positions = sizes.outputHeight * sizes.outputWidth
+  let patches = Tensor(uninitialized: [positions, sizes.patch])
+  let tiles = Tiles(of: sizes.outputHeight, size: sizes.rowTile)
+  for sample in 0..<gradient.samples {
+    WorkerPool.shared.run(tiles: tiles.number) { index in
+      let first = tiles[index].lowerBound * sizes.outputWidth
+      multiply(
+        MatrixView(gradient.pointer + sample * gradient.perSample + first * outputs, stride: outputs),
+        MatrixView(weight.pointer, stride: outputs, transposed: true),
+        into: patches.pointer + first * sizes.patch, stride: sizes.patch,
+        rows: tiles[index].count * sizes.outputWidth, columns: sizes.patch, depth: outputs)
+    }
+    WorkerPool.shared.run(tiles: height) { row in
+      scatterRow(row, from: patches.pointer, sizes, into: result.pointer + (sample * height + row) * width * inputs)
+    }
+  }
+  return result
+}
+
+/// Sums what every patch says about one input row, tap by tap.
+private func scatterRow(
+  _ row: Int, from patches: UnsafePointer<Float>, _ sizes: ConvolutionSizes, into target: UnsafeMutablePointer<Float>
+) {
+  let geometry = sizes.geometry
+  target.update(repeating: 0, count: sizes.width * sizes.inputs)
+  for tapRow in 0..<geometry.kernel {
+    let distance = row + geometry.padding - tapRow * geometry.dilation
+    guard distance >= 0, distance % geometry.stride == 0, distance / geometry.stride < sizes.outputHeight else {
+      continue
+    }
+    let outputRow = distance / geometry.stride
+    for tapColumn in 0..<geometry.kernel {
+      let tap = (tapRow * geometry.kernel + tapColumn) * sizes.inputs
+      let valid = geometry.validOutputs(tap: tapColumn, extent: sizes.width, outputs: sizes.outputWidth)
+      for x in valid {
+        let column = x * geometry.stride - geometry.padding + tapColumn * geometry.dilation
+        let source = patches + (outputRow * sizes.outputWidth + x) * sizes.patch + tap
+        let place = target + column * sizes.inputs
+        for channel in 0..<sizes.inputs { place[channel] += source[channel] }
+      }
+    }
+  }
+}
+
+/// Gradient of `convolution` with respect to its weight, per sample, added once to the sample's slot.
+///
+/// Shapes: `x` [N, H, W, I], `gradient` [N, h, w, O]; a slot holds k·k·I·O numbers. Small weights sum gathered patches
+/// over chunks of output rows; large ones run tap by tap over the rows, without patches. The choice depends on shape.
+public func convolutionWeightGradient(
+  _ x: Tensor, _ gradient: Tensor, into slots: GradientSlots, _ geometry: ConvolutionGeometry
+) {
+  if geometry.isPointwise { return linearWeightGradient(x, gradient, into: slots) }
+  let sizes = ConvolutionSizes(geometry, input: x.shape, outputs: gradient.channels)
+  precondition(slots.count == sizes.patch * sizes.outputs, "slot of \(slots.count) for \(x.shape), \(gradient.shape)")
+  precondition(x.samples <= slots.samples, "\(x.samples) samples for \(slots.samples) slots")
+  if slots.count <= 64 << 10 {
+    patchwiseWeightGradient(x, gradient, sizes, into: slots)
+  } else {
+    tapwiseWeightGradient(x, gradient, sizes, into: slots)
+  }
+}
+
+private func patchwiseWeightGradient(
+  _ x: Tensor, _ gradient: Tensor, _ sizes: ConvolutionSizes, into slots: GradientSlots
+) {
+  let chunks = Tiles(of: sizes.outputHeight, size: max(1, 512 / sizes.outputWidth))
+  let partial = Tensor(uninitialized: [x.samples, chunks.number, slots.count])
+  WorkerPool.shared.run(tiles: x.samples * chunks.number) { index in
+    let sample = index / chunks.number
+    let rows = chunks[index % chunks.number]
+    let positions = rows.count * sizes.outputWidth
+    let patches = Tensor(uninitialized: [positions, sizes.patch])
+    sizes.gatherPatches(x.pointer + sample * x.perSample, rows: rows, into: patches.pointer)
+    let source = gradient.pointer + sample * gradient.perSample + rows.lowerBound * sizes.outputWidth * sizes.outputs
+    multiply(
+      MatrixView(patches.pointer, stride: sizes.patch, transposed: true), MatrixView(source, stride: sizes.outputs),
+      into: partial.pointer + index * slots.count, stride: sizes.outputs,
+      rows: sizes.patch, columns: sizes.outputs, depth: positions)
+    withExtendedLifetime(patches) {}
+  }
+  addPartials(partial, parts: chunks.number, to: slots)
+}
+
+private func tapwiseWeightGradient(
+  _ x: Tensor, _ gradient: Tensor, _ sizes: ConvolutionSizes, into slots: GradientSlots
+) {
+  let geometry = sizes.geometry
+  let blocks = Tiles(of: sizes.inputs, size: 128)
+  let taps = geometry.kernel * geometry.kernel
+  let scratch = Tensor(uninitialized: [x.samples, 1, slots.count])
+  WorkerPool.shared.run(tiles: x.samples * taps * blocks.number) { index in
+    let block = blocks[index % blocks.number]
+    let tap = index / blocks.number % taps
+    let sample = index / blocks.number / taps
+    let target = scratch.pointer + sample * slots.count + (tap * sizes.inputs + block.lowerBound) * sizes.outputs
+    target.update(repeating: 0, count: block.count * sizes.outputs)
+    let valid = geometry.validOutputs(
+      tap: tap % geometry.kernel, extent: sizes.width, outputs: sizes.outputWidth)
+    let rows = geometry.validOutputs(
+      tap: tap / geometry.kernel, extent: sizes.height, outputs: sizes.outputHeight)
+    for y in rows where !valid.isEmpty {
+      let sourceRow = y * geometry.stride - geometry.padding + tap / geometry.kernel * geometry.dilation
+      let column =
+        valid.lowerBound * geometry.stride - geometry.padding + tap % geometry.kernel * geometry.dilation
+      let image = x.pointer + sample * x.perSample + (sourceRow * sizes.width + column) * sizes.inputs
+      let line = gradient.pointer + sample * gradient.perSample
+      multiply(
+        MatrixView(image + block.lowerBound, stride: geometry.stride * sizes.inputs, transposed: true),
+        MatrixView(line + (y * sizes.outputWidth + valid.lowerBound) * sizes.outputs, stride: sizes.outputs),
+        into: target, stride: sizes.outputs, rows: block.count, columns: sizes.outputs, depth: valid.count,
+        accumulate: true)
+    }
+  }
+  addPartials(scratch, parts: 1, to: slots)
+}

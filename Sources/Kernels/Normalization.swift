@@ -1,0 +1,155 @@
+// Layer norm, and batch norm cut into steps so that its caller can add statistics up over samples and ranks.
+// N samples, R rows (tokens or pixels) per sample, C channels.
+
+import CKernels
+import Tensors
+
+/// Rows of a layer norm's gradient tile: short, so that Float sums of parameter gradients stay exact enough.
+private let gradientTileElements = 8192
+
+/// Layer norm of every row: `(x - mean) / sqrt(variance + epsilon) · scale + shift`, biased variance, two passes.
+///
+/// Shapes: `x` [N, ..., C], `scale` and `shift` [C]; `output` as `x`; `statistics` [N, R, 2] holds each row's mean and
+/// 1 / deviation for the gradient.
+/// Source: Ba, Kiros, Hinton, "Layer Normalization", 2016; agrees with PyTorch's `layer_norm`.
+/// - Precondition: `scale` and `shift` have C elements.
+public func layerNorm(
+  _ x: Tensor, scale: Tensor, shift: Tensor, epsilon: Float
+) -> (output: Tensor, statistics: Tensor) {
+  let channels = x.channels
+  precondition(scale.count == channels && shift.count == channels, "\(scale.shape), \(shift.shape) for \(x.shape)")
+  let tiles = SampleTiles(rowsOf: x)
+  let output = Tensor(uninitialized: x.shape)
+  let statistics = Tensor(uninitialized: [x.samples, tiles.rows, 2])
+  tiles.run { _, _, first, rows in
+    ck_layer_norm(
+      x.pointer + first * channels, scale.pointer, shift.pointer, output.pointer + first * channels,
+      statistics.pointer + 2 * first, rows, channels, epsilon)
+  }
+  return (output, statistics)
+}
+
+/// Gradient of `layerNorm` with respect to `x`; those of scale and shift are added once to each sample's slot.
+///
+/// Shapes: `x` and `gradient` [N, ..., C], `statistics` as `layerNorm` returned it; result as `x`; slots of C numbers.
+/// - Precondition: shapes agree; there are at least N slots.
+public func layerNormGradient(
+  _ x: Tensor, scale: Tensor, statistics: Tensor, gradient: Tensor, scaleSlots: GradientSlots?,
+  shiftSlots: GradientSlots?
+) -> Tensor {
+  let channels = x.channels
+  precondition(gradient.shape == x.shape, "gradient \(gradient.shape) of \(x.shape)")
+  precondition(scale.count == channels, "scale \(scale.shape) for \(x.shape)")
+  let tiles = SampleTiles(rowsOf: x, elements: gradientTileElements)
+  precondition(statistics.count == 2 * x.samples * tiles.rows, "statistics \(statistics.shape) of \(x.shape)")
+  let result = Tensor(uninitialized: x.shape)
+  let wanted = scaleSlots != nil || shiftSlots != nil
+  let partial = Tensor(uninitialized: wanted ? [x.samples, tiles.perSample, 2 * channels] : [0, 0, 0])
+  tiles.run { sample, tile, first, rows in
+    let sums = wanted ? partial.pointer + (sample * tiles.perSample + tile) * 2 * channels : nil
+    ck_layer_norm_gradient(
+      x.pointer + first * channels, scale.pointer, statistics.pointer + 2 * first,
+      gradient.pointer + first * channels, result.pointer + first * channels, sums, rows, channels)
+  }
+  if let shiftSlots { addPartialSums(partial, to: shiftSlots) }
+  if let scaleSlots { addPartialSums(partial, offset: channels, to: scaleSlots) }
+  return result
+}
+
+/// Per sample, the sums over rows that batch statistics are made of.
+///
+/// Shape: `x` [N, ..., C]. Returns N rows of 2C numbers: sum, then sum of squares, of every channel. Squares are exact
+/// in Double and tiles are added in order, so that the variance may be formed as mean square minus squared mean.
+public func batchNormSums(_ x: Tensor) -> [Double] {
+  let channels = x.channels
+  let tiles = SampleTiles(rowsOf: x, elements: 65536)
+  let partial = DoubleScratch(rows: x.samples * tiles.perSample, columns: 2 * channels)
+  tiles.run { sample, tile, first, rows in
+    ck_batch_norm_sums(
+      x.pointer + first * channels, partial.row(sample * tiles.perSample + tile), rows, channels)
+  }
+  return partial.sums(samples: x.samples, tiles: tiles.perSample)
+}
+
+/// Batch norm with given statistics: `(x - mean) · inverseDeviation · scale + shift`, then ReLU if asked for.
+///
+/// Shapes: `x` [N, ..., C], all parameters of C numbers; result as `x`.
+/// Source: Ioffe, Szegedy, "Batch Normalization", ICML 2015.
+/// - Precondition: every parameter has C numbers.
+public func batchNormApply(
+  _ x: Tensor, mean: [Float], inverseDeviation: [Float], scale: Tensor, shift: Tensor, relu: Bool
+) -> Tensor {
+  let channels = x.channels
+  precondition(mean.count == channels && inverseDeviation.count == channels, "\(mean.count) means for \(x.shape)")
+  precondition(scale.count == channels && shift.count == channels, "\(scale.shape), \(shift.shape) for \(x.shape)")
+  let output = Tensor(uninitialized: x.shape)
+  SampleTiles(rowsOf: x).run { _, _, first, rows in
+    ck_batch_norm_apply(
+      x.pointer + first * channels, mean, inverseDeviation, scale.pointer, shift.pointer,
+      output.pointer + first * channels, rows, channels, relu ? 1 : 0)
+  }
+  return output
+}
+
+/// Per sample, the sums over rows that the gradient of batch norm needs.
+///
+/// With g the gradient, masked by `output > 0` after a ReLU, and x̂ the normalised input: N rows of 2C numbers, Σ g then
+/// Σ g·x̂. They are also this sample's gradients of shift and scale.
+/// - Precondition: `x`, `output` and `gradient` have one shape [N, ..., C].
+public func batchNormGradientSums(
+  _ x: Tensor, output: Tensor, gradient: Tensor, mean: [Float], inverseDeviation: [Float], relu: Bool
+) -> [Double] {
+  let channels = x.channels
+  precondition(
+    x.shape == output.shape && x.shape == gradient.shape, "\(x.shape), \(output.shape), \(gradient.shape)")
+  precondition(mean.count == channels && inverseDeviation.count == channels, "\(mean.count) means for \(x.shape)")
+  let tiles = SampleTiles(rowsOf: x, elements: 65536)
+  let partial = DoubleScratch(rows: x.samples * tiles.perSample, columns: 2 * channels)
+  tiles.run { sample, tile, first, rows in
+    ck_batch_norm_gradient_sums(
+      x.pointer + first * channels, output.pointer + first * channels, gradient.pointer + first * channels, mean,
+      inverseDeviation, partial.row(sample * tiles.perSample + tile), rows, channels, relu ? 1 : 0)
+  }
+  return partial.sums(samples: x.samples, tiles: tiles.perSample)
+}
+
+/// Gradient of batch norm with respect to its input:
+/// `scale · inverseDeviation · (g - gradientMean - x̂ · gradientDotMean)`.
+///
+/// `gradientMean` and `gradientDotMean` are the sums of `batchNormGradientSums` over all samples and ranks, divided by
+/// the global count of rows; zeros where the statistics are constants (evaluation mode). Result as `x`.
+/// - Precondition: shapes agree as in `batchNormGradientSums`.
+public func batchNormInputGradient(
+  _ x: Tensor, output: Tensor, gradient: Tensor, mean: [Float], inverseDeviation: [Float], scale: Tensor,
+  gradientMean: [Float], gradientDotMean: [Float], relu: Bool
+) -> Tensor {
+  let channels = x.channels
+  precondition(
+    x.shape == output.shape && x.shape == gradient.shape, "\(x.shape), \(output.shape), \(gradient.shape)")
+  precondition(
+    [mean.count, inverseDeviation.count, scale.count, gradientMean.count, gradientDotMean.count]
+      .allSatisfy { $0 == channels }, "parameters of other than \(channels) numbers for \(x.shape)")
+  let result = Tensor(uninitialized: x.shape)
+  SampleTiles(rowsOf: x).run { _, _, first, rows in
+    ck_batch_norm_input_gradient(
+      x.pointer + first * channels, output.pointer + first * channels, gradient.pointer + first * channels, mean,
+      inverseDeviation, scale.pointer, gradientMean, gradientDotMean, result.pointer + first * channels, rows,
+      channels, relu ? 1 : 0)
+  }
+  return result
+}
+
+/// Adds each sample's values, rounded to Float, once to its slot.
+///
+/// - Parameter values: N rows of `slots.count` numbers.
+/// - Precondition: there are at most as many rows as slots.
+public func addToSlots(_ values: [Double], _ slots: GradientSlots) {
+  guard slots.count > 0 else { return }
+  precondition(
+    values.count % slots.count == 0 && values.count <= slots.samples * slots.count,
+    "\(values.count) values for \(slots.samples) slots of \(slots.count)")
+  for sample in 0..<values.count / slots.count {
+    let slot = slots.pointer(sample)
+    for index in 0..<slots.count { slot[index] += Float(values[sample * slots.count + index]) }
+  }
+}

@@ -1,0 +1,88 @@
+// In-place updates of arenas: optimizer, exponential average, and the tree over samples.
+
+import CKernels
+import Support
+import Tensors
+
+/// Elements of one tile of an arena.
+private let arenaTile = 32768
+
+/// Runs `body(first, count)` over stretches of a range.
+private func forEachStretch(of range: Range<Int>, _ body: (_ first: Int, _ count: Int) -> Void) {
+  WorkerPool.shared.run(tiles: (range.count + arenaTile - 1) / arenaTile) { tile in
+    let first = range.lowerBound + tile * arenaTile
+    body(first, min(arenaTile, range.upperBound - first))
+  }
+}
+
+/// One AdamW update of the elements in `range`, in place.
+///
+/// Decoupled decay first (`p ← p · (1 - rate · decay)`), then
+/// `p ← p - rate / (1 - beta1^t) · m / (√v / √(1 - beta2^t) + epsilon)`, as `torch.optim.AdamW` does. Corrections are
+/// formed in Double; `beta1` and `beta2` are Double because 1 - 0.999 has few digits left in Float.
+/// - Parameter step: number of this update, from 1.
+/// - Precondition: the four tensors have equal counts and hold `range`.
+/// Source: Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+public func adamW(
+  parameters: Tensor, gradient: Tensor, firstMoment: Tensor, secondMoment: Tensor, range: Range<Int>, rate: Float,
+  decay: Float, beta1: Double, beta2: Double, epsilon: Double, step: Int
+) {
+  let count = parameters.count
+  precondition(
+    gradient.count == count && firstMoment.count == count && secondMoment.count == count,
+    "\(parameters.shape), \(gradient.shape), \(firstMoment.shape), \(secondMoment.shape)")
+  precondition(range.lowerBound >= 0 && range.upperBound <= count, "elements \(range) of \(parameters.shape)")
+  precondition(step > 0, "updates are numbered from 1, not \(step)")
+  let correctedRate = Float(Double(rate) / (1 - beta1.power(Double(step))))
+  let secondShare = Float(1 / (1 - beta2.power(Double(step))).squareRoot())
+  let keep = Float(1 - Double(rate) * Double(decay))
+  forEachStretch(of: range) { first, count in
+    ck_adamw(
+      parameters.pointer + first, gradient.pointer + first, firstMoment.pointer + first,
+      secondMoment.pointer + first, count, keep, Float(1 - beta1), Float(beta2), Float(1 - beta2), correctedRate,
+      secondShare, Float(epsilon))
+  }
+}
+
+/// `teacher ← momentum · teacher + (1 - momentum) · student`, in place; momentum 0 copies the bits.
+/// - Precondition: the counts agree.
+public func exponentialAverage(_ teacher: Tensor, _ student: Tensor, momentum: Float) {
+  precondition(teacher.count == student.count, "teacher \(teacher.shape), student \(student.shape)")
+  if momentum == 0 { return teacher.assign(student) }
+  forEachStretch(of: 0..<teacher.count) { first, count in
+    ck_exponential_average(
+      teacher.pointer + first, student.pointer + first, momentum, Float(1 - Double(momentum)), count)
+  }
+}
+
+/// Adds the slots of all samples up a binary tree, in place: neighbours 2i and 2i+1 are added, an odd last one moves
+/// up. The sum ends in sample 0's slot; the others hold partial sums.
+///
+/// Shape: `slots` [samples, count].
+public func treeSum(_ slots: Tensor) {
+  let samples = slots.samples
+  let count = slots.perSample
+  // Every stretch climbs the whole tree while it is in cache.
+  forEachStretch(of: 0..<count) { first, length in
+    var distance = 1
+    while distance < samples {
+      for sample in stride(from: 0, to: samples - distance, by: 2 * distance) {
+        ck_add_in_place(
+          slots.pointer + sample * count + first, slots.pointer + (sample + distance) * count + first, length)
+      }
+      distance *= 2
+    }
+  }
+}
+
+/// Whether no value is infinite or not-a-number.
+public func isFinite(_ x: Tensor) -> Bool {
+  let tiles = (x.count + arenaTile - 1) / arenaTile
+  let flags = Tensor(uninitialized: [tiles])
+  forEachStretch(of: 0..<x.count) { first, count in
+    var finite: Int32 = 0
+    ck_is_finite(x.pointer + first, count, &finite)
+    flags.pointer[first / arenaTile] = Float(finite)
+  }
+  return !flags.values.contains(0)
+}

@@ -1,0 +1,123 @@
+// Resizing of maps (bilinear, with its adjoint) and labels (nearest), as torch.nn.functional.interpolate does it.
+// N samples, h x w input, H x W output, C channels. The vector loops are in CKernels/resize_body.h.
+
+import CKernels
+import Tensors
+
+/// Bilinear resampling with half-pixel centres (or aligned corners), without antialiasing.
+///
+/// Source positions are computed in Float32: (p + 1/2)·h/H - 1/2, not below 0; with aligned corners p·(h-1)/(H-1).
+/// Shapes: `x` [N, h, w, C]; result [N, height, width, C]. Of equal size, the result is `x` itself.
+/// - Precondition: `x` has rank 4 and all sizes are positive.
+/// Source: PyTorch `interpolate(mode="bilinear")` given a size. Given a factor instead, PyTorch divides by the factor,
+/// which differs only where side times factor is no whole number.
+public func bilinear(_ x: Tensor, height: Int, width: Int, alignCorners: Bool = false) -> Tensor {
+  precondition(x.shape.rank == 4 && height > 0 && width > 0, "bilinear \(x.shape) to \(height)x\(width)")
+  let (inHeight, inWidth, channels) = (x.shape[1], x.shape[2], x.shape[3])
+  if inHeight == height && inWidth == width { return x }
+  let rowAxis = ResizeAxis(input: inHeight, output: height, alignCorners: alignCorners)
+  let columnAxis = ResizeAxis(input: inWidth, output: width, alignCorners: alignCorners)
+  let result = Tensor(uninitialized: [x.samples, height, width, channels])
+  let tiles = RowTiles(samples: x.samples, rows: height, elementsPerRow: width * channels, elements: 1 << 16)
+  WorkerPool.shared.run(tiles: tiles.count) { index in
+    let (sample, rows) = tiles.tile(index)
+    ck_resize_rows(
+      x.pointer + sample * x.perSample, result.pointer + sample * result.perSample, inHeight, inWidth, width, channels,
+      rowAxis.lower, rowAxis.fraction, columnAxis.lower, columnAxis.fraction, rows.lowerBound, rows.upperBound)
+  }
+  return result
+}
+
+/// Exact adjoint of `bilinear`: each input cell gathers from the outputs it went into, in their order.
+///
+/// Shapes: `gradient` [N, H, W, C]; result [N, height, width, C], the size of `bilinear`'s input. Of equal size, the
+/// result is `gradient` itself.
+/// - Precondition: `gradient` has rank 4 and all sizes are positive.
+/// - Complexity: O(N·H·W·C), one scratch line of W·C floats per tile.
+public func bilinearGradient(_ gradient: Tensor, height: Int, width: Int, alignCorners: Bool = false) -> Tensor {
+  precondition(
+    gradient.shape.rank == 4 && height > 0 && width > 0, "adjoint of \(height)x\(width) to \(gradient.shape)")
+  let (outHeight, outWidth, channels) = (gradient.shape[1], gradient.shape[2], gradient.shape[3])
+  if outHeight == height && outWidth == width { return gradient }
+  let rowAxis = ResizeAxis(input: height, output: outHeight, alignCorners: alignCorners)
+  let columnAxis = ResizeAxis(input: width, output: outWidth, alignCorners: alignCorners)
+  let (rowFirst, columnFirst) = (rowAxis.firstOutputs, columnAxis.firstOutputs)
+  let result = Tensor(uninitialized: [gradient.samples, height, width, channels])
+  let tiles = RowTiles(samples: gradient.samples, rows: height, tiles: 16)
+  let line = outWidth * channels
+  let scratch = Tensor(uninitialized: [tiles.count, line])
+  WorkerPool.shared.run(tiles: tiles.count) { index in
+    let (sample, rows) = tiles.tile(index)
+    ck_resize_gradient_rows(
+      gradient.pointer + sample * gradient.perSample, result.pointer + sample * result.perSample,
+      scratch.pointer + index * line, width, outWidth, channels, rowAxis.lower, rowAxis.fraction, rowFirst,
+      columnAxis.lower, columnAxis.fraction, columnFirst, rows.lowerBound, rows.upperBound)
+  }
+  return result
+}
+
+/// Labels at the nearest lower position, floor(p·h/H) in Float32.
+///
+/// - Precondition: all sizes are positive.
+/// Source: PyTorch `interpolate(mode="nearest")` given a size.
+public func nearest(_ labels: LabelMap, height: Int, width: Int) -> LabelMap {
+  precondition(height > 0 && width > 0, "nearest to \(height)x\(width)")
+  let rows = nearestPositions(input: labels.height, output: height)
+  let columns = nearestPositions(input: labels.width, output: width)
+  var values = [UInt8](repeating: 0, count: labels.samples * height * width)
+  labels.values.withUnsafeBufferPointer { source in
+    for sample in 0..<labels.samples {
+      for row in 0..<height {
+        let from = (sample * labels.height + rows[row]) * labels.width
+        let to = (sample * height + row) * width
+        for column in 0..<width { values[to + column] = source[from + columns[column]] }
+      }
+    }
+  }
+  return LabelMap(samples: labels.samples, height: height, width: width, values: values)
+}
+
+/// The input position of every output position, without interpolation.
+func nearestPositions(input: Int, output: Int) -> [Int] {
+  let scale = Float(input) / Float(output)
+  return (0..<output).map { min(Int(Float($0) * scale), input - 1) }
+}
+
+/// Where each output position of one axis lies between input positions.
+struct ResizeAxis {
+  /// The input position at or below.
+  let lower: [Int32]
+  /// Weight of the next input position; 0 at the last.
+  let fraction: [Float]
+  /// Extent of the input.
+  let input: Int
+
+  init(input: Int, output: Int, alignCorners: Bool) {
+    self.input = input
+    var lower = [Int32](repeating: 0, count: output)
+    var fraction = [Float](repeating: 0, count: output)
+    let intervals = Float(max(output - 1, 1))
+    let scale = alignCorners ? Float(output > 1 ? input - 1 : 0) / intervals : Float(input) / Float(output)
+    for position in 0..<output {
+      let source = alignCorners ? scale * Float(position) : max(scale * (Float(position) + 0.5) - 0.5, 0)
+      let below = min(Int(source), input - 1)
+      lower[position] = Int32(below)
+      fraction[position] = below == input - 1 ? 0 : min(source - Float(below), 1)
+    }
+    self.lower = lower
+    self.fraction = fraction
+  }
+
+  /// For every input position (and one past the last) the first output position at or after it.
+  var firstOutputs: [Int32] {
+    var first = [Int32](repeating: Int32(lower.count), count: input + 1)
+    var next = 0
+    for (output, position) in lower.enumerated() {
+      while next <= Int(position) {
+        first[next] = Int32(output)
+        next += 1
+      }
+    }
+    return first
+  }
+}

@@ -1,0 +1,203 @@
+// All parameters of one network in one arena, all its running statistics in another: optimizer, average, reduction,
+// digest and checkpoint are single loops over slices.
+
+import Autograd
+import Support
+import Tensors
+
+/// Collects the parameters and buffers that layers declare while a network is built.
+public final class ParameterRegistry {
+  fileprivate var parameters: [Parameter] = []
+  fileprivate var batchNorms: [(name: String, state: BatchNormState)] = []
+
+  /// Nothing declared.
+  public init() {}
+
+  /// Declares a parameter under its published name.
+  /// - Precondition: the name is new.
+  func declare(_ name: String, _ officialShape: [Int], _ initializer: Initializer) -> Parameter {
+    precondition(!parameters.contains { $0.name == name }, "two parameters are called \(name)")
+    let parameter = Parameter(name: name, officialShape: officialShape, initialise: initializer.draw)
+    parameters.append(parameter)
+    return parameter
+  }
+
+  /// Declares a batch norm; its buffers are `name.running_mean` and `name.running_var`.
+  func declareBatchNorm(_ name: String, channels: Int, epsilon: Float = 1e-5, momentum: Float = 0.1) -> BatchNormState {
+    let state = BatchNormState(
+      scale: declare("\(name).weight", [channels], .constant(1)),
+      shift: declare("\(name).bias", [channels], .constant(0)), epsilon: epsilon, momentum: momentum)
+    batchNorms.append((name, state))
+    return state
+  }
+}
+
+/// How a parameter starts.
+public struct Initializer: Sendable {
+  /// Values in the official order from a stream of the parameter's own.
+  let draw: @Sendable (inout RandomStream, Int) -> [Float]
+
+  /// One value everywhere.
+  static func constant(_ value: Float) -> Initializer {
+    Initializer { _, count in [Float](repeating: value, count: count) }
+  }
+
+  /// Normal with mean 0.
+  static func normal(deviation: Double) -> Initializer {
+    Initializer { stream, count in (0..<count).map { _ in Float(deviation * stream.nextNormal()) } }
+  }
+
+  /// Normal with mean 0, redrawn outside two units of length, as PyTorch's `trunc_normal_` with its default bounds.
+  static func truncatedNormal(deviation: Double) -> Initializer {
+    Initializer { stream, count in
+      (0..<count).map { _ in
+        var value = deviation * stream.nextNormal()
+        while abs(value) > 2 { value = deviation * stream.nextNormal() }
+        return Float(value)
+      }
+    }
+  }
+
+  /// He et al. (ICCV 2015): normal with variance 2 / fan-out.
+  static func heNormal(outputs: Int, taps: Int, groups: Int = 1) -> Initializer {
+    normal(deviation: (2 / Double(outputs * taps / groups)).squareRoot())
+  }
+}
+
+/// The arenas of one network: parameters, batch-norm statistics and, if it is trained, one gradient slot per sample.
+public final class NetworkParameters {
+  /// A named part of an arena.
+  public struct Slice: Sendable {
+    /// Published name.
+    public let name: String
+    /// Published shape.
+    public let officialShape: [Int]
+    /// Elements in the arena.
+    public let range: Range<Int>
+  }
+
+  /// Parameters in the order of declaration.
+  public let parameters: [Parameter]
+  /// Where each parameter lies in `values`.
+  public let slices: [Slice]
+  /// All parameters' values.
+  public let values: Tensor
+  /// Where each running statistic lies in `buffers`.
+  public let bufferSlices: [Slice]
+  /// All running statistics.
+  public let buffers: Tensor
+  /// Gradient slots `[samples, count]`, or nil if the network is not trained.
+  public let gradients: Tensor?
+
+  /// Lays out the arenas and binds every parameter and batch norm to its place. Parameters are drawn from `seed`.
+  /// - Parameter gradientSlots: local samples whose gradients are kept apart; 0 for a network that is not trained.
+  public init(_ registry: ParameterRegistry, gradientSlots: Int, seed: UInt64) {
+    parameters = registry.parameters
+    slices = NetworkParameters.layOut(parameters.map { ($0.name, $0.officialShape) })
+    let statistics = registry.batchNorms.flatMap {
+      [("\($0.name).running_mean", [$0.state.scale.count]), ("\($0.name).running_var", [$0.state.scale.count])]
+    }
+    bufferSlices = NetworkParameters.layOut(statistics)
+    values = Tensor(zeros: [slices.last?.range.upperBound ?? 0])
+    buffers = Tensor(zeros: [bufferSlices.last?.range.upperBound ?? 0])
+    gradients = gradientSlots > 0 ? Tensor(zeros: [gradientSlots, values.count]) : nil
+    for (parameter, slice) in zip(parameters, slices) {
+      let view = Tensor(shape: parameter.internalShape, buffer: values.buffer, offset: slice.range.lowerBound)
+      let slots = gradients.map {
+        GradientSlots(arenas: $0, offset: slice.range.lowerBound, count: slice.range.count)
+      }
+      parameter.bind(view, slots: slots)
+    }
+    for (index, entry) in registry.batchNorms.enumerated() {
+      entry.state.bind(
+        runningMean: NetworkParameters.view(buffers, bufferSlices[2 * index]),
+        runningVariance: NetworkParameters.view(buffers, bufferSlices[2 * index + 1]))
+    }
+    initialise(seed: seed)
+  }
+
+  private static func layOut(_ entries: [(String, [Int])]) -> [Slice] {
+    var offset = 0
+    return entries.map { name, shape in
+      let count = shape.reduce(1, *)
+      defer { offset += count }
+      return Slice(name: name, officialShape: shape, range: offset..<offset + count)
+    }
+  }
+
+  private static func view(_ arena: Tensor, _ slice: Slice) -> Tensor {
+    Tensor(shape: [slice.range.count], buffer: arena.buffer, offset: slice.range.lowerBound)
+  }
+
+  /// Draws every parameter anew and resets running statistics to mean 0 and variance 1.
+  public func initialise(seed: UInt64) {
+    for parameter in parameters {
+      var stream = RandomStream(seed: seed, step: 0, sample: nil, purpose: Purpose("initialise", parameter.name))
+      setOfficial(parameter.initialise(&stream, parameter.count), parameter)
+    }
+    for slice in bufferSlices {
+      NetworkParameters.view(buffers, slice).fill(slice.name.hasSuffix("running_var") ? 1 : 0)
+    }
+  }
+
+  private func setOfficial(_ values: [Float], _ parameter: Parameter) {
+    let inner = ParameterLayout.toInternal(values, officialShape: parameter.officialShape)
+    parameter.value.assign(Tensor(inner, parameter.internalShape))
+  }
+
+  /// All parameters, then all running statistics, in official order and shape, from an arena laid out as `values`
+  /// (this network's own, a moment, a summed gradient) and, for the statistics, this network's buffers.
+  public func official(of arena: Tensor) -> [(name: String, shape: [Int], values: [Float])] {
+    precondition(arena.count == values.count, "arena of \(arena.count) for \(values.count) parameters")
+    return zip(parameters, slices).map { parameter, slice in
+      let inner = Tensor(shape: [slice.range.count], buffer: arena.buffer, offset: arena.offset + slice.range.lowerBound)
+      return (
+        slice.name, slice.officialShape, ParameterLayout.toOfficial(inner.values, officialShape: slice.officialShape)
+      )
+    }
+  }
+
+  /// Running statistics by published name.
+  public func officialBuffers() -> [(name: String, shape: [Int], values: [Float])] {
+    bufferSlices.map { ($0.name, $0.officialShape, NetworkParameters.view(buffers, $0).values) }
+  }
+
+  /// Overwrites part of an arena laid out as `values`, given official values.
+  /// - Returns: false if no parameter has that name.
+  /// - Precondition: the element count is the parameter's.
+  @discardableResult
+  public func load(_ official: [Float], named name: String, into arena: Tensor) -> Bool {
+    guard let index = slices.firstIndex(where: { $0.name == name }) else { return false }
+    let slice = slices[index]
+    let inner = ParameterLayout.toInternal(official, officialShape: slice.officialShape)
+    Tensor(shape: [slice.range.count], buffer: arena.buffer, offset: arena.offset + slice.range.lowerBound)
+      .assign(Tensor(inner, [inner.count]))
+    return true
+  }
+
+  /// Overwrites a running statistic.
+  /// - Returns: false if none has that name.
+  @discardableResult
+  public func loadBuffer(_ values: [Float], named name: String) -> Bool {
+    guard let slice = bufferSlices.first(where: { $0.name == name }) else { return false }
+    NetworkParameters.view(buffers, slice).assign(Tensor(values, [slice.range.count]))
+    return true
+  }
+
+  /// SHA-256 over name, official shape and little-endian bytes of every parameter and buffer, names in byte order.
+  public func digest() -> String { NetworkParameters.digest(of: official(of: values) + officialBuffers()) }
+
+  /// SHA-256 over name, official shape and little-endian bytes of tensors, names in byte order.
+  public static func digest(of tensors: [(name: String, shape: [Int], values: [Float])]) -> String {
+    let hash = SHA256()
+    for tensor in tensors.sorted(by: { Array($0.name.utf8).lexicographicallyPrecedes(Array($1.name.utf8)) }) {
+      hash.update(tensor.name)
+      hash.update(tensor.shape.map { Int64($0).littleEndian })
+      hash.update(tensor.values.map { $0.bitPattern.littleEndian })
+    }
+    return hash.hexadecimal()
+  }
+
+  /// Forgets all gradients.
+  public func clearGradients() { gradients?.fill(0) }
+}

@@ -1,0 +1,284 @@
+// The segmentation network: an encoder and heads, at one or two resolutions. HRDA (Hoyer et al., ECCV 2022) sees a
+// large context crop at half resolution and a small detail crop at full resolution with the same encoder and head, and
+// trusts one or the other by a learned scale attention. N samples, H×W image, K classes.
+
+import Autograd
+import Kernels
+import Support
+import Tensors
+
+/// What the network looks at.
+public enum Resolution: String, Sendable, Equatable, CaseIterable, Codable {
+  /// Context and detail, fused by scale attention.
+  case hrda
+  /// The whole crop at the context scale only.
+  case contextOnly = "context-only"
+  /// Detail crops at full resolution only.
+  case detailOnly = "detail-only"
+}
+
+/// Everything that decides the shapes of a network.
+public struct NetworkConfiguration: Sendable, Equatable {
+  /// Name in the encoder catalogue.
+  public var encoder: String
+  /// Options of the encoder.
+  public var encoderOptions: EncoderOptions
+  /// Number of classes.
+  public var classCount: Int
+  /// Resolutions in use.
+  public var resolution: Resolution
+  /// Width of the segmentation head.
+  public var headWidth: Int
+  /// Width of the scale-attention head.
+  public var attentionWidth: Int
+  /// Dilations of the head's pyramid.
+  public var dilations: [Int]
+  /// Channel dropout before each classifier.
+  public var headDropout: Float
+  /// Image pixels per context pixel, along one side.
+  public var contextReduction: Int
+  /// Rows and columns of the detail crop.
+  public var detailHeight: Int, detailWidth: Int
+  /// Detail windows of dense passes advance by half a window rather than a whole one.
+  public var detailOverlap: Bool
+
+  /// HRDA's published values but for the sizes that depend on the data.
+  public init(
+    encoder: String, classCount: Int, detailHeight: Int, detailWidth: Int, headWidth: Int = 256,
+    attentionWidth: Int = 256
+  ) {
+    self.encoder = encoder
+    encoderOptions = EncoderOptions()
+    self.classCount = classCount
+    resolution = .hrda
+    self.headWidth = headWidth
+    self.attentionWidth = attentionWidth
+    dilations = [1, 6, 12, 18]
+    headDropout = 0.1
+    contextReduction = 2
+    self.detailHeight = detailHeight
+    self.detailWidth = detailWidth
+    detailOverlap = true
+  }
+}
+
+/// What a training pass yields. Maps are at stride 4 of what they look at.
+public struct TrainingOutput {
+  /// Logits to train with on the whole crop; nil without a context.
+  public let fused: Variable?
+  /// Logits of the detail crop; nil without one.
+  public let detail: Variable?
+  /// Logits of the context before gating, nil without one.
+  public let context: Variable?
+  /// Scale attention in 0...1 before it is cut to the detail crop; nil without one.
+  public let attention: Variable?
+  /// The encoder's feature maps of the context, empty without one.
+  public let contextFeatures: [Variable]
+  /// The encoder's feature maps of the detail crop, empty without one.
+  public let detailFeatures: [Variable]
+}
+
+/// What a dense pass yields.
+public struct DenseOutput {
+  /// Logits of the whole image, at stride 4 (at stride 4 of the context where that is all there is).
+  public let logits: Tensor
+  /// The windows' mean detail logits, nil without a detail resolution.
+  public let detail: Tensor?
+}
+
+/// Encoder and heads of one network, with its parameters.
+public final class SegmentationNetwork {
+  /// Stride of the heads' logits.
+  public static let stride = 4
+  /// Detail offsets are multiples of this many pixels.
+  public static let cropMultiple = 8
+
+  /// What decides the shapes.
+  public let configuration: NetworkConfiguration
+  /// Arenas of parameters, statistics and gradient slots.
+  public let parameters: NetworkParameters
+  private let encoder: any Encoder
+  private let head: ContextAwareHead
+  private let scaleAttention: ContextAwareHead?
+
+  /// Builds the network and draws its parameters from `seed`.
+  /// - Parameter gradientSlots: local samples whose gradients are kept; 0 for a network that is not trained.
+  /// - Throws: `Failure` if no encoder has the configured name.
+  public init(_ configuration: NetworkConfiguration, gradientSlots: Int, seed: UInt64) throws {
+    self.configuration = configuration
+    let registry = ParameterRegistry()
+    guard
+      let encoder = EncoderCatalog.make(
+        configuration.encoder, registry, prefix: "backbone", configuration.encoderOptions)
+    else {
+      throw Failure(
+        .badData, "unknown encoder \"\(configuration.encoder)\"", at: "encoder.name",
+        remedy: "use one of \(EncoderCatalog.names.joined(separator: ", "))")
+    }
+    self.encoder = encoder
+    let fused = configuration.resolution == .hrda
+    head = ContextAwareHead(
+      registry, fused ? "decode_head.head" : "decode_head", channels: encoder.channels,
+      width: configuration.headWidth, classCount: configuration.classCount,
+      fusion: .separablePyramid(dilations: configuration.dilations), dropout: configuration.headDropout)
+    scaleAttention =
+      fused
+      ? ContextAwareHead(
+        registry, "decode_head.scale_attention", channels: encoder.channels, width: configuration.attentionWidth,
+        classCount: configuration.classCount, fusion: .pointwise, dropout: configuration.headDropout) : nil
+    parameters = NetworkParameters(registry, gradientSlots: gradientSlots, seed: seed)
+  }
+
+  /// The image at context scale, bilinear without antialiasing.
+  public func contextImage(_ image: Tensor) -> Tensor {
+    let reduction = configuration.contextReduction
+    return Kernels.bilinear(image, height: image.shape[1] / reduction, width: image.shape[2] / reduction)
+  }
+
+  /// The encoder's feature maps of an image, without gradients into the image.
+  public func features(_ image: Variable, _ context: ForwardContext) throws -> [Variable] {
+    try encoder(image, context)
+  }
+
+  /// A pass over a whole crop at context scale and one detail crop at full resolution.
+  ///
+  /// The detail side is computed first, so that walking the tape back adds the context's gradients before the
+  /// detail's; batch statistics enter the running ones in the published order, context before detail.
+  /// A collective where batch norm uses batch statistics.
+  /// - Parameter box: the detail crop, edges divisible by 8; one for all samples of all ranks.
+  public func train(_ image: Tensor, box: Box, _ context: ForwardContext) throws -> TrainingOutput {
+    defer { context.statistics.apply() }
+    let contextPass = context.with(unit: "context", rank: 0)
+    let detailPass = context.with(unit: "detail", rank: 1)
+    var detailFeatures: [Variable] = []
+    var detail: Variable?
+    if configuration.resolution != .contextOnly {
+      detailFeatures = try encoder(Variable(constant: cropped(image, to: box)), detailPass)
+      detail = try head(detailFeatures, detailPass)
+    }
+    guard configuration.resolution != .detailOnly else {
+      return TrainingOutput(
+        fused: nil, detail: detail, context: nil, attention: nil, contextFeatures: [], detailFeatures: detailFeatures)
+    }
+    let contextFeatures = try encoder(Variable(constant: contextImage(image)), contextPass)
+    let logits = try head(contextFeatures, contextPass)
+    guard let scaleAttention, let detail else {
+      return TrainingOutput(
+        fused: logits, detail: nil, context: logits, attention: nil, contextFeatures: contextFeatures,
+        detailFeatures: [])
+    }
+    let attention = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
+    let gate = maskOutside(
+      attention, box.divided(by: SegmentationNetwork.stride * configuration.contextReduction), contextPass)
+    let height = image.shape[1] / SegmentationNetwork.stride
+    let width = image.shape[2] / SegmentationNetwork.stride
+    let canvas = padded(
+      detail, into: box.divided(by: SegmentationNetwork.stride), height: height, width: width, contextPass)
+    let fused = fuse(
+      gate: bilinear(gate, height: height, width: width, contextPass), detail: canvas,
+      damped: bilinear(
+        gatedContext(gate: gate, logits: logits, contextPass), height: height, width: width, contextPass),
+      contextPass)
+    return TrainingOutput(
+      fused: fused, detail: detail, context: logits, attention: attention, contextFeatures: contextFeatures,
+      detailFeatures: detailFeatures)
+  }
+
+  /// A pass without gradients in which detail windows cover the whole image.
+  ///
+  /// Windows of one image go through the network as one batch, which matters where batch norm uses batch statistics
+  /// (the published teacher does). A collective in that mode.
+  public func dense(_ image: Tensor, _ context: ForwardContext) throws -> DenseOutput {
+    precondition(context.tape == nil, "a dense pass records nothing")
+    defer { context.statistics.apply() }
+    let samples = image.samples
+    let contextPass = context.with(unit: "context", rank: 0)
+    var contextFeatures: [Variable] = []
+    var damped: Variable?
+    if configuration.resolution != .detailOnly {
+      contextFeatures = try encoder(Variable(constant: contextImage(image)), contextPass)
+      damped = try head(contextFeatures, contextPass)
+    }
+    guard configuration.resolution != .contextOnly, let detail = try detailWindows(image, context) else {
+      return DenseOutput(logits: damped?.value ?? Tensor(zeros: [samples]), detail: nil)
+    }
+    guard let scaleAttention, let logits = damped else { return DenseOutput(logits: detail, detail: detail) }
+    let gate = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
+    let (height, width) = (detail.shape[1], detail.shape[2])
+    let fused = fuse(
+      gate: bilinear(gate, height: height, width: width, contextPass), detail: Variable(constant: detail),
+      damped: bilinear(
+        gatedContext(gate: gate, logits: logits, contextPass), height: height, width: width, contextPass),
+      contextPass)
+    return DenseOutput(logits: fused.value, detail: detail)
+  }
+
+  /// Mean logits of overlapping detail windows at stride 4 of the image.
+  private func detailWindows(_ image: Tensor, _ context: ForwardContext) throws -> Tensor? {
+    let crop = (height: configuration.detailHeight, width: configuration.detailWidth)
+    let step = configuration.detailOverlap ? 2 : 1
+    let boxes = slidingWindows(
+      height: image.shape[1], width: image.shape[2], crop: crop,
+      stride: (height: crop.height / step, width: crop.width / step))
+    let pass = context.with(unit: "windows", rank: 1, tilesPerSample: boxes.count)
+    let logits = try head(try encoder(Variable(constant: windows(image, boxes)), pass), pass)
+    return stitched(
+      logits.value, boxes.map { $0.divided(by: SegmentationNetwork.stride) }, samples: image.samples,
+      height: image.shape[1] / SegmentationNetwork.stride, width: image.shape[2] / SegmentationNetwork.stride)
+  }
+
+  /// Dense logits `[N, H, W, K]` at image resolution.
+  public func logits(_ image: Tensor, _ context: ForwardContext) throws -> Tensor {
+    Kernels.bilinear(try dense(image, context).logits, height: image.shape[1], width: image.shape[2])
+  }
+
+  /// Overlapping crops of a whole test image, each densely predicted, their logits averaged at image resolution.
+  public func slidingLogits(
+    _ image: Tensor, crop: (height: Int, width: Int), stride: (height: Int, width: Int), _ context: ForwardContext
+  ) throws -> Tensor {
+    let boxes = slidingWindows(height: image.shape[1], width: image.shape[2], crop: crop, stride: stride)
+    let tiles = try boxes.map { try logits(cropped(image, to: $0), context) }
+    return stitched(
+      concatenatedSamples(tiles), boxes, samples: image.samples, height: image.shape[1], width: image.shape[2])
+  }
+}
+
+/// Tensors one after the other along the first axis.
+private func concatenatedSamples(_ parts: [Tensor]) -> Tensor {
+  let result = Tensor(uninitialized: parts[0].shape.withSamples(parts.reduce(0) { $0 + $1.samples }))
+  var first = 0
+  for part in parts {
+    result.samples(first..<first + part.samples).assign(part)
+    first += part.samples
+  }
+  return result
+}
+
+/// A frozen encoder that the feature distance compares with.
+public final class ReferenceEncoder {
+  /// Its parameters.
+  public let parameters: NetworkParameters
+  private let encoder: any Encoder
+
+  /// Builds the encoder; parameters are drawn from `seed` until loaded.
+  /// - Throws: `Failure` if no encoder has the configured name.
+  public init(_ configuration: NetworkConfiguration, seed: UInt64) throws {
+    let registry = ParameterRegistry()
+    guard
+      let encoder = EncoderCatalog.make(
+        configuration.encoder, registry, prefix: "backbone", configuration.encoderOptions)
+    else { throw Failure(.badData, "unknown encoder \"\(configuration.encoder)\"", at: "encoder.name") }
+    self.encoder = encoder
+    parameters = NetworkParameters(registry, gradientSlots: 0, seed: seed)
+  }
+
+  /// The coarsest feature map of an image `[N, H, W, 3]`, in evaluation mode.
+  public func coarsestFeature(_ image: Tensor, _ context: ForwardContext) throws -> Tensor {
+    var pass = context
+    pass.tape = nil
+    pass.draws = nil
+    pass.normalization = .running
+    let maps = try encoder(Variable(constant: image), pass)
+    return maps[maps.count - 1].value
+  }
+}

@@ -1,0 +1,154 @@
+// Everything a run is made of, assembled from a recipe. The same on every rank.
+
+import Adaptation
+import Collectives
+import DataParallel
+import Domains
+import Kernels
+import Networks
+import Optimization
+import Support
+import Tensors
+
+/// The parts of a run.
+public final class Experiment {
+  /// The recipe.
+  public let recipe: Recipe
+  /// Classes and palette.
+  public let classes: ClassSet
+  /// This rank's share of the global batch.
+  public let share: BatchShare
+  /// Whether the layout keeps the promise of equal bits over rank counts.
+  public let isReproducible: Bool
+  /// Frozen encoder of the feature distance, if the recipe has one.
+  public let reference: ReferenceEncoder?
+  /// The step.
+  public let step: TrainingStep
+  /// Batches by step number.
+  public let loader: SampleLoader
+  /// Labelled images to score on; nil if the recipe names none.
+  public let validation: (any Dataset)?
+
+  /// The trained network.
+  public var student: SegmentationNetwork { step.parts.student }
+  /// Its average; nil for source-only runs.
+  public var teacher: Teacher? { step.parts.teacher }
+
+  /// Assembles a run. A collective: a failure on one rank is thrown on all.
+  public init(_ recipe: Recipe, on communicator: any Communicator) throws {
+    self.recipe = recipe
+    let plan = try communicator.together { try ShardPlan(globalBatch: recipe.batch.global, worldSize: communicator.worldSize) }
+    let samples = plan.samples(of: communicator.rank)
+    share = BatchShare(communicator: communicator, globalBatch: recipe.batch.global, samples: samples)
+    isReproducible = plan.isReproducible
+    let adapts = recipe.method.name != "source-only"
+    (classes, loader, validation) = try communicator.together {
+      try Experiment.makeData(recipe, samples: samples, adapts: adapts, checksSizes: communicator.rank == 0)
+    }
+    let configuration = recipe.networkConfiguration(classCount: classes.count)
+    let student = try SegmentationNetwork(configuration, gradientSlots: samples.count, seed: recipe.seed)
+    let teacher =
+      adapts
+      ? Teacher(
+        try SegmentationNetwork(configuration, gradientSlots: 0, seed: recipe.seed),
+        threshold: Float(recipe.teacher.threshold)) : nil
+    reference = recipe.featureDistance.weight > 0 ? try ReferenceEncoder(configuration, seed: recipe.seed) : nil
+    let featureDistance = reference.map {
+      FeatureDistanceTerm($0, recipe.featureDistanceOptions, classCount: configuration.classCount)
+    }
+    step = TrainingStep(
+      StepParts(
+        share: share, student: student, teacher: teacher, featureDistance: featureDistance,
+        draws: SeededDraws(seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation),
+        reduction: GradientReduction(on: communicator), optimizer: recipe.makeOptimizer(student.parameters),
+        schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
+      StepOptions(
+        detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource,
+        stochasticSeed: recipe.seed))
+  }
+
+  private static func makeData(
+    _ recipe: Recipe, samples: Range<Int>, adapts: Bool, checksSizes: Bool
+  ) throws -> (ClassSet, SampleLoader, (any Dataset)?) {
+    let classes = try recipe.classSet()
+    guard let sourceSetting = recipe.data.source else {
+      throw Failure(.badData, "the recipe names no source data", at: "data.source", remedy: "add data.source")
+    }
+    let source = try sourceSetting.make(classes, withLabels: true)
+    let target = adapts ? try recipe.data.target?.make(classes, withLabels: false) : source
+    guard let target else {
+      throw Failure(.badData, "the method needs target images", at: "data.target", remedy: "add data.target")
+    }
+    let rare = recipe.rareClassSampling
+    let sampler =
+      rare.enabled
+      ? try RareClassSampler(
+        try ClassStatistics(of: source, classCount: classes.count),
+        RareClassOptions(
+          temperature: rare.temperature, minimumPixels: rare.minimumPixels, minimumCropPixels: rare.minimumCropPixels),
+        classNames: classes.names) : nil
+    let margins = recipe.data.target.map {
+      ImageMargins(top: $0.margins.top, bottom: $0.margins.bottom, left: $0.margins.left, right: $0.margins.right)
+    }
+    let loader = try SampleLoader(
+      source: source, target: target, sampler: sampler,
+      options: SampleLoader.Options(
+        rules: CropRules(
+          crop: recipe.crop.size,
+          dominantShare: recipe.crop.maximumShare, redraws: recipe.crop.tries),
+        flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: [samples],
+        margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins,
+        checksSizes: checksSizes))
+    return (classes, loader, try recipe.data.validation?.make(classes, withLabels: true))
+  }
+}
+
+extension Recipe {
+  /// What decides the shapes of the network.
+  public func networkConfiguration(classCount: Int) -> NetworkConfiguration {
+    var configuration = NetworkConfiguration(
+      encoder: encoder.name, classCount: classCount, detailHeight: network.detailCrop.height,
+      detailWidth: network.detailCrop.width, headWidth: head.width, attentionWidth: attention.width)
+    configuration.encoderOptions = EncoderOptions(dropPath: Float(encoder.dropPath))
+    configuration.resolution = Resolution(rawValue: network.resolution.rawValue) ?? .hrda
+    configuration.dilations = head.dilations
+    configuration.headDropout = Float(head.dropout)
+    configuration.contextReduction = Int((1 / network.contextScale).rounded())
+    configuration.detailOverlap = network.detailOverlap
+    return configuration
+  }
+
+  /// How mixed images are changed.
+  public var augmentation: AugmentationOptions {
+    var options = AugmentationOptions()
+    options.jitterStrength = Float(mix.jitterStrength)
+    options.jitterThreshold = Float(mix.jitterThreshold)
+    options.blurThreshold = Float(mix.blurThreshold)
+    options.blurSigma = Float(mix.blurSigma[0])...Float(mix.blurSigma[1])
+    return options
+  }
+
+  /// Options of the feature distance.
+  var featureDistanceOptions: FeatureDistanceOptions {
+    var options = FeatureDistanceOptions()
+    options.weight = Float(featureDistance.weight)
+    options.classes = featureDistance.classes.map { UInt8($0) }
+    options.minimumShare = Float(featureDistance.minimumShare)
+    return options
+  }
+
+  /// Learning rate over the run.
+  public var learningRate: LearningRateSchedule {
+    LearningRateSchedule(
+      baseRate: optimizer.learningRate, warmUpSteps: schedule.warmUpSteps, warmUpRatio: schedule.warmUpRatio,
+      power: schedule.power, totalSteps: schedule.steps)
+  }
+
+  /// The optimizer over a network's parameters, with the published groups by name.
+  public func makeOptimizer(_ parameters: NetworkParameters) -> AdamW {
+    let groups = ParameterGroups(headFactor: optimizer.headFactor, weightDecay: optimizer.weightDecay)
+    return AdamW(
+      slices: parameters.slices.map { groups.slice(name: $0.name, range: $0.range) },
+      beta1: optimizer.betas[0], beta2: optimizer.betas[1], epsilon: optimizer.epsilon)
+  }
+}

@@ -1,0 +1,80 @@
+// From a recipe's words about data to data sets and class sets.
+
+import Domains
+import Imagery
+import Networks
+import Support
+
+extension RecipeCatalogue {
+  /// The methods, encoders, class sets and label maps that this program has.
+  public static var standard: RecipeCatalogue {
+    RecipeCatalogue(
+      methods: [
+        Method("source-only", needsTarget: false),
+        Method("hrda"),
+      ],
+      encoders: EncoderCatalog.names,
+      classSets: Dictionary(uniqueKeysWithValues: ClassSet.builtIn.map { ($0.name, $0.count) }),
+      labelMaps: LabelIdMap.names)
+  }
+}
+
+extension Recipe {
+  /// The classes of the recipe, with what predicted classes count as in evaluation.
+  /// - Throws: `Failure` 65 for a set or a class that is not known.
+  public func classSet() throws -> ClassSet {
+    switch classes {
+    case .named(let name):
+      return try ClassSet.named(name)
+    case .listed(let names, let palette):
+      return try ClassSet(
+        name: "listed", names: names, colours: palette.map { SIMD3(UInt8($0[0]), UInt8($0[1]), UInt8($0[2])) })
+    }
+  }
+
+  /// Class that each predicted class counts as: the class set's own merges, then the recipe's.
+  /// - Throws: `Failure` 65 for a class that is not in the set.
+  public func scoredAs(_ classes: ClassSet) throws -> [UInt8] {
+    var scored = classes.scoredAs
+    for (predicted, counted) in evaluation.merges.sorted(by: { $0.key < $1.key }) {
+      scored[try classIndex(predicted, classes)] = UInt8(try classIndex(counted, classes))
+    }
+    return scored
+  }
+
+  private func classIndex(_ word: String, _ classes: ClassSet) throws -> Int {
+    if let index = classes.names.firstIndex(of: word) ?? Int(word), classes.names.indices.contains(index) {
+      return index
+    }
+    let hint = nearestSpelling(to: word, among: classes.names).map { "did you mean \($0)?" }
+    throw Failure(
+      .badData, "no class \"\(word)\" in \(classes.name)", at: "evaluation.merges",
+      remedy: hint ?? "use a class name or a train id below \(classes.count)")
+  }
+}
+
+extension Recipe.DataSet {
+  /// The data set, with train ids of `classes`.
+  /// - Parameter withLabels: whether labels are wanted; target images are trained on without.
+  /// - Throws: `Failure` 65 or 66 that names the file or key.
+  public func make(_ classes: ClassSet, withLabels: Bool) throws -> any Dataset {
+    let map =
+      switch self.map {
+      case .identity: LabelIdMap.identity(classCount: classes.count)
+      case .named(let name): try LabelIdMap.named(name, classCount: classes.count)
+      case .table(let table):
+        try LabelIdMap(
+          name: "the recipe's table", entries: Dictionary(uniqueKeysWithValues: table.map { (Int($0), Int($1)) }))
+      }
+    let specification =
+      switch kind {
+      case .procedural:
+        DatasetSpecification.procedural(domain: domain.rawValue, count: count, size: size, seed: seed)
+      case .folder:
+        DatasetSpecification(
+          kind: "folder", images: images ?? "", labels: withLabels ? labels : nil, imageSuffix: imageSuffix,
+          labelSuffix: labelSuffix, map: map, resize: resize.map { .fit($0) })
+      }
+    return try makeDataset(specification, classes: classes)
+  }
+}

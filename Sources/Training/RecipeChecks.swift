@@ -1,0 +1,102 @@
+// What single settings cannot tell: whether they fit together.
+
+import Foundation
+import Support
+
+/// Complains about a setting at the place where it, or the nearest group around it, was given.
+struct RecipeCheck {
+  let file: String
+  let places: [String: String]
+
+  /// Throws a `Failure` 65 unless the condition holds.
+  func require(_ condition: Bool, _ key: String, _ what: @autoclosure () -> String, remedy: String? = nil) throws {
+    guard !condition else { return }
+    var keys = key.split(separator: ".")
+    while !keys.isEmpty, places[keys.joined(separator: ".")] == nil { keys.removeLast() }
+    let place = places[keys.joined(separator: ".")] ?? file
+    throw Failure(.badData, "\(key) \(what())", at: place, remedy: remedy)
+  }
+
+  /// Throws unless the name is one of `names`.
+  func require(_ name: String, in names: [String], _ key: String) throws {
+    let near = nearestSpelling(to: name, among: names)
+    try require(
+      names.contains(name), key, "is \(name); expected one of \(names.joined(separator: ", "))",
+      remedy: near.map { "did you mean \($0)?" })
+  }
+}
+
+extension Recipe {
+  /// Throws a `Failure` 65 at the first pair of settings that do not fit together.
+  func check(_ check: RecipeCheck, _ catalogue: RecipeCatalogue) throws {
+    try check.require(encoder.name, in: catalogue.encoders, "encoder.name")
+    try checkSizes(check)
+    try checkClasses(check, catalogue)
+    try check.require(mix.blurSigma[0] <= mix.blurSigma[1], "mix.blurSigma", "has its least value after its greatest")
+    try check.require(
+      batch.cropShards == 1 || network.resolution == .hrda, "batch.cropShards",
+      "is \(batch.cropShards), but network.resolution \(network.resolution.rawValue) has one crop to share out")
+    let needsTarget = catalogue.methods.first { $0.name == method.name }?.needsTarget ?? true
+    try check.require(data.source != nil, "data.source", "is missing", remedy: "give it a kind, folder or procedural")
+    try check.require(
+      data.target != nil || !needsTarget, "data.target", "is missing; method \(method.name) learns from it")
+    for (name, set) in [("source", data.source), ("target", data.target), ("validation", data.validation)] {
+      if let set { try self.check(set, "data.\(name)", needsLabels: name != "target", check, catalogue) }
+    }
+  }
+
+  private func checkSizes(_ check: RecipeCheck) throws {
+    let (crop, detail) = (crop.size, network.detailCrop)
+    if network.resolution == .hrda {
+      try check.require(
+        detail.height <= crop.height && detail.width <= crop.width, "network.detailCrop",
+        "\(detail) is larger than crop.size \(crop)")
+    }
+    for (name, size) in [("crop.size", crop), ("evaluation.crop", evaluation.crop), ("network.detailCrop", detail)] {
+      let sides = [size.height, size.width].map { Double($0) * network.contextScale / 4 }
+      try check.require(
+        network.resolution == .detailOnly || sides.allSatisfy { $0 == $0.rounded() }, name,
+        "\(size) times network.contextScale \(network.contextScale) is not a multiple of 4")
+    }
+    try check.require(
+      featureDistance.weight == 0 || (crop.height % 64 == 0 && crop.width % 64 == 0), "crop.size",
+      "\(crop) is not a multiple of 64, which the feature distance needs",
+      remedy: "set featureDistance.weight to 0 or change the size")
+    let (window, stride) = (evaluation.crop, evaluation.stride)
+    try check.require(
+      stride.height <= window.height && stride.width <= window.width, "evaluation.stride",
+      "\(stride) is larger than evaluation.crop \(window), which would leave gaps")
+  }
+
+  private func checkClasses(_ check: RecipeCheck, _ catalogue: RecipeCatalogue) throws {
+    let count: Int
+    switch classes {
+    case .named(let name):
+      try check.require(name, in: catalogue.classSets.keys.sorted(), "classes")
+      count = catalogue.classSets[name] ?? 0
+    case .listed(let names, _):
+      count = names.count
+    }
+    if featureDistance.weight > 0 {
+      let outside = featureDistance.classes.first { $0 >= count }
+      try check.require(
+        outside == nil, "featureDistance.classes", "names class \(outside ?? 0), but train ids are 0 to \(count - 1)",
+        remedy: "list the train ids of thing classes or set featureDistance.weight to 0")
+    }
+  }
+
+  private func check(
+    _ set: DataSet, _ key: String, needsLabels: Bool, _ check: RecipeCheck, _ catalogue: RecipeCatalogue
+  ) throws {
+    if case .named(let name) = set.map { try check.require(name, in: ["identity"] + catalogue.labelMaps, "\(key).map") }
+    if let size = set.resize ?? (set.kind == .procedural ? set.size : nil) {
+      let margins = set.margins
+      try check.require(
+        margins.top + margins.bottom < size.height && margins.left + margins.right < size.width, "\(key).margins",
+        "leave nothing of an image of \(size)")
+    }
+    guard set.kind == .folder else { return }
+    try check.require(set.images != nil, "\(key).images", "is missing; a folder of images is expected")
+    try check.require(!needsLabels || set.labels != nil, "\(key).labels", "is missing; a folder of labels is expected")
+  }
+}

@@ -1,0 +1,262 @@
+// The sections of a recipe that describe data sets, evaluation and what a run writes.
+
+import Support
+
+extension Recipe {
+  /// The data sets of a run.
+  public struct Data: SettingGroup {
+    /// Labelled images to learn from; required.
+    public var source: DataSet?
+    /// Unlabelled images to adapt to; labels are never read from it.
+    public var target: DataSet?
+    /// Labelled images to evaluate on.
+    public var validation: DataSet?
+
+    /// No data sets.
+    public init() {}
+    /// Shows the three data sets.
+    public mutating func visit(_ settings: inout some SettingVisitor) throws {
+      try settings.group("source", &source)
+      try settings.group("target", &target)
+      try settings.group("validation", &validation)
+    }
+  }
+
+  /// One data set: a folder of files, or scenes that are drawn on demand.
+  public struct DataSet: SettingGroup {
+    /// Where images come from.
+    public enum Kind: String, SettingChoice {
+      /// Files, paired by stem.
+      case folder
+      /// Embedded street scenes.
+      case procedural
+    }
+
+    /// Look of procedural scenes.
+    public enum Domain: String, SettingChoice {
+      /// The labelled domain.
+      case source
+      /// The domain to adapt to.
+      case target
+    }
+
+    /// Where images come from.
+    public var kind = Kind.folder
+    /// Procedural: look of the scenes.
+    public var domain = Domain.source
+    /// Procedural: number of scenes.
+    public var count = 1000
+    /// Procedural: size of a scene.
+    public var size = PixelSize(height: 256, width: 512)
+    /// Procedural: seed of the scenes; two data sets with one seed and domain hold the same scenes.
+    public var seed: UInt64 = 0
+    /// Folder: where the images are.
+    public var images: String?
+    /// Folder: where the labels are.
+    public var labels: String?
+    /// Folder: end of image stems that label stems lack, such as `_leftImg8bit`.
+    public var imageSuffix = ""
+    /// Folder: end of label stems that image stems lack, such as `_gtFine_labelIds`.
+    public var labelSuffix = ""
+    /// Folder: from the ids in label files to train ids.
+    public var map = LabelMapSetting.identity
+    /// Images are resized to fit into this size, keeping their aspect; nil leaves them as they are.
+    public var resize: PixelSize?
+    /// Borders of the resized image in which the teacher is not trusted.
+    public var margins = Margins()
+
+    /// A folder without paths.
+    public init() {}
+    /// Shows all settings.
+    public mutating func visit(_ settings: inout some SettingVisitor) throws {
+      try settings.value("kind", &kind)
+      try settings.value("domain", &domain)
+      try settings.value("count", &count, .atLeast(1))
+      try settings.value("size", &size)
+      try settings.value("seed", &seed)
+      try settings.path("images", &images)
+      try settings.path("labels", &labels)
+      try settings.value("imageSuffix", &imageSuffix)
+      try settings.value("labelSuffix", &labelSuffix)
+      try settings.value("map", &map)
+      try settings.value("resize", &resize)
+      try settings.group("margins", &margins)
+    }
+  }
+
+  /// Rows and columns at an image's borders.
+  public struct Margins: SettingGroup {
+    /// Rows at the top.
+    public var top = 0
+    /// Rows at the bottom.
+    public var bottom = 0
+    /// Columns at the left.
+    public var left = 0
+    /// Columns at the right.
+    public var right = 0
+
+    /// None.
+    public init() {}
+    /// Shows all settings.
+    public mutating func visit(_ settings: inout some SettingVisitor) throws {
+      try settings.value("top", &top, .atLeast(0))
+      try settings.value("bottom", &bottom, .atLeast(0))
+      try settings.value("left", &left, .atLeast(0))
+      try settings.value("right", &right, .atLeast(0))
+    }
+  }
+
+  /// Evaluation during and after training.
+  public struct Evaluation: SettingGroup {
+    /// Which weights are evaluated.
+    public enum Network: String, SettingChoice {
+      /// The trained network.
+      case student
+      /// Its exponential average.
+      case teacher
+      /// Both.
+      case both
+    }
+
+    /// Steps between evaluations; 0 evaluates at the end only.
+    public var every = 4000
+    /// Sliding window.
+    public var crop = PixelSize(height: 1024, width: 1024)
+    /// Advance of the sliding window.
+    public var stride = PixelSize(height: 512, width: 512)
+    /// Predicted classes that count as another one, by name or train id: for labels that tell fewer classes apart.
+    public var merges: [String: String] = [:]
+    /// Which weights are evaluated.
+    public var network = Network.both
+
+    /// The published windows.
+    public init() {}
+    /// Shows all settings.
+    public mutating func visit(_ settings: inout some SettingVisitor) throws {
+      try settings.value("every", &every, .atLeast(0))
+      try settings.value("crop", &crop, .multiple(of: 8))
+      try settings.value("stride", &stride)
+      try settings.value("merges", &merges)
+      try settings.value("network", &network)
+    }
+  }
+
+  /// When checkpoints are written and how many are kept.
+  public struct Checkpoint: SettingGroup {
+    /// Steps between checkpoints; 0 writes the final one only.
+    public var every = 1000
+    /// Newest checkpoints that are kept.
+    public var keep = 2
+
+    /// Every 1000 steps, two kept.
+    public init() {}
+    /// Shows both settings.
+    public mutating func visit(_ settings: inout some SettingVisitor) throws {
+      try settings.value("every", &every, .atLeast(0))
+      try settings.value("keep", &keep, .atLeast(1))
+    }
+  }
+
+  /// Something that happens every so many steps.
+  public struct Every: SettingGroup {
+    /// Steps between two times; 0 is never.
+    public var every: Int
+
+    /// Never.
+    public init() { every = 0 }
+    /// Every `every` steps.
+    public init(_ every: Int) { self.every = every }
+    /// Shows the setting.
+    public mutating func visit(_ settings: inout some SettingVisitor) throws {
+      try settings.value("every", &every, .atLeast(0))
+    }
+
+    /// Whether it happens when `completed` steps are complete.
+    public func includes(_ completed: Int) -> Bool { every > 0 && completed % every == 0 }
+  }
+}
+
+/// The classes that are told apart: a built-in set, or names and colours.
+public enum ClassesSetting: SettingValue {
+  /// A built-in set.
+  case named(String)
+  /// Names in the order of train ids, and a colour of red, green and blue for each.
+  case listed(names: [String], palette: [[Int]])
+
+  /// A name or the lists.
+  public static var expected: String {
+    "the name of a class set, or a mapping of names (a list) and palette (a list of as many [red, green, blue] from 0 to 255)"
+  }
+
+  /// From a name, or from `names` and `palette`.
+  public init?(_ node: SettingNode) {
+    if let name = node.text {
+      self = .named(name)
+      return
+    }
+    guard case .group(let entries) = node.content, entries.map(\.key).sorted() == ["names", "palette"],
+      let names = entries.first(where: { $0.key == "names" }).flatMap({ [String]($0.node) }),
+      let palette = entries.first(where: { $0.key == "palette" }).flatMap({ [[Int]]($0.node) }),
+      !names.isEmpty, names.count < 255, Set(names).count == names.count, palette.count == names.count,
+      palette.allSatisfy({ $0.count == 3 && $0.allSatisfy((0...255).contains) })
+    else { return nil }
+    self = .listed(names: names, palette: palette)
+  }
+
+  /// The name, or a group of both lists.
+  public var settingNode: SettingNode {
+    switch self {
+    case .named(let name): name.settingNode
+    case .listed(let names, let palette):
+      SettingNode(
+        .group([
+          SettingNode.Entry(key: "names", place: "", node: names.settingNode),
+          SettingNode.Entry(key: "palette", place: "", node: palette.settingNode),
+        ]))
+    }
+  }
+}
+
+/// From the ids in label files to train ids.
+public enum LabelMapSetting: SettingValue {
+  /// Files hold train ids; 255 is ignored.
+  case identity
+  /// A built-in map.
+  case named(String)
+  /// Train id by id; ids that are not listed are ignored.
+  case table([UInt8: UInt8])
+
+  /// A name or a table.
+  public static var expected: String {
+    "identity, the name of a label map, or a mapping of ids to train ids, both from 0 to 255"
+  }
+
+  /// From a name or a group.
+  public init?(_ node: SettingNode) {
+    if let name = node.text {
+      self = name == "identity" ? .identity : .named(name)
+      return
+    }
+    guard case .group(let entries) = node.content else { return nil }
+    var table: [UInt8: UInt8] = [:]
+    for entry in entries {
+      guard let id = UInt8(entry.key), let text = entry.node.text, let trainID = UInt8(text) else { return nil }
+      table[id] = trainID
+    }
+    self = .table(table)
+  }
+
+  /// The name, or a group in the order of ids.
+  public var settingNode: SettingNode {
+    switch self {
+    case .identity: "identity".settingNode
+    case .named(let name): name.settingNode
+    case .table(let table):
+      SettingNode(
+        .group(
+          table.sorted { $0.key < $1.key }.map {
+            SettingNode.Entry(key: String($0.key), place: "", node: Int($0.value).settingNode)
+          }))
+    }
+  }
+}

@@ -1,0 +1,178 @@
+// Reading a recipe: file, then APUS_THREADS, then --set, then the checks. Every complaint names file and line (or the
+// --set), the key, what was expected and the nearest valid spelling.
+
+import Foundation
+import Support
+
+extension Recipe {
+  /// Reads a recipe file.
+  /// - Parameters:
+  ///   - overrides: texts `key.path=value`, the later ones last; relative paths in them start from the current folder.
+  ///   - environment: where `APUS_THREADS` is looked up.
+  /// - Throws: `Failure` 66 if there is no such file, 65 for anything wrong in it, 64 for an override without `=`.
+  public static func read(
+    _ path: String, overrides: [String] = [], environment: [String: String] = ProcessInfo.processInfo.environment,
+    catalogue: RecipeCatalogue
+  ) throws -> Recipe {
+    let url = URL(fileURLWithPath: path)
+    guard let bytes = try? Foundation.Data(contentsOf: url) else {
+      let isThere = FileManager.default.fileExists(atPath: path)
+      throw Failure(
+        isThere ? .inputOutput : .missingInput, isThere ? "the recipe cannot be read" : "there is no such recipe",
+        at: path)
+    }
+    guard let yaml = String(data: bytes, encoding: .utf8) else {
+      throw Failure(.badData, "it is not UTF-8 text", at: path)
+    }
+    var recipe = try Recipe(
+      yaml: yaml, file: path, folder: url.deletingLastPathComponent().path, overrides: overrides,
+      environment: environment, catalogue: catalogue)
+    if recipe.name.isEmpty { recipe.name = url.deletingPathExtension().lastPathComponent }
+    return recipe
+  }
+
+  /// Reads a recipe's text.
+  /// - Parameters:
+  ///   - file: what complaints call the text.
+  ///   - folder: where relative paths in it start from.
+  /// - Throws: as `read`.
+  public init(
+    yaml: String, file: String, folder: String, overrides: [String] = [], environment: [String: String] = [:],
+    catalogue: RecipeCatalogue
+  ) throws {
+    var tree = try SettingNode(yaml: yaml, folder: folder) { line in line.map { "\(file):\($0)" } ?? file }
+    guard case .group = tree.content else {
+      throw Failure(.badData, "a recipe is a mapping of keys to values", at: file, remedy: "docs/recipes.md lists them")
+    }
+    if let threads = environment["APUS_THREADS"], !threads.isEmpty {
+      tree.set(["threads"], to: SettingNode(.scalar(threads, isQuoted: false), place: "APUS_THREADS"))
+    }
+    for override in overrides { try tree.apply(override) }
+    self.init()
+    var reader = SettingReader(tree, place: file, known: Recipe.allKeys)
+    try visit(&reader, catalogue)
+    try reader.refuseUnknownKeys()
+    try check(RecipeCheck(file: file, places: reader.places), catalogue)
+  }
+
+  /// Every dotted key a recipe may have, those of optional data sets included, but for `methodOptions`.
+  public static var allKeys: [String] {
+    var recipe = Recipe()
+    recipe.data.source = DataSet()
+    recipe.data.target = DataSet()
+    recipe.data.validation = DataSet()
+    return recipe.tree.flattened().map(\.key)
+  }
+}
+
+extension SettingNode {
+  /// Puts a `key.path=value` into the tree.
+  fileprivate mutating func apply(_ override: String) throws {
+    guard let equals = override.firstIndex(of: "="), equals > override.startIndex else {
+      throw Failure(.usage, "expected key.path=value", at: "--set \(override)")
+    }
+    let key = String(override[..<equals])
+    let place = "--set \(key)"
+    let text = String(override[override.index(after: equals)...])
+    let folder = FileManager.default.currentDirectoryPath
+    let isBlank = text.allSatisfy(\.isWhitespace)
+    let value =
+      try isBlank
+      ? SettingNode(.scalar("", isQuoted: false), place: place, folder: folder)
+      : SettingNode(yaml: text, folder: folder) { _ in place }
+    set(key.split(separator: ".", omittingEmptySubsequences: false).map(String.init)[...], to: value)
+  }
+}
+
+/// Fills settings from a tree and remembers where each one stood.
+struct SettingReader: SettingVisitor {
+  private let entries: [SettingNode.Entry]
+  private let place: String
+  private let prefix: String
+  private let known: [String]
+  private var keys: [String] = []
+  /// Where each setting stood that was given, by dotted key.
+  private(set) var places: [String: String] = [:]
+
+  /// Reads the entries of a group.
+  /// - Parameter known: all dotted keys of the file, to find a key that was put in the wrong group.
+  init(_ node: SettingNode?, place: String, prefix: String = "", known: [String]) {
+    if case .group(let entries)? = node?.content { self.entries = entries } else { entries = [] }
+    self.place = place
+    self.prefix = prefix
+    self.known = known
+  }
+
+  mutating func value<Value: SettingValue>(_ key: String, _ value: inout Value, _ limit: Limit<Value>) throws {
+    guard let entry = take(key) else { return }
+    guard let found = Value(entry.node), limit.allows(found) else {
+      throw refusal(of: entry, Value.expected + limit.words, candidates: Value.choices + limit.candidates)
+    }
+    value = found
+  }
+
+  mutating func path(_ key: String, _ value: inout String?) throws {
+    guard let entry = take(key) else { return }
+    guard !entry.node.isNothing else {
+      value = nil
+      return
+    }
+    guard let text = entry.node.text else { throw refusal(of: entry, "a path", candidates: []) }
+    let expanded = NSString(string: text).expandingTildeInPath
+    value =
+      URL(fileURLWithPath: expanded, relativeTo: URL(fileURLWithPath: entry.node.folder, isDirectory: true))
+      .standardizedFileURL.path
+  }
+
+  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group) throws {
+    guard let entry = take(key) else { return }
+    var isGroup = false
+    if case .group = entry.node.content { isGroup = true }
+    var reader = SettingReader(
+      entry.node, place: entry.place, prefix: prefix.isEmpty ? key : "\(prefix).\(key)", known: known)
+    try group.visit(&reader)
+    guard isGroup || entry.node.isNothing else {
+      throw refusal(of: entry, "a mapping with keys such as \(reader.keys.joined(separator: ", "))", candidates: [])
+    }
+    try reader.refuseUnknownKeys()
+    places.merge(reader.places) { _, new in new }
+  }
+
+  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?) throws {
+    guard let entry = entries.first(where: { $0.key == key }), !entry.node.isNothing else {
+      keys.append(key)
+      return
+    }
+    var given = Group()
+    try self.group(key, &given)
+    group = given
+  }
+
+  private mutating func take(_ key: String) -> SettingNode.Entry? {
+    keys.append(key)
+    guard let entry = entries.first(where: { $0.key == key }) else { return nil }
+    places[dotted(key)] = entry.place
+    return entry
+  }
+
+  private func dotted(_ key: String) -> String { prefix.isEmpty ? key : "\(prefix).\(key)" }
+
+  private func refusal(of entry: SettingNode.Entry, _ expected: String, candidates: [String]) -> Failure {
+    let given = entry.node.isNothing ? "empty" : entry.node.inline
+    let near = nearestSpelling(to: given, among: candidates)
+    return Failure(
+      .badData, "\(dotted(entry.key)) is \(given); expected \(expected)", at: entry.place,
+      remedy: near.map { "did you mean \($0)?" })
+  }
+
+  /// Throws if the group has a key that nothing asked for.
+  func refuseUnknownKeys() throws {
+    guard let entry = entries.first(where: { !keys.contains($0.key) }) else { return }
+    let elsewhere = known.first { $0.hasSuffix("." + entry.key) || $0 == entry.key }
+    let near = nearestSpelling(to: entry.key, among: keys).map(dotted) ?? elsewhere
+    let remedy = near.map { "did you mean \($0)?" } ?? "keys here: \(keys.joined(separator: ", "))"
+    throw Failure(
+      .badData, "unknown key \(dotted(entry.key))", at: entry.place,
+      remedy: keys.isEmpty ? "no keys are known here" : remedy)
+  }
+}

@@ -1,0 +1,83 @@
+// Writing a recipe: complete YAML that reads back as an equal recipe, a digest of it, and the difference of two.
+
+import Support
+
+extension Recipe {
+  /// The complete recipe as YAML, every default written out and every path absolute: enough to repeat the run.
+  /// Reading it with the same catalogue gives an equal recipe.
+  public var resolvedYAML: String { tree.yaml }
+
+  /// SHA-256 of the complete recipe, in hexadecimal; ranks agree on it at start.
+  public var fingerprint: String {
+    let hash = SHA256()
+    hash.update(resolvedYAML)
+    return hash.hexadecimal()
+  }
+
+  /// A setting that two recipes disagree on.
+  public struct Difference: Sendable, Equatable, CustomStringConvertible {
+    /// Dotted key.
+    public let key: String
+    /// Value in the first recipe; nil where it has no such setting.
+    public let old: String?
+    /// Value in the second recipe; nil where it has no such setting.
+    public let new: String?
+
+    /// Whether a run that goes on with the new value may differ from one that went on with the old one.
+    public var affectsWeights: Bool {
+      let harmless = ["name", "threads", "trace", "batch.cropShards"]
+      let harmlessGroups = ["checkpoint.", "log.", "digest.", "evaluation.", "data.validation."]
+      return !harmless.contains(key) && !harmlessGroups.contains { key.hasPrefix($0) }
+    }
+
+    /// `key: old -> new`.
+    public var description: String { "\(key): \(old ?? "(none)") -> \(new ?? "(none)")" }
+  }
+
+  /// The settings two recipes disagree on, in the order of the documentation.
+  public static func compare(_ old: Recipe, _ new: Recipe) -> [Difference] {
+    let first = old.tree.flattened()
+    let second = new.tree.flattened()
+    let newValues = Dictionary(uniqueKeysWithValues: second.map { ($0.key, $0.text) })
+    let oldKeys = Set(first.map(\.key))
+    let changed = first.filter { newValues[$0.key] != $0.text }
+      .map { Difference(key: $0.key, old: $0.text, new: newValues[$0.key]) }
+    let added = second.filter { !oldKeys.contains($0.key) }.map { Difference(key: $0.key, old: nil, new: $0.text) }
+    return changed + added
+  }
+
+  /// The complete recipe as a tree.
+  var tree: SettingNode {
+    var recipe = self
+    var writer = SettingWriter()
+    do { try recipe.visit(&writer, nil) } catch { preconditionFailure("writing settings does not throw: \(error)") }
+    return SettingNode(.group(writer.entries))
+  }
+}
+
+/// Collects settings into a tree.
+struct SettingWriter: SettingVisitor {
+  /// The settings seen so far.
+  private(set) var entries: [SettingNode.Entry] = []
+
+  mutating func value<Value: SettingValue>(_ key: String, _ value: inout Value, _ limit: Limit<Value>) throws {
+    add(key, value.settingNode)
+  }
+
+  mutating func path(_ key: String, _ value: inout String?) throws { add(key, value.settingNode) }
+
+  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group) throws {
+    var writer = SettingWriter()
+    try group.visit(&writer)
+    add(key, SettingNode(.group(writer.entries)))
+  }
+
+  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?) throws {
+    guard var given = group else { return add(key, String?.none.settingNode) }
+    try self.group(key, &given)
+  }
+
+  private mutating func add(_ key: String, _ node: SettingNode) {
+    entries.append(SettingNode.Entry(key: key, place: "", node: node))
+  }
+}

@@ -1,0 +1,107 @@
+// log.jsonl: what happened at each logged step, one JSON object a line.
+
+import Foundation
+import Support
+
+/// One line of the log.
+public struct LogEntry: Codable, Sendable, Equatable {
+  /// Completed steps.
+  public var step: Int
+  /// Losses and other values of the step, by name.
+  public var losses: [String: Double]
+  /// The encoder's learning rate in this step.
+  public var learningRate: Double
+  /// Source images a second, all ranks together.
+  public var imagesPerSecond: Double
+  /// Seconds by phase.
+  public var seconds: [String: Double]
+  /// Bytes this rank sent to reduce gradients.
+  public var bytesReduced: Int
+  /// Most memory the process has held, in bytes.
+  public var peakMemoryBytes: Int
+  /// mIoU in percent by network, where the step was evaluated.
+  public var mIoU: [String: Double]?
+
+  /// A line of the log.
+  public init(
+    step: Int, losses: [String: Double], learningRate: Double, imagesPerSecond: Double, seconds: [String: Double],
+    bytesReduced: Int, peakMemoryBytes: Int, mIoU: [String: Double]? = nil
+  ) {
+    self.step = step
+    self.losses = losses
+    self.learningRate = learningRate
+    self.imagesPerSecond = imagesPerSecond
+    self.seconds = seconds
+    self.bytesReduced = bytesReduced
+    self.peakMemoryBytes = peakMemoryBytes
+    self.mIoU = mIoU
+  }
+}
+
+/// Appends to log.jsonl; a line is with the system when `append` returns. Rank 0 only.
+public final class RunLog {
+  private let path: String
+  private let file: FileHandle
+
+  /// Opens the log, keeping the lines up to `step` and dropping those of steps that are going to be run again.
+  /// - Throws: `Failure` 74 that names the file.
+  public init(_ path: String, keepingUpTo step: Int) throws {
+    self.path = path
+    let kept = try RunLog.read(path).filter { $0.step <= step }
+    do {
+      let text = try kept.map { try jsonLine($0) + "\n" }.joined()
+      try Foundation.Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+      file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+      try file.seekToEnd()
+    } catch {
+      throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: path)
+    }
+  }
+
+  /// Adds a line.
+  /// - Throws: `Failure` 74 that names the file and the step.
+  public func append(_ entry: LogEntry) throws {
+    do {
+      try file.write(contentsOf: Foundation.Data((try jsonLine(entry) + "\n").utf8))
+    } catch {
+      throw Failure(.inputOutput, "step \(entry.step) cannot be written: \(error.localizedDescription)", at: path)
+    }
+  }
+
+  /// The lines of a log, none if there is no such file. A last line that a stopped process left unfinished is dropped.
+  /// - Throws: `Failure` 65 for any other line that is not a log entry.
+  public static func read(_ path: String) throws -> [LogEntry] {
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return [] }
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    return try lines.enumerated().compactMap { index, line in
+      if line.isEmpty { return nil }
+      do {
+        return try decoder.decode(LogEntry.self, from: Foundation.Data(line.utf8))
+      } catch {
+        if index == lines.count - 1 { return nil }
+        throw Failure(.badData, "it is not a line of a log", at: "\(path):\(index + 1)", remedy: "remove the line")
+      }
+    }
+  }
+
+  private static var decoder: JSONDecoder {
+    let decoder = JSONDecoder()
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    return decoder
+  }
+}
+
+/// A value as JSON on one line, keys in byte order; numbers that JSON cannot hold become "nan", "inf" and "-inf".
+public func jsonLine(_ value: some Encodable) throws -> String { try json(value, []) }
+
+/// A value as JSON over several lines, otherwise as `jsonLine`.
+public func jsonText(_ value: some Encodable) throws -> String { try json(value, .prettyPrinted) + "\n" }
+
+private func json(_ value: some Encodable, _ formatting: JSONEncoder.OutputFormatting) throws -> String {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = formatting.union([.sortedKeys, .withoutEscapingSlashes])
+  encoder.nonConformingFloatEncodingStrategy = .convertToString(
+    positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+  return String(decoding: try encoder.encode(value), as: UTF8.self)
+}

@@ -1,0 +1,187 @@
+// One training step, top to bottom: the teacher follows the student, the student learns from labelled source images and
+// from mixed images that the teacher labelled, gradients are summed over samples and ranks, the optimizer advances.
+
+import Adaptation
+import Autograd
+import Collectives
+import DataParallel
+import Domains
+import Kernels
+import Networks
+import Optimization
+import Support
+import Tensors
+
+/// What one step reports. Values are those of the global batch, equal on all ranks.
+public struct StepRecord {
+  /// Steps complete after this one.
+  public let completed: Int
+  /// Loss terms by name, weighted as they enter the sum.
+  public let losses: [(name: String, value: Double)]
+  /// Learning rate of the encoder.
+  public let learningRate: Double
+  /// Share of confident pseudo-labels; nil without a teacher.
+  public let confidentShare: Float?
+  /// Seconds of this rank by phase.
+  public var phases: PhaseTimes
+  /// Pseudo-labels of this rank's target images; nil without a teacher.
+  public let pseudoLabels: PseudoLabels?
+}
+
+/// The constants of a step.
+public struct StepOptions: Sendable, Equatable {
+  /// Weight of the detail loss.
+  public var detailWeight: Float
+  /// Whether source images are jittered and blurred like mixed ones.
+  public var augmentSource: Bool
+  /// Seed of dropout and drop path; nil switches both off.
+  public var stochasticSeed: UInt64?
+
+  /// Given constants.
+  public init(detailWeight: Float, augmentSource: Bool, stochasticSeed: UInt64?) {
+    self.detailWeight = detailWeight
+    self.augmentSource = augmentSource
+    self.stochasticSeed = stochasticSeed
+  }
+}
+
+/// The parts that a step works with.
+public struct StepParts {
+  /// This rank's share of the global batch.
+  public let share: BatchShare
+  /// The trained network.
+  public let student: SegmentationNetwork
+  /// Its average; nil trains on source images alone.
+  public let teacher: Teacher?
+  /// The feature distance; nil switches it off.
+  public let featureDistance: FeatureDistanceTerm?
+  /// Where random choices come from.
+  public let draws: any DrawSource
+  /// Sums gradients over samples and ranks.
+  public let reduction: GradientReduction
+  /// The optimizer.
+  public let optimizer: AdamW
+  /// Learning rate by step.
+  public let schedule: LearningRateSchedule
+  /// Teacher momentum by step.
+  public let momentum: TeacherMomentum
+
+  /// All parts.
+  public init(
+    share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, featureDistance: FeatureDistanceTerm?,
+    draws: any DrawSource, reduction: GradientReduction, optimizer: AdamW, schedule: LearningRateSchedule,
+    momentum: TeacherMomentum
+  ) {
+    self.share = share
+    self.student = student
+    self.teacher = teacher
+    self.featureDistance = featureDistance
+    self.draws = draws
+    self.reduction = reduction
+    self.optimizer = optimizer
+    self.schedule = schedule
+    self.momentum = momentum
+  }
+}
+
+/// A training step of HRDA (Hoyer et al., ECCV 2022) and of its relatives.
+public final class TrainingStep {
+  /// What the step works with.
+  public let parts: StepParts
+  private let options: StepOptions
+  private var terms: [LossTerm] = []
+  private var phases = PhaseTimes()
+
+  /// A step over its parts.
+  public init(_ parts: StepParts, _ options: StepOptions) {
+    self.parts = parts
+    self.options = options
+  }
+
+  /// Runs step number `step` (from 0) on this rank's samples. A collective: called by all ranks with the same number.
+  /// - Throws: what communication throws; a `Failure` on all ranks if the summed gradient is not finite.
+  public func run(_ batch: DomainBatch, step: Int) throws -> StepRecord {
+    terms = []
+    phases = PhaseTimes()
+    phases.measure("teacher average") {
+      parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
+    }
+    parts.student.parameters.clearGradients()
+    try phases.measure("source") { try sourcePass(batch, step) }
+    let pseudo = try phases.measure("teacher") {
+      try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, parts.share)
+    }
+    if let pseudo { try phases.measure("mixed") { try mixedPass(batch, pseudo, step) } }
+    let gradient = try phases.measure("reduction") { try sumGradients(step) }
+    let rate = parts.schedule.rate(at: step)
+    phases.measure("optimizer") {
+      parts.optimizer.advance(
+        parameters: parts.student.parameters.values, gradient: gradient, rate: rate, step: step + 1)
+    }
+    return StepRecord(
+      completed: step + 1, losses: try sumLosses(), learningRate: rate, confidentShare: pseudo?.confidentShare,
+      phases: phases, pseudoLabels: pseudo)
+  }
+
+  private func sourcePass(_ batch: DomainBatch, _ step: Int) throws {
+    let drawn = draws("source", step, batch.sourceLabels, present: [])
+    let image = options.augmentSource ? strongAugmentation(batch.sourceImage, drawn) : batch.sourceImage
+    let context = trainingContext("source", step)
+    let output = try parts.student.train(image, box: drawn.box, context)
+    terms += segmentationLosses(
+      output, pass: "source", labels: batch.sourceLabels, weights: nil, box: drawn.box,
+      detailWeight: options.detailWeight, context)
+    if let term = try parts.featureDistance?.afterSource(
+      output, image: image, labels: batch.sourceLabels, box: drawn.box, network: parts.student, context)
+    {
+      terms.append(term)
+    }
+    context.tape?.walkBack()
+  }
+
+  private func mixedPass(_ batch: DomainBatch, _ pseudo: PseudoLabels, _ step: Int) throws {
+    let present = try classesPresent(batch.sourceLabels, on: parts.share.communicator)
+    let drawn = draws("mixed", step, batch.sourceLabels, present: present)
+    let mixed = classMix(batch, pseudo, drawn)
+    let context = trainingContext("mixed", step)
+    let output = try parts.student.train(mixed.image, box: drawn.box, context)
+    terms += segmentationLosses(
+      output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
+      detailWeight: options.detailWeight, context)
+    context.tape?.walkBack()
+  }
+
+  private func draws(_ pass: String, _ step: Int, _ labels: LabelMap, present: [UInt8]) -> PassDraws {
+    parts.draws.draws(
+      pass: pass, step: step, samples: parts.share.samples, height: labels.height, width: labels.width,
+      present: present)
+  }
+
+  private func trainingContext(_ pass: String, _ step: Int) -> ForwardContext {
+    parts.share.context(
+      tape: Tape(), normalization: .batch,
+      draws: options.stochasticSeed.map { StochasticDraws(seed: $0, step: step, pass: pass) })
+  }
+
+  private func sumGradients(_ step: Int) throws -> Tensor {
+    guard let slots = parts.student.parameters.gradients else {
+      preconditionFailure("the student has no gradient slots")
+    }
+    let sum = try parts.reduction.sum(slots)
+    // The sum is the same on every rank, so all of them stop here or none does.
+    guard isFinite(sum) else {
+      throw parts.share.communicator.failTogether(
+        Failure(
+          .internal, "the gradient is not finite", at: "step \(step)",
+          remedy: "lower optimizer.learningRate or look at the data of this step"))
+    }
+    return sum
+  }
+
+  private func sumLosses() throws -> [(name: String, value: Double)] {
+    let samples = parts.share.samples.count
+    let rows = (0..<samples).flatMap { sample in terms.map { $0.perSample[sample] } }
+    let sums = try globalSum(rows: rows, samples: samples, count: terms.count, on: parts.share.communicator)
+    return zip(terms, sums).map { ($0.name, $1) }
+  }
+}

@@ -1,0 +1,125 @@
+// The rules of docs/architecture.md as functions from texts to findings. A finding is one line: where and what.
+
+/// The floor of each target, lowest first.
+let floors: [String: Int] = [
+  "CMPI": 0, "CHDF5": 0, "COpenBLAS": 0, "CDNNL": 0, "CPNG": 0, "CTurboJPEG": 0, "CCrypto": 0, "CKernels": 0,
+  "Support": 1, "Tensors": 2, "Collectives": 2, "Kernels": 3, "CollectivesMPI": 3, "Imagery": 3, "Autograd": 4,
+  "Storage": 4, "StorageHDF5": 4, "Networks": 5, "Domains": 5, "Optimization": 6, "DataParallel": 6, "Adaptation": 7,
+  "Training": 8, "apus": 9,
+]
+
+/// An implementation may use the protocols it stands beside.
+private let beside = ["StorageHDF5": "Storage"]
+
+/// Targets that only the composition root may import.
+private let rootOnly = ["CollectivesMPI", "StorageHDF5"]
+
+/// Targets whose work is pointers, and the two files elsewhere that hand bytes to C or compute random blocks.
+private let pointerOwners: Set<String> = [
+  "Tensors", "Kernels", "Collectives", "CollectivesMPI", "DataParallel", "Imagery", "StorageHDF5",
+]
+private let pointerFiles: Set<String> = ["Sources/Support/Digest.swift", "Sources/Support/RandomStream.swift"]
+
+/// Dependencies that do not point down, and targets without a floor.
+func floorFindings(_ manifest: PackageManifest) -> [String] {
+  manifest.targets.filter { !$0.isTest }.flatMap { target -> [String] in
+    guard let floor = floors[target.name] else { return ["\(target.name) has no floor"] }
+    return target.dependencies.compactMap { dependency in
+      guard let below = floors[dependency] else { return "\(target.name) uses \(dependency), which has no floor" }
+      guard below >= floor, beside[target.name] != dependency else { return nil }
+      return "\(target.name) (floor \(floor)) uses \(dependency) (floor \(below))"
+    }
+  }
+}
+
+/// Imports that are not declared, and imports only the composition root may have.
+func importFindings(_ file: SourceFile, _ manifest: PackageManifest) -> [String] {
+  let known = Set(manifest.targets.flatMap { [$0.name] + $0.products })
+  let own = manifest.targets.first { $0.name == file.target }
+  let declared = Set((own?.dependencies ?? []) + (own?.products ?? []))
+  let statement =
+    /^\s*(?:@\w+\s+|public\s+|internal\s+|package\s+|private\s+)*import\s+(?:(?:struct|class|enum|func|let|var|protocol|typealias)\s+)?(\w+)/
+  return file.code.compactMap { line in
+    guard let name = line.text.firstMatch(of: statement).map({ String($0.1) }), known.contains(name) else { return nil }
+    if rootOnly.contains(name), file.target != "apus" {
+      return "\(file.path):\(line.number) imports \(name), which only apus may"
+    }
+    return declared.contains(name) ? nil : "\(file.path):\(line.number) imports \(name) without declaring it"
+  }
+}
+
+/// Unsafe pointers and wide vectors outside the targets that own them.
+func pointerFindings(_ file: SourceFile) -> [String] {
+  guard !pointerOwners.contains(file.target), !pointerFiles.contains(file.path) else { return [] }
+  let forbidden = /Unsafe(?:Mutable)?(?:Raw)?(?:Buffer)?Pointer|SIMD(?:4|8|16|32|64)</
+  return file.code.compactMap { line in
+    line.text.firstMatch(of: forbidden).map { "\(file.path):\(line.number) uses \($0.0)" }
+  }
+}
+
+/// Files of more than 400 lines.
+func lengthFindings(_ file: SourceFile) -> [String] {
+  let lines =
+    file.text.split(separator: "\n", omittingEmptySubsequences: false).count - (file.text.last == "\n" ? 1 : 0)
+  return lines > 400 ? ["\(file.path) has \(lines) lines, 400 are allowed"] : []
+}
+
+// The words are put together here, so that this file does not find itself.
+private let openMarks = ["TO" + "DO", "FIX" + "ME", "XX" + "X"]
+private let machineFolders = ["work", "home", "root", "Users"].map { "/\($0)" + "/" }
+private let registryHosts = ["pypi", "files", "deb", "registry", "index", "proxy"].map { "://\($0)" + "." }
+
+/// Marks of unfinished work.
+func openMarkFindings(_ file: SourceFile) -> [String] { findings(of: openMarks, in: file) }
+
+/// Paths of one machine, and hosts of package registries.
+func machineFindings(_ file: SourceFile) -> [String] { findings(of: machineFolders + registryHosts, in: file) }
+
+private func findings(of words: [String], in file: SourceFile) -> [String] {
+  file.text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().flatMap { index, line in
+    words.filter { line.contains($0) }.map { "\(file.path):\(index + 1) has \($0)" }
+  }
+}
+
+/// Tracked paths that a build makes.
+func buildProductFindings(_ paths: [String]) -> [String] {
+  paths.filter { path in
+    let parts = path.split(separator: "/")
+    return parts.contains { $0.hasPrefix(".build") || $0 == "Package.resolved" || $0.hasSuffix(".o") }
+  }.map { "\($0) is a build product" }
+}
+
+/// Decision records: `0001-short-title.md` and so on without gaps, each starting with `# 0001 Title`.
+func decisionFindings(_ records: [SourceFile]) -> [String] {
+  records.sorted { $0.path < $1.path }.enumerated().flatMap { index, record -> [String] in
+    let name = record.path.split(separator: "/").last ?? ""
+    let digits = String(index + 1)
+    let number = String(repeating: "0", count: 4 - digits.count) + digits
+    guard name.wholeMatch(of: /\d{4}-[a-z0-9-]+\.md/) != nil, name.hasPrefix(number) else {
+      return ["\(record.path) should be named \(number)-….md"]
+    }
+    return record.text.hasPrefix("# \(number) ") ? [] : ["\(record.path) should start with # \(number)"]
+  }
+}
+
+/// Files of a catalogue's folder whose type the catalogue or its table in the documents leaves out.
+func catalogueFindings(_ files: [String], catalogue: String, table: String) -> [String] {
+  files.flatMap { path -> [String] in
+    let type = String((path.split(separator: "/").last ?? "").prefix { $0 != "." && $0 != "+" })
+    let isListed =
+      catalogue.contains("\(type).self") || catalogue.contains("\(type)(") || catalogue.contains("\(type).")
+    let hasRow = table.split(separator: "\n").contains { $0.hasPrefix("|") && $0.contains("`\(type)`") }
+    return (isListed ? [] : ["\(path): \(type) is missing from the catalogue"])
+      + (hasRow ? [] : ["\(path): \(type) has no row in the documents"])
+  }
+}
+
+/// Relative links of a Markdown file that lead nowhere.
+func linkFindings(_ file: SourceFile, exists: (String) -> Bool) -> [String] {
+  let folder = file.path.split(separator: "/").dropLast().joined(separator: "/")
+  return file.text.matches(of: /\]\(([^)#\s]+)[^)]*\)/).compactMap { match in
+    let link = String(match.1)
+    guard !link.contains("://") else { return nil }
+    return exists(folder.isEmpty ? link : "\(folder)/\(link)") ? nil : "\(file.path) links to \(link), which is missing"
+  }
+}

@@ -1,0 +1,98 @@
+// Activations against libm in Double; special values; bits over threads and samples.
+
+import Kernels
+import Support
+import Tensors
+import TestSupport
+import Testing
+
+extension KernelTests {
+  @Suite struct ActivationTests {
+    /// Every float distance around zero matters, so the line is sampled densely rather than at random.
+    static let line = Tensor((0...48000).map { Float($0 - 24000) / 2000 }, [1, 48001])
+
+    @Test("GELU and its slope are accurate over the line")
+    func geluAccuracy() {
+      let x = Self.line
+      onEveryLevel {
+        #expect(largestDifference(gelu(x), doubles(x).map(naiveGelu)) < 2e-7)
+        let slope = geluGradient(x, gradient: Tensor(repeating: 1, x.shape))
+        #expect(largestDifference(slope, doubles(x).map(naiveGeluSlope)) < 4e-7)
+      }
+    }
+
+    @Test("GELU in its lower tail keeps its relative accuracy", arguments: [-3, -4, -5, -6] as [Float])
+    func geluTail(_ x: Float) {
+      onEveryLevel {
+        let expected = naiveGelu(Double(x))
+        #expect(abs(Double(gelu(Tensor([x], [1])).scalar) / expected - 1) < 1e-4)
+      }
+    }
+
+    @Test("the logistic function is accurate over the line")
+    func sigmoidAccuracy() {
+      onEveryLevel {
+        #expect(largestDifference(sigmoid(Self.line), doubles(Self.line).map(naiveSigmoid)) < 1.5e-7)
+      }
+    }
+
+    @Test("gradients agree with the twins", arguments: [[1, 1], [3, 17], [2, 33000]])
+    func gradients(_ extents: [Int]) {
+      let x = randomTensor(Shape(extents), seed: 1, scale: 2)
+      let upstream = randomTensor(Shape(extents), seed: 2)
+      let pairs = Array(zip(doubles(x), doubles(upstream)))
+      onEveryLevel {
+        #expect(relativeError(geluGradient(x, gradient: upstream), pairs.map { naiveGeluSlope($0) * $1 }) < 1e-6)
+        let sigmoidTwin = pairs.map { naiveSigmoid($0) * (1 - naiveSigmoid($0)) * $1 }
+        #expect(relativeError(sigmoidGradient(output: sigmoid(x), gradient: upstream), sigmoidTwin) < 1e-6)
+        #expect(relu(x).values == x.values.map { max($0, 0) })
+        let masked = zip(x.values, upstream.values).map { $0 > 0 ? $1 : 0 }
+        #expect(reluGradient(output: relu(x), gradient: upstream).values == masked)
+      }
+    }
+
+    @Test("the twins' slopes are derivatives", arguments: [-2.3, -0.4, 0, 0.7, 3.1])
+    func derivatives(_ x: Double) {
+      let slope = (naiveGelu(x + 1e-6) - naiveGelu(x - 1e-6)) / 2e-6
+      #expect(abs(slope - naiveGeluSlope(x)) < 1e-8)
+    }
+
+    @Test("huge values saturate and not-a-number passes")
+    func extremes() {
+      let x = Tensor([-1e30, 1e30, .nan, -200, 200], [5])
+      onEveryLevel {
+        let (g, s, r) = (gelu(x).values, sigmoid(x).values, relu(x).values)
+        #expect(abs(g[0]) < 1e-6 && g[1] == 1e30 && g[2].isNaN && abs(g[3]) < 1e-30 && g[4] == 200)
+        #expect(s[0] < 1e-37 && s[1] == 1 && s[2].isNaN && s[3] < 1e-37 && s[4] == 1)
+        #expect(r[0] == 0 && r[1] == 1e30 && r[2].isNaN)
+      }
+    }
+
+    @Test("bits depend on neither threads nor other samples")
+    func invariance() {
+      func run(_ samples: Int) -> [Float] {
+        let x = randomTensor([samples, 211, 157], seed: 3)
+        let parts = [gelu(x), geluGradient(x, gradient: x), sigmoid(x), sigmoidGradient(output: x, gradient: x)]
+        // Sample-major, so that the first samples' values come first.
+        return (0..<samples).flatMap { sample in parts.flatMap { $0.sample(sample).values } }
+      }
+      onEveryLevel {
+        expectSameBitsOnThreads { run(3) }
+        expectIndependentSamples(run)
+      }
+    }
+
+    @Test("GELU fixture", .enabled(if: hasSharedFolder, "needs ../shared"))
+    func fixture() throws {
+      let file = try #require(try FixtureFile("ops"))
+      let x = try file.tensor("gelu/input")
+      let dx = geluGradient(x, gradient: try file.tensor("gelu/grad_output"))
+      #expect(try file.timesAllowed(gelu(x), "gelu/output") <= 1)
+      #expect(try file.timesAllowed(dx, "gelu/grad_input") <= 1)
+    }
+  }
+}
+
+private func largestDifference(_ actual: Tensor, _ expected: [Double]) -> Double {
+  zip(actual.values, expected).reduce(0) { max($0, abs(Double($1.0) - $1.1)) }
+}

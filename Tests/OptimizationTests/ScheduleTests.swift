@@ -1,0 +1,44 @@
+// Learning rate and teacher momentum against published numbers.
+
+import Foundation
+import Optimization
+import TestSupport
+import Testing
+
+@Suite struct ScheduleTests {
+  @Test(
+    "the published learning rate", arguments: [(0, 6.0e-11), (750, 2.943753e-5), (1500, 5.775e-5), (20000, 3.0e-5)])
+  func learningRate(_ step: Int, _ expected: Double) {
+    #expect(abs(LearningRateSchedule().rate(at: step) - expected) < 1e-6 * expected)
+  }
+
+  @Test("no warm-up, another power, the end")
+  func constants() {
+    let schedule = LearningRateSchedule(baseRate: 2, warmUpSteps: 0, power: 0.5, totalSteps: 4)
+    #expect(schedule.rate(at: 0) == 2)
+    #expect(abs(schedule.rate(at: 3) - 1) < 1e-15)
+    #expect(schedule.rate(at: 4) == 0 && schedule.rate(at: 5) == 0)
+  }
+
+  @Test("teacher momentum", arguments: [(0, 0), (1, 0.5), (9, 0.9), (999, 0.999), (2000, 0.999)])
+  func momentum(_ step: Int, _ expected: Double) {
+    #expect(abs(TeacherMomentum().momentum(at: step) - expected) < 1e-15)
+  }
+
+  @Test("schedules survive coding")
+  func coding() throws {
+    let schedule = LearningRateSchedule(baseRate: 0.1, warmUpSteps: 3, warmUpRatio: 0.2, power: 2, totalSteps: 9)
+    let copy = try JSONDecoder().decode(LearningRateSchedule.self, from: JSONEncoder().encode(schedule))
+    #expect(copy == schedule)
+  }
+
+  @Test("reference numbers", .enabled(if: hasSharedFolder, "needs ../shared"))
+  func fixture() throws {
+    let fixture = try #require(try FixtureFile("schedule"))
+    let steps = try fixture.integers("learning_rate/iteration").values
+    let rates = steps.map { Float(LearningRateSchedule().rate(at: $0) * 1e5) }
+    #expect(try fixture.timesAllowed(rates, "learning_rate/value") <= 1)
+    let momenta = steps.map { Float(TeacherMomentum().momentum(at: $0)) }
+    #expect(try fixture.timesAllowed(momenta, "teacher/alpha") <= 1)
+  }
+}

@@ -1,0 +1,186 @@
+// Reading recipes: defaults, overrides, and what is said about mistakes.
+
+import Foundation
+import Support
+import TestSupport
+import Testing
+import Training
+
+/// Options of a made-up method, to see that methods bring their own.
+struct BlockOptions: SettingGroup {
+  var blocks = 64
+  var ratio = 0.7
+  mutating func visit(_ settings: inout some SettingVisitor) throws {
+    try settings.value("blocks", &blocks, .atLeast(1))
+    try settings.value("ratio", &ratio, .from(0, to: 1))
+  }
+}
+
+let catalogue = RecipeCatalogue(
+  methods: [
+    .init("source-only", needsTarget: false), .init("hrda"), .init("masked", options: BlockOptions()),
+  ],
+  encoders: ["tiny", "b0", "b5"], classSets: ["cityscapes19": 19, "small": 4], labelMaps: ["gta"])
+
+let minimal = """
+  seed: 7
+  data:
+    source: {kind: procedural}
+    target: {kind: procedural, domain: target}
+
+  """
+
+func recipe(_ yaml: String, _ overrides: String..., environment: [String: String] = [:]) throws -> Recipe {
+  try Recipe(
+    yaml: yaml, file: "r.yaml", folder: "/data", overrides: overrides, environment: environment, catalogue: catalogue)
+}
+
+func complaint(_ yaml: String, _ overrides: String...) -> Failure? {
+  do {
+    _ = try Recipe(yaml: yaml, file: "r.yaml", folder: "/data", overrides: overrides, catalogue: catalogue)
+    return nil
+  } catch {
+    return error as? Failure
+  }
+}
+
+@Suite struct RecipeReadingTests {
+  @Test func defaultsAreThePublishedOnes() throws {
+    let recipe = try recipe(minimal)
+    #expect(recipe.seed == 7)
+    #expect(recipe.method.name == "hrda")
+    #expect(recipe.encoder.name == "b5")
+    #expect(recipe.optimizer.learningRate == 6e-5 && recipe.optimizer.headFactor == 10)
+    #expect(recipe.schedule.steps == 40_000 && recipe.schedule.warmUpSteps == 1500)
+    #expect(recipe.teacher.threshold == 0.968 && recipe.teacher.momentum == 0.999)
+    #expect(recipe.network.detailWeight == 0.1 && recipe.network.contextScale == 0.5)
+    #expect(recipe.crop.size == PixelSize(height: 1024, width: 1024))
+    #expect(recipe.featureDistance.classes == [6, 7, 11, 12, 13, 14, 15, 16, 17, 18])
+    #expect(recipe.data.target?.domain == .target && recipe.data.validation == nil)
+  }
+
+  @Test func everyKindOfValueIsRead() throws {
+    let recipe = try recipe(
+      """
+      name: "2024"
+      method: masked
+      methodOptions: {blocks: 32}
+      reduction: native
+      init: weights/start.h5
+      batch: {global: 8}
+      classes: {names: [road, sky], palette: [[128, 64, 128], [70, 130, 180]]}
+      encoder: {name: b0, weights: /abs/b0.pth}
+      network: {resolution: context-only, detailCrop: [64, 128]}
+      crop: {size: 256x128}
+      featureDistance: {weight: 0}
+      evaluation: {merges: {rider: person}, crop: 256x128, stride: 256x128}
+      data:
+        source: {images: a/images, labels: a/labels, map: gta, resize: 1280x720}
+        target: {images: ../b, map: {7: 0, 8: 1}, margins: {top: 30}}
+      """)
+    #expect(recipe.name == "2024")
+    #expect(recipe.method.options as? BlockOptions == BlockOptions(blocks: 32))
+    #expect(recipe.initialCheckpoint == "/data/weights/start.h5" && recipe.encoder.weights == "/abs/b0.pth")
+    #expect(recipe.classes == .listed(names: ["road", "sky"], palette: [[128, 64, 128], [70, 130, 180]]))
+    #expect(recipe.network.detailCrop == PixelSize(height: 64, width: 128))
+    #expect(recipe.crop.size == PixelSize(height: 128, width: 256))
+    #expect(recipe.evaluation.merges == ["rider": "person"])
+    #expect(recipe.data.source?.images == "/data/a/images" && recipe.data.source?.map == .named("gta"))
+    #expect(recipe.data.target?.images == "/b" && recipe.data.target?.map == .table([7: 0, 8: 1]))
+    #expect(recipe.data.target?.margins.top == 30)
+  }
+
+  @Test func overridesReplaceTheFileAndTheEnvironment() throws {
+    let folder = FileManager.default.currentDirectoryPath
+    #expect(try recipe("threads: 1\n" + minimal, environment: ["APUS_THREADS": "2"]).threads == 2)
+    #expect(try recipe(minimal, "threads=3", environment: ["APUS_THREADS": "2"]).threads == 3)
+    #expect(try recipe(minimal, "seed=1", "seed=2").seed == 2)
+    #expect(try recipe(minimal, "optimizer.betas=[0.8, 0.9]").optimizer.betas == [0.8, 0.9])
+    #expect(try recipe(minimal, "encoder.weights=w.pth").encoder.weights == folder + "/w.pth")
+    #expect(try recipe(minimal, "data.validation.kind=procedural").data.validation?.kind == .procedural)
+    #expect(try recipe(minimal, "method=source-only", "data.target=").data.target == nil)
+  }
+
+  @Test func unknownKeysNameFileLineAndNearestKey() {
+    let typo = complaint(minimal + "encoder:\n  nmae: b0\n")
+    #expect(typo?.status == .badData)
+    #expect(typo?.description == "r.yaml:6: unknown key encoder.nmae; did you mean encoder.name?")
+    #expect(complaint(minimal + "learningRate: 1\n")?.remedy == "did you mean optimizer.learningRate?")
+    #expect(
+      complaint(minimal, "shedule.steps=4")?.description
+        == "--set shedule.steps: unknown key shedule; did you mean schedule?")
+    #expect(complaint(minimal + "methodOptions: {blocks: 3}\n")?.what == "unknown key methodOptions.blocks")
+    #expect(complaint(minimal, "seed=-1")?.what.hasPrefix("seed is -1; expected a whole number from 0 to") == true)
+    #expect(complaint(minimal, "encoder.name.b=1")?.what.hasPrefix("encoder.name is {b: 1}; expected a text") == true)
+  }
+
+  @Test(arguments: [
+    ("threads: two", "threads is two; expected a whole number of at least 0"),
+    ("trace: 1", "trace is 1; expected true or false"),
+    ("teacher: {momentum: 1.5}", "teacher.momentum is 1.5; expected a number from 0.0 to 1.0"),
+    ("optimizer: {betas: [0.9]}", "optimizer.betas is [0.9]; expected a list"),
+    ("optimizer: {epsilon: nan}", "optimizer.epsilon is nan; expected a number above 0"),
+    ("optimizer: 3", "optimizer is 3; expected a mapping with keys such as learningRate"),
+    ("network: {resolution: hdra}", "network.resolution is hdra; expected one of hrda, context-only, detail-only"),
+    ("network: {detailCrop: 100x64}", "network.detailCrop is 100x64; expected a size"),
+    ("crop: {size: 64}", "crop.size is 64; expected a size"),
+    ("method: hrdo", "method is hrdo; expected a text: one of source-only, hrda, masked"),
+    ("encoder: {name: b9}", "encoder.name is b9; expected one of tiny, b0, b5"),
+    (
+      "classes: {names: [a, b], palette: [[0, 0, 0]]}",
+      "classes is {names: [a, b], palette: [[0, 0, 0]]}; expected the name"
+    ),
+    ("classes: small", "featureDistance.classes names class 6, but train ids are 0 to 3"),
+    ("network: {detailCrop: 2048x512}", "network.detailCrop 2048x512 is larger than crop.size 1024x1024"),
+    ("crop: {size: 1032x1024}", "crop.size 1032x1024 is not a multiple of 64"),
+    ("evaluation: {stride: 2048x512}", "evaluation.stride 2048x512 is larger than evaluation.crop 1024x1024"),
+    ("batch: {cropShards: 2}\nnetwork: {resolution: context-only}", "batch.cropShards is 2, but"),
+  ])
+  func wrongValuesAreRefused(_ line: String, _ what: String) {
+    let failure = complaint(minimal + line + "\n")
+    #expect(failure?.status == .badData)
+    #expect(failure?.what.hasPrefix(what) == true, "\(failure.map(\.description) ?? "no complaint")")
+    #expect(failure?.place?.hasPrefix("r.yaml") == true)
+  }
+
+  @Test func mistakesInDataSetsAreFound() {
+    let target = "target: {kind: procedural}"
+    #expect(complaint("seed: 1\n")?.what == "data.source is missing")
+    #expect(
+      complaint("data:\n  source: {kind: procedural}\n")?.description.hasPrefix("r.yaml:1: data.target is missing")
+        == true)
+    #expect(
+      complaint("data:\n  source: {images: a}\n  \(target)\n")?.description.hasPrefix("r.yaml:2: data.source.labels")
+        == true)
+    let margins = complaint("data:\n  source: {kind: procedural, margins: {top: 300}}\n  \(target)\n")
+    #expect(margins?.what == "data.source.margins leave nothing of an image of 512x256")
+    let map = complaint("data:\n  source: {kind: procedural, map: gat}\n  \(target)\n")
+    #expect(map?.what == "data.source.map is gat; expected one of identity, gta" && map?.remedy == "did you mean gta?")
+  }
+
+  @Test func brokenFilesNameTheLine() throws {
+    #expect(complaint("")?.description.hasPrefix("r.yaml: it is empty") == true)
+    #expect(complaint("# nothing\n")?.status == .badData)
+    #expect(complaint("- a\n")?.what == "a recipe is a mapping of keys to values")
+    #expect(complaint("seed: 1\nname: [a\n")?.place?.hasPrefix("r.yaml:") == true)
+    #expect(complaint("seed: 1\n\tname: a\n")?.place == "r.yaml:2")
+    #expect(complaint("seed: 1\nname: a\nseed: 2\n")?.what == "key seed is given twice")
+    #expect(complaint("seed: 1\n---\nseed: 2\n")?.what == "it holds 2 YAML documents; expected one")
+    #expect(complaint(minimal, "seed")?.status == .usage)
+    #expect(complaint(minimal, "seed=[")?.place == "--set seed")
+  }
+
+  @Test func filesAreFoundOrNot() throws {
+    let folder = try #require(try? TemporaryFolder())
+    #expect(throws: Failure.self) { try Recipe.read(folder.path + "/none.yaml", catalogue: catalogue) }
+    try minimal.write(toFile: folder.path + "/my-run.yaml", atomically: true, encoding: .utf8)
+    let read = try Recipe.read(
+      folder.path + "/my-run.yaml", overrides: ["init=x.h5"], environment: [:], catalogue: catalogue)
+    #expect(read.name == "my-run")
+    do {
+      _ = try Recipe.read(folder.path + "/none.yaml", catalogue: catalogue)
+    } catch let failure as Failure {
+      #expect(failure.status == .missingInput)
+    }
+  }
+}

@@ -1,0 +1,120 @@
+// A run's folder: who may write into it, and what the log and the summary hold.
+
+import Foundation
+import Support
+import TestSupport
+import Testing
+import Training
+
+@Suite struct RunDirectoryTests {
+  let folder: TemporaryFolder
+  init() throws { folder = try TemporaryFolder() }
+
+  private func refusal(_ path: String, resume: Bool) -> Failure? {
+    do {
+      try RunDirectory(path, resume: resume).release()
+      return nil
+    } catch {
+      return error as? Failure
+    }
+  }
+
+  @Test func layoutIsTheDocumentedOne() {
+    let layout = RunLayout("/runs/a/../b")
+    #expect(layout.checkpoint(100) == "/runs/b/checkpoints/step-00000100.h5")
+    #expect(layout.pseudoLabels(rank: 3) == "/runs/b/pseudo-labels/rank-00003.h5")
+    #expect(layout.recipe == "/runs/b/recipe.yaml" && layout.summary == "/runs/b/summary.json")
+  }
+
+  @Test func aSecondWriterIsRefusedUntilTheFirstReleases() throws {
+    let first = try RunDirectory(folder.path + "/run", resume: false)
+    let refused = refusal(folder.path + "/run", resume: true)
+    #expect(refused?.status == .cannotCreate)
+    #expect(refused?.what.contains("process \(ProcessInfo.processInfo.processIdentifier) on host") == true)
+    first.release()
+    #expect(refusal(folder.path + "/run", resume: false) == nil)
+  }
+
+  @Test func theLockOfADeadProcessHereIsTakenOverButNotOneOfAnotherHost() throws {
+    let path = folder.path + "/run"
+    try RunDirectory(path, resume: false).release()
+    let host = ProcessInfo.processInfo.hostName
+    try "process 999999 on host \(host)\n".write(toFile: path + "/lock", atomically: true, encoding: .utf8)
+    #expect(refusal(path, resume: false) == nil)
+    try "process 12 on host not-\(host)-but-else\n".write(toFile: path + "/lock", atomically: true, encoding: .utf8)
+    #expect(refusal(path, resume: false)?.remedy == "if that process has ended, remove this file")
+  }
+
+  @Test func aFolderWithARunNeedsResume() throws {
+    let path = folder.path + "/run"
+    let run = try RunDirectory(path, resume: false)
+    let recipe = try recipe(minimal)
+    #expect(try run.storedRecipe(catalogue) == nil)
+    try run.write(recipe.resolvedYAML, to: run.layout.recipe)
+    #expect(try run.storedRecipe(catalogue)?.seed == 7)
+    run.release()
+    #expect(refusal(path, resume: false)?.what == "it holds a run")
+    let again = try RunDirectory(path, resume: true)
+    #expect(again.heldRun)
+    again.release()
+  }
+
+  @Test func foldersThatCannotBeMadeAreReported() throws {
+    try "text".write(toFile: folder.path + "/file", atomically: true, encoding: .utf8)
+    #expect(refusal(folder.path + "/file/run", resume: false)?.status == .cannotCreate)
+  }
+
+  private func entry(_ step: Int, loss: Double = 1.5) -> LogEntry {
+    LogEntry(
+      step: step, losses: ["source/fused": loss], learningRate: 6e-5, imagesPerSecond: 1.25,
+      seconds: ["teacher": 0.5], bytesReduced: 4096, peakMemoryBytes: 1 << 30)
+  }
+
+  @Test func theLogKeepsLinesAndDropsThoseToBeRunAgain() throws {
+    let path = folder.path + "/log.jsonl"
+    let log = try RunLog(path, keepingUpTo: 0)
+    for step in 1...4 { try log.append(entry(step)) }
+    try log.append(entry(5, loss: .nan))
+    let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+    #expect(lines.count == 5)
+    #expect(lines[0].contains("\"learningRate\":6e-05") && lines[0].contains("\"source/fused\":1.5"))
+    #expect(try RunLog.read(path)[4].losses["source/fused"]?.isNaN == true)
+    let resumed = try RunLog(path, keepingUpTo: 2)
+    try resumed.append(entry(3))
+    #expect(try RunLog.read(path).map(\.step) == [1, 2, 3])
+  }
+
+  @Test func anUnfinishedLastLineIsDroppedAndAnyOtherIsNot() throws {
+    let path = folder.path + "/log.jsonl"
+    let line = try jsonLine(entry(1))
+    try (line + "\n{\"step\":2").write(toFile: path, atomically: true, encoding: .utf8)
+    #expect(try RunLog.read(path).map(\.step) == [1])
+    try ("{\"step\":2\n" + line + "\n").write(toFile: path, atomically: true, encoding: .utf8)
+    #expect(throws: Failure(.badData, "it is not a line of a log", at: path + ":1", remedy: "remove the line")) {
+      try RunLog.read(path)
+    }
+  }
+
+  @Test func theSummaryHasExactlyThePromisedFields() throws {
+    let scores = Scores(mIoU: 50, iou: ["road": 100, "sky": nil])
+    var summary = Summary(
+      step: 2, worldSize: 1, threads: 2, globalBatch: 4, seconds: 8, imagesPerSecond: 1, peakMemoryBytes: 5,
+      student: scores, teacher: Scores(mIoU: nil, iou: [:]), studentDigest: "a", teacherDigest: "b",
+      optimizerDigest: "c", reproducibleAcrossRanks: true)
+    let text = try jsonText(summary)
+    let object = try #require(try JSONSerialization.jsonObject(with: Foundation.Data(text.utf8)) as? [String: Any])
+    #expect(
+      object.keys.sorted() == [
+        "globalBatch", "imagesPerSecond", "optimizerDigest", "peakMemoryBytes", "reproducibleAcrossRanks", "seconds",
+        "step", "student", "studentDigest", "teacher", "teacherDigest", "threads", "worldSize",
+      ])
+    let student = try #require(object["student"] as? [String: Any])
+    #expect((student["iou"] as? [String: Any])?["sky"] is NSNull && student["mIoU"] as? Double == 50)
+    #expect((object["teacher"] as? [String: Any])?["mIoU"] is NSNull)
+    summary.sourceOnly = scores
+    let path = folder.path + "/summary.json"
+    try jsonText(summary).write(toFile: path, atomically: true, encoding: .utf8)
+    #expect(try Summary(contentsOf: path) == summary)
+    #expect(throws: Failure.self) { try Summary(contentsOf: path + "x") }
+  }
+}
