@@ -26,7 +26,10 @@ public func classesPresent(_ labels: LabelMap, on communicator: any Communicator
   for label in labels.values { seen[Int(label)] = true }
   for (label, isSeen) in seen.enumerated() where isSeen { words[label / 64] |= 1 << (label % 64) }
   let all = try words.map { try communicator.orBits($0) }
-  return (0..<256).filter { all[$0 / 64] >> ($0 % 64) & 1 == 1 }.map { UInt8($0) }
+  return (UInt8.min...UInt8.max).filter { label in
+    let word = all[Int(label) / 64]
+    return (word >> UInt64(label % 64)) & 1 == 1
+  }
 }
 
 /// Mixes source and target images by the drawn classes, then jitters and blurs them.

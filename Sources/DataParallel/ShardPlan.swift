@@ -1,5 +1,6 @@
 // Which samples of the global batch a rank holds.
 
+import Collectives
 import Support
 
 /// The global batch cut into contiguous, equal blocks, one per rank.
@@ -10,12 +11,19 @@ public struct ShardPlan: Sendable, Equatable {
   public let worldSize: Int
   /// Samples of one rank.
   public let samplesPerRank: Int
+  /// The rank this plan was made on.
+  public let rank: Int
+
+  /// Cuts the batch for the ranks of a communicator; communicates nothing, and throws as below.
+  public init(globalBatch: Int, on communicator: any Communicator) throws {
+    try self.init(globalBatch: globalBatch, worldSize: communicator.worldSize, rank: communicator.rank)
+  }
 
   /// Cuts the batch.
   /// - Throws: `Failure` (65) naming the nearest choices where the batch has no such equal parts. Every rank comes to
   ///   the same verdict; call it inside `together` so that it is printed once.
-  public init(globalBatch: Int, worldSize: Int) throws {
-    precondition(worldSize > 0, "a world needs a rank, not \(worldSize)")
+  public init(globalBatch: Int, worldSize: Int, rank: Int = 0) throws {
+    precondition(rank >= 0 && rank < worldSize, "no rank \(rank) among \(worldSize)")
     guard globalBatch > 0 else {
       throw Failure(.badData, "a global batch of \(globalBatch) samples is empty", at: "batch.global")
     }
@@ -32,7 +40,11 @@ public struct ShardPlan: Sendable, Equatable {
     self.globalBatch = globalBatch
     self.worldSize = worldSize
     samplesPerRank = globalBatch / worldSize
+    self.rank = rank
   }
+
+  /// Global indices of this rank's samples.
+  public var samples: Range<Int> { samples(of: rank) }
 
   /// Global indices of a rank's samples.
   public func samples(of rank: Int) -> Range<Int> {

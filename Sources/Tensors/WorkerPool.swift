@@ -19,7 +19,7 @@ public final class WorkerPool: @unchecked Sendable {
   public static var shared: WorkerPool { current.withLock { $0 } }
   private static let current = Mutex(WorkerPool(threads: 1))
 
-  /// Replaces the process's pool. Call once at start, while no kernel runs.
+  /// Replaces the process's pool, after the call that it may be running.
   public static func configure(threads: Int) {
     let pool = WorkerPool(threads: threads)
     let old = current.withLock { state in
@@ -68,6 +68,8 @@ public final class WorkerPool: @unchecked Sendable {
   }
 
   private func stop() {
+    // A call under way counts on every worker; the pool stays taken for good.
+    while !busy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged { sched_yield() }
     stopping.store(true, ordering: .releasing)
     epoch.add(1, ordering: .acquiringAndReleasing)
     broadcast()

@@ -37,11 +37,11 @@ public final class Experiment {
   /// Assembles a run. A collective: a failure on one rank is thrown on all.
   public init(_ recipe: Recipe, on communicator: any Communicator) throws {
     self.recipe = recipe
-    let plan = try communicator.together { try ShardPlan(globalBatch: recipe.batch.global, on: communicator) }
-    share = BatchShare(communicator: communicator, globalBatch: recipe.batch.global, samples: plan.samples)
+    let plan = try communicator.together { try ShardPlan(globalBatch: recipe.batch.global, worldSize: communicator.worldSize) }
+    let samples = plan.samples(of: communicator.rank)
+    share = BatchShare(communicator: communicator, globalBatch: recipe.batch.global, samples: samples)
     isReproducible = plan.isReproducible
     let adapts = recipe.method.name != "source-only"
-    let samples = plan.samples
     (classes, loader, validation) = try communicator.together {
       try Experiment.makeData(recipe, samples: samples, adapts: adapts, checksSizes: communicator.rank == 0)
     }
@@ -85,8 +85,7 @@ public final class Experiment {
       ? try RareClassSampler(
         try ClassStatistics(of: source, classCount: classes.count),
         RareClassOptions(
-          temperature: rare.temperature, minimumPixels: rare.minimumPixels, minimumCropPixels: rare.minimumCropPixels,
-          redraws: rare.tries),
+          temperature: rare.temperature, minimumPixels: rare.minimumPixels, minimumCropPixels: rare.minimumCropPixels),
         classNames: classes.names) : nil
     let margins = recipe.data.target.map {
       ImageMargins(top: $0.margins.top, bottom: $0.margins.bottom, left: $0.margins.left, right: $0.margins.right)

@@ -13,7 +13,7 @@ import Support
 import Tensors
 
 /// What one step reports. Values are those of the global batch, equal on all ranks.
-public struct StepRecord: Sendable {
+public struct StepRecord {
   /// Steps complete after this one.
   public let completed: Int
   /// Loss terms by name, weighted as they enter the sum.
@@ -23,7 +23,7 @@ public struct StepRecord: Sendable {
   /// Share of confident pseudo-labels; nil without a teacher.
   public let confidentShare: Float?
   /// Seconds of this rank by phase.
-  public let phases: PhaseTimes
+  public var phases: PhaseTimes
   /// Pseudo-labels of this rank's target images; nil without a teacher.
   public let pseudoLabels: PseudoLabels?
 }

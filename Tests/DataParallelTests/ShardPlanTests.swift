@@ -1,5 +1,6 @@
 // How the global batch is cut, and which cuts keep the promise of equal bits.
 
+import Collectives
 import DataParallel
 import Support
 import Testing
@@ -29,6 +30,11 @@ import Testing
         .badData, "a global batch of \(batch) samples cannot be cut into \(ranks) equal parts", at: "batch.global",
         remedy: choices)
     ) { try ShardPlan(globalBatch: batch, worldSize: ranks) }
+  }
+
+  @Test func everyRankKnowsItsOwnSamples() throws {
+    let samples = try LoopbackCommunicator.run(ranks: 3) { try ShardPlan(globalBatch: 6, on: $0).samples }
+    #expect(samples == [0..<2, 2..<4, 4..<6])
   }
 
   @Test func emptyBatchIsRefused() {

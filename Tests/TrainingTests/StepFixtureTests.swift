@@ -58,7 +58,8 @@ struct StepFixtureTests {
     let step = TrainingStep(
       StepParts(
         share: BatchShare(communicator: solo, globalBatch: 2, samples: 0..<2), student: student, teacher: teacher,
-        featureDistance: FeatureDistanceTerm(reference, distance, classCount: 7), draws: ReplayedDraws(fixture: fixture),
+        featureDistance: FeatureDistanceTerm(reference, distance, classCount: 7),
+        draws: ReplayedDraws(fixture: fixture),
         reduction: GradientReduction(on: solo),
         optimizer: AdamW(
           slices: student.parameters.slices.map { groups.slice(name: $0.name, range: $0.range) }, beta1: 0.9,

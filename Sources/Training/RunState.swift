@@ -1,0 +1,103 @@
+// A run's state as a snapshot, and back.
+
+import Adaptation
+import Kernels
+import Networks
+import Storage
+import Support
+import Tensors
+
+extension Experiment {
+  /// The state after `step` completed steps.
+  func snapshot(step: Int) -> Snapshot {
+    let student = self.student.parameters
+    let optimizer = self.step.parts.optimizer
+    var records = records(Snapshot.student, student.official(of: student.values) + student.officialBuffers())
+    if let teacher = teacher?.network.parameters {
+      records += self.records(Snapshot.teacher, teacher.official(of: teacher.values) + teacher.officialBuffers())
+    }
+    records += self.records(Snapshot.firstMoment, student.official(of: optimizer.firstMoment))
+    records += self.records(Snapshot.secondMoment, student.official(of: optimizer.secondMoment))
+    return Snapshot(
+      run: RunDescription(
+        step: step, recipe: recipe.resolvedYAML, classNames: classes.names,
+        worldSize: share.communicator.worldSize, programVersion: programVersion,
+        libraryVersions: ["matrix products": "\(MatrixBackend.current)"], cpuLevel: "\(CPULevel.current)",
+        schedule: ["steps": Double(recipe.schedule.steps), "learningRate": recipe.optimizer.learningRate]),
+      records: records)
+  }
+
+  private func records(
+    _ group: String, _ tensors: [(name: String, shape: [Int], values: [Float])]
+  ) -> [Snapshot.Record] {
+    tensors.map { Snapshot.Record("\(group)/\($0.name)", Tensor($0.values, Shape($0.shape))) }
+  }
+
+  /// Takes over a snapshot's tensors: student, teacher and both moments.
+  /// - Throws: `Failure` 65 if a tensor is missing, is not known here, or has another shape.
+  func restore(_ snapshot: Snapshot, from file: String) throws {
+    let student = self.student.parameters
+    let optimizer = step.parts.optimizer
+    try load(snapshot, Snapshot.student, into: student, arena: student.values, buffers: true, file)
+    if let teacher = teacher?.network.parameters {
+      try load(snapshot, Snapshot.teacher, into: teacher, arena: teacher.values, buffers: true, file)
+    }
+    try load(snapshot, Snapshot.firstMoment, into: student, arena: optimizer.firstMoment, buffers: false, file)
+    try load(snapshot, Snapshot.secondMoment, into: student, arena: optimizer.secondMoment, buffers: false, file)
+  }
+}
+
+/// Takes over the tensors of one group of a snapshot.
+/// - Parameter buffers: whether the group holds running statistics besides parameters.
+/// - Throws: `Failure` 65 that names the first tensor that is missing, not known here, or of another shape.
+func load(
+  _ snapshot: Snapshot, _ group: String, into parameters: NetworkParameters, arena: Tensor, buffers: Bool,
+  _ file: String
+) throws {
+  var stored: [String: Snapshot.Record] = [:]
+  for (name, record) in snapshot.records(under: group) { stored[name] = record }
+  func mismatch(_ what: String) -> Failure {
+    Failure(
+      .badData, what, at: "\(file): \(group)",
+      remedy: "this checkpoint is of another network; use the recipe it was made with")
+  }
+  for slice in parameters.slices + (buffers ? parameters.bufferSlices : []) {
+    guard let record = stored.removeValue(forKey: slice.name) else { throw mismatch("\(slice.name) is missing") }
+    guard record.shape.array == slice.officialShape else {
+      throw mismatch("\(slice.name) has shape \(record.shape) instead of \(slice.officialShape)")
+    }
+  }
+  if let name = stored.keys.min() { throw mismatch("\(name) has no place in this network") }
+  for slice in parameters.slices {
+    parameters.load(
+      snapshot.tensor("\(group)/\(slice.name)")?.values ?? [], named: slice.name, into: arena)
+  }
+  guard buffers else { return }
+  for slice in parameters.bufferSlices {
+    parameters.loadBuffer(snapshot.tensor("\(group)/\(slice.name)")?.values ?? [], named: slice.name)
+  }
+}
+
+/// Digests of a run's state, as `summary.json` names them.
+public struct StateDigests: Sendable, Equatable {
+  /// Parameters and buffers of the student.
+  public let student: String
+  /// Parameters and buffers of the teacher; the student's where there is none.
+  public let teacher: String
+  /// Both moments.
+  public let optimizer: String
+}
+
+extension Experiment {
+  /// Digests of the state now.
+  public var digests: StateDigests {
+    let parameters = student.parameters
+    let optimizer = step.parts.optimizer
+    let moments = [("first-moment", optimizer.firstMoment), ("second-moment", optimizer.secondMoment)].flatMap {
+      group, arena in parameters.official(of: arena).map { ("\(group)/\($0.name)", $0.shape, $0.values) }
+    }
+    return StateDigests(
+      student: parameters.digest(), teacher: (teacher?.network ?? student).parameters.digest(),
+      optimizer: NetworkParameters.digest(of: moments))
+  }
+}
