@@ -120,9 +120,9 @@ extension SceneStyle {
       blur: random.nextUniform(in: 0.0012...0.0026), offset: random.nextUniform(in: 0...255))
     let exposure = random.nextUniform(in: 0.88...1.14)
     if random.chance(0.35) {
-      style.skyTop = random.pick([rgb(0x8A90A8), rgb(0x7C7C90)])
-      style.skyHorizon = random.pick([rgb(0xE8B888), rgb(0xE0A890), rgb(0xD8C0A0)])
-      style.cloud = rgb(0xB08078)
+      style.skyTop = random.pick([rgb(0xA4A8BC), rgb(0x9898AC)])
+      style.skyHorizon = random.pick([rgb(0xF0C89C), rgb(0xECBCA4), rgb(0xE4D0B4)])
+      style.cloud = rgb(0xCCA898)
       style.balance = Colour(1.12, 0.98, 0.84) * exposure * 0.96
     } else {
       let warmth = random.nextUniform(in: -0.08...0.08)
