@@ -63,12 +63,14 @@ check_swift() {
     fail 66 "Swift $version is too old; install Swift 6.3 or newer from swift.org"
 }
 
-# swift_package SUBCOMMAND...: SwiftPM with its caches and settings inside the checkout.
+# swift_package SUBCOMMAND...: SwiftPM with its caches and settings inside the checkout. The three variables catch what
+# it and the compiler write in the user's folders in spite of the options; git still reads the user's settings.
 swift_package() {
   local subcommand=$1
   shift
-  XDG_CACHE_HOME=$checkout/.build/user-cache XDG_DATA_HOME=$checkout/.build/user-data \
-    swift "$subcommand" --package-path "$checkout" --scratch-path "$scratch" --cache-path "$checkout/.build/cache" \
+  CFFIXED_USER_HOME=$checkout/.build/user XDG_CACHE_HOME=$checkout/.build/user/cache \
+    XDG_DATA_HOME=$checkout/.build/user/data swift "$subcommand" \
+    --package-path "$checkout" --scratch-path "$scratch" --cache-path "$checkout/.build/cache" \
     --config-path "$checkout/.build/config" --security-path "$checkout/.build/security" "$@"
 }
 

@@ -26,7 +26,7 @@ public struct DatasetSpecification: Sendable, Equatable {
   public var map: LabelIdMap?
   /// Folder: resize of images and labels.
   public var resize: ImageResize?
-  /// Folder: bytes of decoded images and labels kept in memory.
+  /// Bytes of decoded or drawn images and labels kept in memory.
   public var cacheBytes: Int
 
   /// Procedural scenes.
@@ -69,7 +69,8 @@ public enum DatasetCatalogue {
 
   /// Kinds by name.
   public static let entries: [(kind: String, make: Make)] = [
-    ("folder", folder)
+    ("folder", folder),
+    ("procedural", procedural),
   ]
 
   private static let folder: Make = { specification, classes in
@@ -83,6 +84,31 @@ public enum DatasetCatalogue {
       images: specification.images, labels: specification.labels, imageSuffix: specification.imageSuffix,
       labelSuffix: specification.labelSuffix, map: map, resize: specification.resize,
       cacheBytes: specification.cacheBytes)
+  }
+
+  private static let procedural: Make = { specification, classes in
+    let place = "procedural data set"
+    let domains = StreetScenes.Domain.allCases.map(\.rawValue)
+    guard let domain = StreetScenes.Domain(rawValue: specification.domain) else {
+      let hint = nearestSpelling(to: specification.domain, among: domains).map { "did you mean \($0)? " } ?? ""
+      throw Failure(
+        .badData, "no domain \"\(specification.domain)\"", at: place,
+        remedy: "\(hint)known: \(domains.joined(separator: ", "))")
+    }
+    guard specification.count > 0, min(specification.size.height, specification.size.width) > 0 else {
+      throw Failure(
+        .badData, "\(specification.count) scenes of \(specification.size)", at: place,
+        remedy: "give a positive count and size")
+    }
+    guard classes.names == ClassSet.cityscapes19.names else {
+      throw Failure(
+        .badData, "scenes are labelled in the 19 Cityscapes classes, not in \(classes.name)", at: place,
+        remedy: "choose classes \(ClassSet.cityscapes19.name)")
+    }
+    let scenes = StreetScenes(
+      domain: domain, count: specification.count, height: specification.size.height, width: specification.size.width,
+      seed: specification.seed)
+    return CachedScenes(scenes, cacheBytes: specification.cacheBytes)
   }
 }
 

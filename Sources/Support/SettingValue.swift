@@ -86,8 +86,13 @@ extension Double: SettingValue {
     guard let text = node.plain, let value = Double(text), value.isFinite else { return nil }
     self = value
   }
-  /// The shortest decimal number that reads back as this one.
-  public var settingNode: SettingNode { SettingNode(.scalar("\(self)", isQuoted: false)) }
+  /// The shortest decimal number that reads back as this one, with a point even before an exponent: older YAML readers
+  /// take 6e-05 for text.
+  public var settingNode: SettingNode {
+    let text = "\(self)"
+    let needsPoint = text.contains("e") && !text.contains(".")
+    return SettingNode(.scalar(needsPoint ? text.replacing("e", with: ".0e") : text, isQuoted: false))
+  }
 }
 
 extension String: SettingValue {

@@ -82,7 +82,8 @@ public struct Report: Sendable {
   }
 
   private var subtitle: String {
-    let encoder = "encoder \(escaped(recipe.encoder.name)), \(escaped(recipe.network.resolution.rawValue))"
+    let resolution = recipe.network.resolution
+    let encoder = "encoder \(escaped(recipe.encoder.name))" + (resolution == .hrda ? "" : ", \(resolution.rawValue)")
     let share = summary.step < recipe.schedule.steps ? " of \(recipe.schedule.steps)" : ""
     return "method \(escaped(recipe.method.name)), \(encoder), \(summary.step)\(share) steps of "
       + "\(summary.globalBatch) source images, seed \(recipe.seed)"
@@ -93,7 +94,7 @@ public struct Report: Sendable {
 
 extension Report {
   private var tiles: String {
-    let gain = gain(summary.student.mIoU, summary.sourceOnly?.mIoU).map { "\($0) against source-only" }
+    let gain = difference(summary.student.mIoU, summary.sourceOnly?.mIoU).map { "\($0) against source-only" }
     let layout = "\(summary.worldSize) × \(summary.threads)"
     let tiles = [
       ("student mIoU", summary.student.mIoU.map { percent($0) + " %" } ?? "–", gain ?? ""),
@@ -118,11 +119,12 @@ extension Report {
     let head =
       columns.map { "<th>\($0.name)</th>" }.joined() + (reference == nil ? "" : "<th>student − source-only</th>")
     let body = classes.map { entry in
-      let values = columns.map { $0.scores.iou[entry.name] ?? nil }
-      let gain = reference.map { gain(summary.student.iou[entry.name] ?? nil, $0.iou[entry.name] ?? nil) ?? "–" }
+      let values = columns.map { $0.scores.iou(of: entry.name) }
+      let gain = reference.map { difference(summary.student.iou(of: entry.name), $0.iou(of: entry.name)) ?? "–" }
       return row(swatch(entry) + escaped(entry.name), values, gain)
     }
-    let mean = row("mean", columns.map(\.scores.mIoU), reference.map { gain(summary.student.mIoU, $0.mIoU) ?? "–" })
+    let mean = row(
+      "mean", columns.map(\.scores.mIoU), reference.map { difference(summary.student.mIoU, $0.mIoU) ?? "–" })
     return """
       <section><h2>IoU by class, in percent</h2><div class=scroll><table><thead><tr><th>class</th>\(head)</tr></thead>
       <tbody>\(body.joined(separator: "\n"))</tbody><tfoot>\(mean)</tfoot></table></div></section>
@@ -142,7 +144,7 @@ extension Report {
     "<i style=\"background:rgb(\(entry.colour.x) \(entry.colour.y) \(entry.colour.z))\"></i>"
   }
 
-  private func gain(_ value: Double?, _ reference: Double?) -> String? {
+  private func difference(_ value: Double?, _ reference: Double?) -> String? {
     guard let value, let reference else { return nil }
     return (value < reference ? "−" : "+") + percent(abs(value - reference))
   }
@@ -171,16 +173,19 @@ extension Report {
     let names = log.reduce(into: [String]()) { names, entry in
       for name in entry.losses.keys.sorted() where !names.contains(name) { names.append(name) }
     }
-    let losses = names.map { name in
-      Curve(name, log.compactMap { entry in entry.losses[name].map { (Double(entry.step), $0) } })
-    }
+    let (terms, shares) = (names.filter { $0 != confidentShare }, names.filter { $0 == confidentShare })
     let rate = Curve("learning rate", log.map { (Double($0.step), $0.learningRate) })
     let scored = networkCurves()
     return [
       Chart("mIoU on the validation set, in percent", scored, reference: summary.sourceOnly?.mIoU).figure,
-      Chart("Losses as they enter the sum", losses).figure,
+      Chart("Losses as they enter the sum", terms.map(curve)).figure,
+      Chart("Share of confident pseudo-labels", shares.map(curve)).figure,
       Chart("Learning rate of the encoder", [rate]).figure,
     ].joined(separator: "\n")
+  }
+
+  private func curve(_ name: String) -> Curve {
+    Curve(name, log.compactMap { entry in entry.losses[name].map { (Double(entry.step), $0) } })
   }
 
   private func networkCurves() -> [Curve] {
@@ -197,11 +202,11 @@ extension Report {
     let means = names.map { name in (name, log.reduce(0) { $0 + ($1.seconds[name] ?? 0) } / Double(log.count)) }
       .sorted { ($1.1, $0.0) < ($0.1, $1.0) }
     let total = means.reduce(0) { $0 + $1.1 }
-    guard total > 0 else { return "" }
+    guard total > 0, let longest = means.first?.1 else { return "" }
     let bars = means.map { name, seconds in
       let share = 100 * seconds / total
       return """
-        <div class=bar><span>\(escaped(name))</span><div><i style="width:\(percent(share))%"></i></div>\
+        <div class=bar><span>\(escaped(name))</span><div><i style="width:\(percent(100 * seconds / longest))%"></i></div>\
         <span>\(number(seconds)) s, \(percent(share)) %</span></div>
         """
     }
@@ -241,6 +246,9 @@ extension Report {
     """
   }
 }
+
+/// Name under which the log keeps the share of confident pseudo-labels, which is no loss.
+private let confidentShare = "confident-share"
 
 /// Text that HTML takes as it is.
 func escaped(_ text: String) -> String {

@@ -32,9 +32,9 @@ struct Chart {
   private let x: Axis
   private let y: Axis
 
-  private let width = 720.0
-  private let height = 280.0
-  private let frame = (left: 56.0, right: 704.0, top: 12.0, bottom: 236.0)
+  private let width = 960.0
+  private let height = 300.0
+  private let frame = (left: 56.0, right: 944.0, top: 12.0, bottom: 252.0)
 
   /// A chart of those curves that have points.
   /// - Parameter reference: a level drawn across, named "source-only".

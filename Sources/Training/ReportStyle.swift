@@ -27,7 +27,7 @@ let reportStyle = """
   .row+.legend{margin:14px 0 0}
   .legend i.line{width:18px;height:0;border:0;border-top:3px solid;border-radius:0;vertical-align:4px}
   .legend i.level{border-top:2px dashed var(--axis)}
-  svg{display:block;width:100%;height:auto}svg text{font-size:12px;fill:var(--muted);font-variant-numeric:tabular-nums}
+  svg{display:block;width:100%;height:auto}svg text{font-size:13px;fill:var(--muted);font-variant-numeric:tabular-nums}
   .mid{text-anchor:middle}.end{text-anchor:end}.grid{stroke:var(--line)}.axis{stroke:var(--axis)}
   .curve{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
   circle{stroke:var(--card);stroke-width:1.5}path.level{stroke:var(--axis);stroke-width:2;stroke-dasharray:6 5}

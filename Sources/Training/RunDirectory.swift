@@ -69,7 +69,7 @@ public final class RunDirectory {
     lock = try RunDirectory.hold(layout.lock)
     heldRun = layout.holdsRun
     guard resume || !heldRun else {
-      try? lock.truncate(atOffset: 0)
+      release()
       throw Failure(
         .cannotCreate, "it holds a run", at: layout.path,
         remedy: "go on with --resume or choose another --run-directory")
@@ -79,6 +79,8 @@ public final class RunDirectory {
   /// Lets go of the folder; the object must not be used afterwards.
   public func release() {
     try? lock.truncate(atOffset: 0)
+    // A child process that is just being started may hold the file open for a moment longer.
+    _ = flock(lock.fileDescriptor, LOCK_UN)
     try? lock.close()
   }
 

@@ -16,6 +16,9 @@ public struct Scores: Codable, Sendable, Equatable {
     self.iou = iou
   }
 
+  /// IoU of a class in percent; nil where there is none.
+  public func iou(of name: String) -> Double? { iou[name].flatMap { $0 } }
+
   /// Writes `mIoU` even if there is none, as null.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)

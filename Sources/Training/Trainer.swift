@@ -22,13 +22,13 @@ public struct RunOutcome: Sendable {
 
 /// Trains until the last step. Every function is called by all ranks.
 public final class Trainer {
-  private let experiment: Experiment
+  let experiment: Experiment
   private let communicator: any Communicator
   private let directory: RunDirectory?
   private let store: any CheckpointStore
   private let saver: BackgroundSaver?
   private let agreement: ReplicaAgreement
-  private let report: (String) -> Void
+  private let say: (String) -> Void
   private var firstStep = 0
   private var log: RunLog?
   private var events: EventFile?
@@ -39,15 +39,15 @@ public final class Trainer {
   /// - Parameters:
   ///   - directory: the run's folder, held by rank 0; nil on other ranks.
   ///   - store: where checkpoints are; rank 0 writes, all ranks read.
-  ///   - report: prints a line of progress; called on rank 0.
+  ///   - say: prints a line of progress; called on rank 0.
   public init(
-    _ experiment: Experiment, directory: RunDirectory?, store: any CheckpointStore, report: @escaping (String) -> Void
+    _ experiment: Experiment, directory: RunDirectory?, store: any CheckpointStore, say: @escaping (String) -> Void
   ) {
     self.experiment = experiment
     communicator = experiment.share.communicator
     self.directory = directory
     self.store = store
-    self.report = communicator.rank == 0 ? report : { _ in }
+    self.say = communicator.rank == 0 ? say : { _ in }
     let keep = Retention(newest: experiment.recipe.checkpoint.keep)
     saver = communicator.rank == 0 ? BackgroundSaver(store, retention: keep) : nil
     agreement = ReplicaAgreement(on: communicator, interval: experiment.recipe.digest.every)
@@ -58,7 +58,7 @@ public final class Trainer {
   public func prepare(resume: Bool) throws {
     let parameters = experiment.student.parameters
     try agreement.compare([
-      ("the program version", programVersion), ("the recipe", experiment.recipe.digest),
+      ("the program version", programVersion), ("the recipe", experiment.recipe.fingerprint),
       ("the network", ReplicaAgreement.layoutDigest(parameters.slices.map { ($0.name, $0.officialShape) })),
       ("the CPU level", "\(CPULevel.current)"),
     ])
@@ -75,15 +75,15 @@ public final class Trainer {
     let found = try communicator.together { communicator.rank == 0 ? try store.latest() : nil }
     let step = try communicator.broadcastString(found.map { String($0.snapshot.step) } ?? "")
     guard let step = Int(step) else {
-      report("no checkpoint in \(store.folder): starting afresh")
+      say("no checkpoint in \(store.folder): starting afresh")
       return
     }
-    for skipped in found?.skipped ?? [] { report("passed over checkpoint of step \(skipped.step): \(skipped.failure)") }
+    for skipped in found?.skipped ?? [] { say("passed over checkpoint of step \(skipped.step): \(skipped.failure)") }
     try communicator.together {
       if let found { try experiment.restore(found.snapshot, from: found.file) }
     }
     firstStep = step
-    report("resuming after step \(step) from \(store.file(step: step))")
+    say("resuming after step \(step) from \(store.file(step: step))")
   }
 
   /// Everything that must be equal on all ranks.
@@ -123,7 +123,7 @@ public final class Trainer {
       let isDue = recipe.checkpoint.every > 0 && completed % recipe.checkpoint.every == 0
       if isLast || stops || isDue { try save(completed, waits: isLast || stops) }
       if stops, !isLast {
-        report("stopped by a signal after step \(completed); go on with --resume")
+        say("stopped by a signal after step \(completed); go on with --resume")
         return RunOutcome(status: .stopped, summary: nil, matrices: [:])
       }
     }
@@ -149,8 +149,8 @@ public final class Trainer {
       seconds: Dictionary(uniqueKeysWithValues: record.phases.seconds.map { ($0.name, $0.seconds) }),
       bytesReduced: experiment.step.parts.reduction.reducedBytes, peakMemoryBytes: peakMemoryBytes(), mIoU: scores)
     try log.append(entry)
-    try events?.add(step: entry.step, entry.scalars)
-    report(
+    try events?.add(entry.scalars, step: entry.step)
+    say(
       "step \(record.completed)  "
         + record.losses.map { "\($0.name) \(rounded($0.value, 4))" }.joined(separator: "  ")
         + (record.confidentShare.map { "  confident \(rounded(Double($0), 3))" } ?? "")
@@ -166,12 +166,13 @@ public final class Trainer {
     var matrices: [String: ConfusionMatrix] = [:]
     for (name, network) in networks where recipe.evaluation.includes(name) {
       matrices[name] = try evaluator.evaluate(recipe.predictor(network))
-      if let matrix = matrices[name] { report("\(name): mIoU \(rounded(matrix.meanIoU, 2)) %") }
+      if let matrix = matrices[name] { say("\(name): mIoU \(rounded(matrix.meanIoU, 2)) %") }
     }
     return matrices
   }
 
-  private var networks: [(name: String, network: SegmentationNetwork)] {
+  /// The networks of the run by name.
+  var networks: [(name: String, network: SegmentationNetwork)] {
     [("student", experiment.student)] + (experiment.teacher.map { [("teacher", $0.network)] } ?? [])
   }
 

@@ -17,6 +17,10 @@ struct Apus: ParsableCommand {
       """,
     version: programVersion,
     subcommands: [
+      TrainCommand.self,
+      EvaluateCommand.self,
+      PredictCommand.self,
+      DataCommand.self,
       DoctorCommand.self,
       SelfTestCommand.self,
     ])

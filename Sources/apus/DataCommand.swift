@@ -11,7 +11,7 @@ import Tensors
 struct DataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "data", abstract: "Make, index, count and look at data sets.",
-    subcommands: [GenerateCommand.self, PreviewCommand.self])
+    subcommands: [GenerateCommand.self, DataIndexCommand.self, DataStatisticsCommand.self, PreviewCommand.self])
 }
 
 /// The options that choose a set of procedural scenes.
@@ -34,17 +34,14 @@ struct SceneOptions: ParsableArguments {
       throw Failure(
         .usage, "no domain \"\(domain)\"\(near)", at: "--domain", remedy: "give \(names.joined(separator: " or "))")
     }
-    let numbers = size.lowercased().split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
-    guard numbers.count == 2, let width = numbers[0], let height = numbers[1], (8...8192).contains(width),
-      (8...8192).contains(height)
-    else {
+    guard let size = PixelSize(size), (8...8192).contains(size.width), (8...8192).contains(size.height) else {
       throw Failure(
         .usage, "no size \"\(size)\"", at: "--size", remedy: "give width x height from 8 to 8192, as 256x128")
     }
     guard (1...1_000_000).contains(count) else {
       throw Failure(.usage, "no count \(count)", at: "--count", remedy: "give 1 to 1000000")
     }
-    return StreetScenes(domain: domain, count: count, height: height, width: width, seed: seed)
+    return StreetScenes(domain: domain, count: count, height: size.height, width: size.width, seed: seed)
   }
 }
 
@@ -57,7 +54,9 @@ struct GenerateCommand: ParsableCommand {
   var output: String
   @OptionGroup var options: SceneOptions
 
-  func run() throws {
+  func run() throws { try runAlone { try generate() } }
+
+  private func generate() throws -> ExitStatus {
     let scenes = try options.scenes()
     try makeEmptyFolder(output)
     for folder in ["images", "labels"] { try makeEmptyFolder("\(output)/\(folder)") }
@@ -69,6 +68,7 @@ struct GenerateCommand: ParsableCommand {
     }
     print("\(scenes.count) scenes of \(scenes.width)x\(scenes.height) in \(output)", terminator: "")
     print(String(format: ", %.1f s", watch.seconds))
+    return .done
   }
 }
 
@@ -83,7 +83,9 @@ struct PreviewCommand: ParsableCommand {
   var columns: Int = 2
   @OptionGroup var options: SceneOptions
 
-  func run() throws {
+  func run() throws { try runAlone { try preview() } }
+
+  private func preview() throws -> ExitStatus {
     let scenes = try options.scenes()
     guard scenes.count <= 200 else {
       throw Failure(.usage, "\(scenes.count) scenes do not fit on a sheet", at: "--count", remedy: "give at most 200")
@@ -99,6 +101,7 @@ struct PreviewCommand: ParsableCommand {
     }
     try writePNG(contactSheet(tiles, columns: columns * 2), to: output)
     print(output)
+    return .done
   }
 }
 

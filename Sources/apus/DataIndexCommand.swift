@@ -80,16 +80,6 @@ struct LabelledSetOptions: ParsableArguments {
   }
 }
 
-/// Ends the command with a failure's status and its one line on standard error.
-private func endingWithStatus(_ body: () throws -> Void) throws {
-  do {
-    try body()
-  } catch let failure as Failure {
-    FileHandle.standardError.write(Data("apus: \(failure)\n".utf8))
-    throw ExitCode(failure.status.rawValue)
-  }
-}
-
 /// Prints one JSON object on standard output, keys sorted.
 private func printJSON(_ value: some Encodable) throws {
   let encoder = JSONEncoder()
@@ -120,17 +110,14 @@ struct DataIndexCommand: ParsableCommand {
   }
 
   func run() throws {
-    try endingWithStatus {
-      let watch = Stopwatch()
-      let (classes, dataset) = try set.make()
-      let statistics = try ClassStatistics(of: dataset, classCount: classes.count)
-      try statistics.save(to: output)
-      let report = Report(
-        output: output, images: dataset.count, classes: classes.count, digest: statistics.digest,
-        seconds: watch.seconds)
-      if json { return try printJSON(report) }
-      print("\(output): \(report.images) images, \(report.classes) classes, digest \(report.digest)")
-    }
+    let watch = Stopwatch()
+    let (classes, dataset) = try set.make()
+    let statistics = try ClassStatistics(of: dataset, classCount: classes.count)
+    try statistics.save(to: output)
+    let report = Report(
+      output: output, images: dataset.count, classes: classes.count, digest: statistics.digest, seconds: watch.seconds)
+    if json { return try printJSON(report) }
+    print("\(output): \(report.images) images, \(report.classes) classes, digest \(report.digest)")
   }
 }
 
@@ -177,12 +164,10 @@ struct DataStatisticsCommand: ParsableCommand {
   }
 
   func run() throws {
-    try endingWithStatus {
-      let (classes, dataset) = try set.make()
-      let report = try report(classes, dataset)
-      if json { return try printJSON(report) }
-      printTable(report)
-    }
+    let (classes, dataset) = try set.make()
+    let report = try report(classes, dataset)
+    if json { return try printJSON(report) }
+    printTable(report)
   }
 
   private func report(_ classes: ClassSet, _ dataset: any Dataset) throws -> Report {

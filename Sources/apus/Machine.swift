@@ -36,7 +36,7 @@ struct Machine: Encodable {
     let system = Machine.lines("/etc/os-release").first { $0.hasPrefix("PRETTY_NAME=") }
     self.system = system.map { $0.dropFirst("PRETTY_NAME=".count).trimmingCharacters(in: ["\""]) } ?? "unknown"
     cpu = Machine.field("model name", in: cpuLines) ?? "unknown"
-    cpuLevel = Machine.level(flags: Machine.field("flags", in: cpuLines) ?? "")
+    cpuLevel = "\(CPULevel.supported)"
     let affinity = ProcessInfo.processInfo.activeProcessorCount
     cores = max(affinity, cpuLines.count { $0.hasPrefix("processor") })
     usableCores = min(Double(affinity), Machine.coreQuota() ?? .infinity)
@@ -62,12 +62,6 @@ struct Machine: Encodable {
   private static func kilobytes(_ name: String, in lines: [String]) -> Int {
     let words = field(name, in: lines)?.split(separator: " ") ?? []
     return (words.first.flatMap { Int($0) } ?? 0) * 1024
-  }
-
-  private static func level(flags: String) -> String {
-    let flags = Set(flags.split(separator: " ").map(String.init))
-    if flags.isSuperset(of: ["avx512f", "avx512vl", "avx512dq", "avx512bw"]) { return "avx512" }
-    return flags.isSuperset(of: ["avx2", "fma"]) ? "avx2" : "portable"
   }
 
   private static func coreQuota() -> Double? {

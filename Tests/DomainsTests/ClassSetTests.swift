@@ -1,3 +1,5 @@
+// Class sets and label maps: tables against the descriptions of the data sets, refusals of what cannot be.
+
 import Domains
 import Support
 import Tensors

@@ -1,3 +1,5 @@
+// Image and label folders: pairing, order, resizing, the memory bound, and every bad input with the file it names.
+
 import Domains
 import Foundation
 import Imagery
@@ -159,8 +161,30 @@ import Testing
       #expect(try set.labels(0) == label)
       let foreign = DatasetSpecification.folder(images: images, labels: labels, map: .cityscapesIds)
       #expect(failure { _ = try makeDataset(foreign, classes: three) }?.what.contains("train id 18") == true)
+      let scenes = DatasetSpecification.procedural(
+        domain: "target", count: 3, size: PixelSize(height: 32, width: 64), seed: 1)
+      #expect(failure { _ = try makeDataset(scenes, classes: three) }?.what.contains("19 Cityscapes") == true)
       let unknown = failure { _ = try makeDataset(DatasetSpecification(kind: "folders"), classes: three) }
       #expect(unknown?.status == .badData && unknown?.remedy?.contains("did you mean folder?") == true)
     }
+  }
+
+  @Test func proceduralSetsAreDrawnAndKept() throws {
+    let size = PixelSize(height: 32, width: 64)
+    let specification = DatasetSpecification.procedural(domain: "target", count: 3, size: size, seed: 1)
+    let set = try makeDataset(specification, classes: .cityscapes19)
+    let scenes = StreetScenes(domain: .target, count: 3, height: 32, width: 64, seed: 1)
+    for _ in 0..<2 {
+      let (image, labels) = try set.imageAndLabels(2)
+      #expect(image == scenes.image(2) && labels == scenes.labels(2))
+    }
+    #expect(try set.count == 3 && set.size(0) == size && set.name(2) == scenes.name(2))
+    var bad = specification
+    bad.domain = "tarjet"
+    #expect(
+      failure { _ = try makeDataset(bad, classes: .cityscapes19) }?.remedy?.contains("did you mean target?") == true)
+    bad = specification
+    bad.count = 0
+    #expect(failure { _ = try makeDataset(bad, classes: .cityscapes19) }?.status == .badData)
   }
 }

@@ -1,3 +1,5 @@
+// Class statistics and rare class sampling: the published probabilities, convergence of draws, index files.
+
 import Domains
 import Support
 import Tensors

@@ -1,3 +1,5 @@
+// The sample loader: equal bits for every split, prefetching, crops against their provenance, refusals at the start.
+
 import Domains
 import Imagery
 import Support

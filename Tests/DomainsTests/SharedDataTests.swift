@@ -1,3 +1,5 @@
+// Loading and counting real images; skipped without the shared data.
+
 import Domains
 import Imagery
 import Support

@@ -2,6 +2,7 @@
 
 import Foundation
 import Support
+import TestSupport
 import Testing
 import Training
 
@@ -182,16 +183,4 @@ func complaint(_ yaml: String, _ overrides: String...) -> Failure? {
       #expect(failure.status == .missingInput)
     }
   }
-}
-
-/// A folder that is removed with the object.
-final class TemporaryFolder {
-  let path: String
-
-  init() throws {
-    path = NSTemporaryDirectory() + "apus-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
 }

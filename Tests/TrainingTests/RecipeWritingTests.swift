@@ -1,5 +1,6 @@
 // A resolved recipe repeats the run, and two recipes tell their difference.
 
+import Foundation
 import Support
 import Testing
 import Training
@@ -42,9 +43,38 @@ import Training
     #expect(Recipe.compare(old, old).isEmpty)
     let differences = Recipe.compare(old, new)
     let rate = try #require(differences.first { $0.key == "optimizer.learningRate" })
-    #expect(rate.description == "optimizer.learningRate: 6e-05 -> 0.0001" && rate.affectsWeights)
+    #expect(rate.description == "optimizer.learningRate: 6.0e-05 -> 0.0001" && rate.affectsWeights)
     #expect(differences.first { $0.key == "threads" }?.affectsWeights == false)
     #expect(differences.contains { $0.key == "data.validation.kind" && $0.old == nil && !$0.affectsWeights })
     #expect(old.fingerprint != new.fingerprint)
+  }
+}
+
+@Suite struct RecipeReferenceTests {
+  private static let page = URL(filePath: #filePath).appending(path: "../../../docs/recipes.md").standardizedFileURL
+
+  /// Keys in the first column of the reference; `.name` goes on from the key before it.
+  private func documented() throws -> [String] {
+    let rows = try String(contentsOf: Self.page, encoding: .utf8).split(separator: "\n").filter { $0.hasPrefix("| `") }
+    return rows.flatMap { row in
+      let words = row.split(separator: "|")[0].split(separator: "`").filter { $0.contains { $0.isLetter } }
+      var keys: [String] = []
+      for word in words {
+        guard word.hasPrefix("."), let group = keys.last?.split(separator: ".").dropLast().joined(separator: ".") else {
+          keys.append(String(word))
+          continue
+        }
+        keys.append(group + word)
+      }
+      return keys
+    }
+  }
+
+  @Test func everyKeyIsDocumentedAndNoOther() throws {
+    let keys = Recipe.allKeys.map { key in
+      let parts = key.split(separator: ".")
+      return parts[0] == "data" ? parts.dropFirst(2).joined(separator: ".") : key
+    }
+    #expect(try Set(documented()) == Set(keys))
   }
 }

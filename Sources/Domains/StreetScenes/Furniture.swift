@@ -22,10 +22,10 @@ func paintTrafficLight(
 ) {
   let casing = style.texture > 0 ? rgb(0x24282A) : rgb(0x101418)
   let colours = [rgb(0x30E060), rgb(0xFFC020), rgb(0xFF3020)]
-  canvas.frontal(z: z, x: x - 0.2...x + 0.2, y: bottom...bottom + 1.05, label: StreetClass.trafficLight) { right, up in
-    let lamp = min(2, Int(Int32(up / 0.35)))
-    let (u, v) = (right - 0.2, up - 0.175 - Float(lamp) * 0.35)
-    guard facing, u * u + v * v < 0.021 else { return paint(casing) }
+  canvas.frontal(z: z, x: x - 0.24...x + 0.24, y: bottom...bottom + 1.2, label: StreetClass.trafficLight) { right, up in
+    let lamp = min(2, Int(Int32(up / 0.4)))
+    let (u, v) = (right - 0.24, up - 0.2 - Float(lamp) * 0.4)
+    guard facing, u * u + v * v < 0.03 else { return paint(casing) }
     return paint(lamp == lit ? colours[lamp] * (style.texture > 0 ? 0.9 : 1) : colours[lamp] * 0.22)
   }
 }

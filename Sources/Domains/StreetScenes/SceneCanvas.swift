@@ -172,12 +172,16 @@ struct SceneCanvas {
     }
   }
 
-  /// Every cell of rows given as shares of the image height. The shader takes shares of width and height.
+  /// A rectangle given in shares of the image's width and height, which the shader takes too.
   @inline(__always)
-  mutating func screen(rows range: ClosedRange<Float>, label: UInt8, depth: Float, _ shader: (Float, Float) -> Paint) {
-    for row in cells(from: range.lowerBound * Float(rows), to: range.upperBound * Float(rows), below: rows) {
+  mutating func screen(
+    x: ClosedRange<Float> = 0...1, y: ClosedRange<Float>, label: UInt8, depth: Float,
+    _ shader: (Float, Float) -> Paint
+  ) {
+    let across = cells(from: x.lowerBound * Float(columns), to: x.upperBound * Float(columns), below: columns)
+    for row in cells(from: y.lowerBound * Float(rows), to: y.upperBound * Float(rows), below: rows) {
       let down = (Float(row) + 0.5) / Float(rows)
-      for column in 0..<columns {
+      for column in across {
         put(row * columns + column, shader((Float(column) + 0.5) / Float(columns), down), label, depth)
       }
     }

@@ -66,9 +66,10 @@ extension SceneStyle {
   private static func rendered(_ random: inout RandomStream) -> SceneStyle {
     let side = random.side()
     return SceneStyle(
-      texture: 0, road: random.pick([rgb(0x62646E), rgb(0x5A5C66), rgb(0x6C6C74)]), marking: rgb(0xF6F6F0),
-      kerb: rgb(0xD9D5CC), sidewalk: random.pick([rgb(0xC8B8A8), rgb(0xD0BCB0), rgb(0xC0B4AC)]),
-      terrain: random.pick([rgb(0x8CC050), rgb(0x98C85C), rgb(0xA8B850)]),
+      texture: 0, road: random.pick([rgb(0x62646E), rgb(0x54565E), rgb(0x76767A), rgb(0x6A665F)]),
+      marking: rgb(0xF6F6F0),
+      kerb: rgb(0xD9D5CC), sidewalk: random.pick([rgb(0xC8B8A8), rgb(0xD0BCB0), rgb(0xACA8A4), rgb(0xB8A898)]),
+      terrain: random.pick([rgb(0x8CC050), rgb(0x98C85C), rgb(0xB0B058), rgb(0x90A048)]),
       leaves: [rgb(0x2F9A32), rgb(0x3CAA3A), rgb(0x268A3C), rgb(0x52B040)],
       walls: [
         rgb(0xE8A080), rgb(0xF0D8A0), rgb(0xB8C8E0), rgb(0xD86850), rgb(0xE8E0D0), rgb(0xC89060), rgb(0xA8B8A0),
@@ -82,9 +83,11 @@ extension SceneStyle {
       clothes: [
         rgb(0xE02828), rgb(0x2848E0), rgb(0xF0E040), rgb(0x30B050), rgb(0xF0F0F0), rgb(0x9030B0), rgb(0x303848),
       ],
-      window: rgb(0x4878B0), skyTop: rgb(0x3C88E8), skyHorizon: rgb(0xB0D8FA), cloud: rgb(0xFFFFFF),
+      window: rgb(0x4878B0), skyTop: random.pick([rgb(0x3C88E8), rgb(0x64A4F0), rgb(0x94BEEC)]),
+      skyHorizon: random.pick([rgb(0xB0D8FA), rgb(0xDCECF8)]), cloud: rgb(0xFFFFFF),
       light: side > 0 ? (1, 0.68, 0.85) : (0.68, 1, 0.85), shadowSide: -side, shadow: 0.42, hazeRange: 900,
-      balance: Colour(repeating: random.nextUniform(in: 0.94...1.04)), contrast: 1, saturation: 1, noise: 0.004,
+      balance: Colour(repeating: random.nextUniform(in: 0.82...1.06)),
+      contrast: random.nextUniform(in: 0.9...1), saturation: random.nextUniform(in: 0.75...1), noise: 0.008,
       vignetting: 0, blur: 0, offset: random.nextUniform(in: 0...255))
   }
 
@@ -95,7 +98,8 @@ extension SceneStyle {
       sidewalk: random.pick([rgb(0x8E8A84), rgb(0x948A80), rgb(0x9C9892)]),
       terrain: random.pick([rgb(0x7A7448), rgb(0x8A7C54), rgb(0x66703E)]),
       leaves: random.pick([
-        [rgb(0x3E4A26), rgb(0x4A5428), rgb(0x36402A)], [rgb(0x7A6A2C), rgb(0x6A5A24), rgb(0x55562C)],
+        [rgb(0x3E5026), rgb(0x4A5C28), rgb(0x36462A)], [rgb(0x46522C), rgb(0x5A5E2E), rgb(0x3C4A2C)],
+        [rgb(0x7A6A2C), rgb(0x6A5A24), rgb(0x55562C)],
       ]),
       walls: [
         rgb(0x9A948A), rgb(0x7E6A5C), rgb(0xA8A294), rgb(0x6E6864), rgb(0x8A7462), rgb(0xB4A88E), rgb(0x887C78),
@@ -107,18 +111,19 @@ extension SceneStyle {
         rgb(0x2A2C30), rgb(0x8E9296), rgb(0xC8C8C4), rgb(0x3A4658), rgb(0x5C2A28), rgb(0x54565A), rgb(0x16181C),
       ],
       clothes: [rgb(0x2A2C34), rgb(0x4A4440), rgb(0x5C5048), rgb(0x30384A), rgb(0x6E3634), rgb(0x8A867C)],
-      window: rgb(0x3C4248), skyTop: rgb(0xC2C6CC), skyHorizon: rgb(0xE2E2E0), cloud: rgb(0xA8ACB4),
+      window: rgb(0x3C4248), skyTop: random.pick([rgb(0xC2C6CC), rgb(0xB0BECE), rgb(0xA0B6D0)]),
+      skyHorizon: rgb(0xE6E8E8), cloud: rgb(0xA8ACB4),
       light: (random.nextUniform(in: 0.84...0.96), random.nextUniform(in: 0.84...0.96), 0.88), shadowSide: 0,
-      shadow: 0.35, hazeRange: random.nextUniform(in: 110...320), balance: Colour(repeating: 1),
-      contrast: random.nextUniform(in: 0.72...0.9), saturation: random.nextUniform(in: 0.75...1),
-      noise: random.nextUniform(in: 0.012...0.035), vignetting: random.nextUniform(in: 0.25...0.6),
+      shadow: 0.35, hazeRange: random.nextUniform(in: 140...400), balance: Colour(repeating: 1),
+      contrast: random.nextUniform(in: 0.8...0.95), saturation: random.nextUniform(in: 0.8...1.05),
+      noise: random.nextUniform(in: 0.01...0.028), vignetting: random.nextUniform(in: 0.15...0.45),
       blur: random.nextUniform(in: 0.0012...0.0026), offset: random.nextUniform(in: 0...255))
-    let exposure = random.nextUniform(in: 0.82...1.08)
+    let exposure = random.nextUniform(in: 0.88...1.14)
     if random.chance(0.35) {
-      style.skyTop = random.pick([rgb(0x8A90A8), rgb(0x7C7C90)])
-      style.skyHorizon = random.pick([rgb(0xE8B888), rgb(0xE0A890), rgb(0xD8C0A0)])
-      style.cloud = rgb(0xB08078)
-      style.balance = Colour(1.1, 0.94, 0.78) * exposure * 0.82
+      style.skyTop = random.pick([rgb(0xA4A8BC), rgb(0x9898AC)])
+      style.skyHorizon = random.pick([rgb(0xF0C89C), rgb(0xECBCA4), rgb(0xE4D0B4)])
+      style.cloud = rgb(0xCCA898)
+      style.balance = Colour(1.12, 0.98, 0.84) * exposure * 0.96
     } else {
       let warmth = random.nextUniform(in: -0.08...0.08)
       style.balance = Colour(1 + warmth, 1, 1 - warmth) * exposure

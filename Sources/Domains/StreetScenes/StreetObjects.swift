@@ -203,7 +203,7 @@ private func addPeople(
   let clean = plan.domain == .source
   for _ in 0..<random.whole(clean ? 0...3 : 1...6) {
     let figure = Figure(style, &random)
-    let z = random.nextUniform(in: 7...32)
+    let z = random.nextUniform(in: 7...26)
     let x = side.sign * random.nextUniform(in: side.verge + 0.3...side.walk - 0.2)
     if plan.crosses(z) { continue }
     objects.append(SceneObject(z, shadow: (x, 0.3, 0.3)) { figure.paint(z: z, x: x, style, on: &$0) })

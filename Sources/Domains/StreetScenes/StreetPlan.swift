@@ -77,7 +77,7 @@ struct StreetPlan {
 /// A smooth sky, lighter towards the horizon, with clouds.
 func paintSky(_ style: SceneStyle, on canvas: inout SceneCanvas, _ random: inout RandomStream) {
   let horizon = canvas.horizon / Float(canvas.rows)
-  canvas.screen(rows: 0...min(1, horizon + 0.02), label: StreetClass.sky, depth: 0) { across, down in
+  canvas.screen(y: 0...min(1, horizon + 0.02), label: StreetClass.sky, depth: 0) { across, down in
     var colour = mix(style.skyTop, style.skyHorizon, min(1, down / max(horizon, 0.01)))
     if style.texture > 0 {
       let smooth = NoiseTile.smooth(across * 60 + style.offset, down * 110 + style.offset)
@@ -91,8 +91,9 @@ func paintSky(_ style: SceneStyle, on canvas: inout SceneCanvas, _ random: inout
     for _ in 0..<5 {
       let (u, v) = (x + random.nextUniform(in: -0.07...0.07), y + random.nextUniform(in: -0.02...0.02))
       let (a, b) = (random.nextUniform(in: 0.03...0.07), random.nextUniform(in: 0.015...0.035))
-      canvas.screen(rows: max(0, v - b)...min(horizon, max(0, v + b)), label: StreetClass.sky, depth: 0) {
-        across, down in
+      canvas.screen(
+        x: u - a...u + a, y: max(0, v - b)...min(horizon, max(0, v + b)), label: StreetClass.sky, depth: 0
+      ) { across, down in
         let (p, q) = ((across - u) / a, (down - v) / b)
         return p * p + q * q < 1 ? paint(style.cloud, opacity: 0.8) : nothing
       }
@@ -173,7 +174,7 @@ func paintBonnet(_ style: SceneStyle, on canvas: inout SceneCanvas, _ random: in
   guard random.chance(0.6) else { return }
   let top = random.nextUniform(in: 0.92...0.97)
   let body = random.pick(style.bodies) * 0.45
-  canvas.screen(rows: top...1, label: 255, depth: 0.5) { across, down in
+  canvas.screen(y: top...1, label: 255, depth: 0.5) { across, down in
     let middle = (across - 0.5) * 2
     let edge = top + (1 - top) * 0.9 * middle * middle
     return down > edge ? paint(body * (1 + 3 * (down - edge))) : nothing

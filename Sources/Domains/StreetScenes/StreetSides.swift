@@ -95,8 +95,8 @@ private func stretch(_ domain: StreetScenes.Domain, _ random: inout RandomStream
   let draw = random.nextUniform()
   let shares: [(Stretch, Float)] =
     domain == .source
-    ? [(.building, 0.55), (.wall, 0.67), (.fence, 0.78), (.hedge, 0.86), (.park, 1)]
-    : [(.building, 0.5), (.wall, 0.63), (.fence, 0.77), (.hedge, 0.87), (.park, 1)]
+    ? [(.building, 0.46), (.wall, 0.62), (.fence, 0.78), (.hedge, 0.86), (.park, 1)]
+    : [(.building, 0.42), (.wall, 0.58), (.fence, 0.76), (.hedge, 0.86), (.park, 1)]
   return shares.first { draw < $0.1 }?.0 ?? .park
 }
 
@@ -231,7 +231,7 @@ private func paintFence(
     let rail = up > height - 0.12 || abs(up - 0.2) < 0.05
     let bar = fraction(z / 0.32) < 0.42 || fraction(z / 2.4) < 0.06
     // Bars narrower than a cell become an even veil.
-    let opacity: Float = rail ? 1 : (footprint > 0.25 ? 0.55 : (bar ? 1 : 0.12))
+    let opacity: Float = rail ? 1 : (footprint > 0.25 ? 0.7 : (bar ? 1 : 0.25))
     return paint(style.textured(colour * light, z, up, scale: 8, strength: 0.3), opacity: opacity)
   }
 }

@@ -125,12 +125,13 @@ struct Vehicle {
         return Domains.paint(pillar || up > tall - 0.1 ? side : glass)
       }
     }
+    let lean: Float = inset > 0.06 ? 0.12 : 0
     let end = body * (style.light.front * 0.95)
     let shine = glass * (style.texture > 0 ? 1.5 : 1.25)
     canvas.frontal(z: z.lowerBound, x: across, y: y, label: label) { right, up in
       let middle = abs(right - wide / 2)
-      if middle > wide / 2 - 0.12 * up / tall { return nothing }
-      let window = middle < wide / 2 - 0.12 - 0.1 * up / tall && up > 0.08 && up < tall - 0.1
+      if middle > wide / 2 - lean * up / tall { return nothing }
+      let window = middle < wide / 2 - 0.12 - lean * up / tall && up > 0.08 && up < tall - 0.1
       return Domains.paint(window ? mix(glass, shine, up / tall) : end)
     }
   }
@@ -154,8 +155,8 @@ struct Vehicle {
         }
       }
     }
-    for middle in [x - width / 2 + 0.14, x + width / 2 - 0.14] {
-      canvas.frontal(z: z + 0.01, x: middle - 0.13...middle + 0.13, y: 0...0.3, label: label) { _, _ in
+    for middle in [x - width / 2 + 0.16, x + width / 2 - 0.16] {
+      canvas.frontal(z: z + 0.01, x: middle - 0.13...middle + 0.13, y: 0...(large ? 0.5 : 0.32), label: label) { _, _ in
         Domains.paint(rgb(0x141416))
       }
     }
@@ -192,7 +193,7 @@ struct Vehicle {
       let share = right / length
       if up < waist { return Domains.paint(colour * (up < 0.42 ? 0.75 : 1)) }
       if kind == .truck { return Domains.paint(share < 0.72 ? cargo * style.light.front : (up > 2.5 ? colour : glass)) }
-      let lean = (up - waist) / (tall - waist) * (kind == .saloon ? 0.13 : 0.05)
+      let lean = (up - waist) / (tall - waist) * (kind == .saloon ? 0.13 : (kind == .van ? 0.05 : 0.008))
       let cabin: ClosedRange<Float> = kind == .saloon ? 0.1 + lean...0.76 - lean : 0.01 + lean...0.97 - 2 * lean
       guard cabin.contains(share) else { return nothing }
       let pillar = fraction(share * (kind == .bus ? 7 : 3.3)) < 0.08

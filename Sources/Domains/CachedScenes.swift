@@ -1,0 +1,45 @@
+// Procedural scenes kept in memory, since drawing one takes longer than cutting a crop out of it.
+
+import Imagery
+import Support
+import Tensors
+
+/// Street scenes that are drawn once, as far as a memory bound allows.
+public struct CachedScenes: Dataset {
+  private struct Scene: Sendable {
+    let image: RGBImage
+    let labels: LabelMap
+  }
+
+  private let scenes: StreetScenes
+  private let cache: DecodedCache<Scene>
+
+  /// - Parameter cacheBytes: images and labels kept in memory.
+  public init(_ scenes: StreetScenes, cacheBytes: Int = 256 << 20) {
+    self.scenes = scenes
+    cache = DecodedCache(limit: cacheBytes)
+  }
+
+  private func scene(_ index: Int) -> Scene {
+    cache.value(index, bytes: { $0.image.pixels.count + $0.labels.values.count }) {
+      let drawn = scenes.scene(index)
+      return Scene(image: drawn.image, labels: drawn.labels)
+    }
+  }
+
+  /// Number of scenes.
+  public var count: Int { scenes.count }
+  /// Name of a scene.
+  public func name(_ index: Int) -> String { scenes.name(index) }
+  /// Size of every scene.
+  public func size(_ index: Int) -> PixelSize { PixelSize(height: scenes.height, width: scenes.width) }
+  /// The image of a scene.
+  public func image(_ index: Int) -> RGBImage { scene(index).image }
+  /// Train ids of a scene's pixels; never nil.
+  public func labels(_ index: Int) -> LabelMap? { scene(index).labels }
+  /// Image and labels together, in the time of one.
+  public func imageAndLabels(_ index: Int) -> (image: RGBImage, labels: LabelMap?) {
+    let scene = scene(index)
+    return (scene.image, scene.labels)
+  }
+}

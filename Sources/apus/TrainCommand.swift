@@ -1,0 +1,106 @@
+// apus train: from a recipe to a run directory.
+
+import ArgumentParser
+import Collectives
+import Foundation
+import Kernels
+import StorageHDF5
+import Support
+import Tensors
+import Training
+
+/// Options that every command with a recipe takes.
+struct RecipeOptions: ParsableArguments {
+  @Option(
+    name: .customLong("set"), parsing: .singleValue,
+    help: ArgumentHelp("Override a recipe value; may repeat.", valueName: "key.path=value"))
+  var overrides: [String] = []
+
+  /// Reads the recipe on every rank; a failure is thrown on all.
+  func read(_ path: String, on communicator: any Communicator) throws -> Recipe {
+    try communicator.together { try Recipe.read(path, overrides: overrides, catalogue: .standard) }
+  }
+}
+
+/// Sets up threads and the instruction-set level of this rank. Called by all ranks.
+///
+/// Threads not given are the cores this process may use, shared with the other ranks of its host. All ranks use the
+/// lowest level that one of them has, or that `APUS_CPU_LEVEL` asks for.
+func setUpMachine(threads: Int, on communicator: any Communicator) throws {
+  let hosts = try communicator.gatherStrings(communicator.hostName)
+  let neighbours = hosts.filter { $0 == communicator.hostName }.count
+  let cores = ProcessInfo.processInfo.activeProcessorCount
+  WorkerPool.configure(threads: threads > 0 ? threads : max(1, cores / neighbours))
+  let wanted = try communicator.together { () throws -> CPULevel in
+    guard let name = ProcessInfo.processInfo.environment["APUS_CPU_LEVEL"], !name.isEmpty else { return .supported }
+    guard let level = CPULevel(named: name) else {
+      let names = CPULevel.allCases.map(\.description)
+      let hint = nearestSpelling(to: name, among: names).map { "did you mean \($0)?" }
+      throw Failure(
+        .usage, "no CPU level \"\(name)\"", at: "APUS_CPU_LEVEL",
+        remedy: hint ?? "use one of \(names.joined(separator: ", "))")
+    }
+    return level
+  }
+  let lowest = try communicator.allMinimum(Int64(min(wanted.rawValue, CPULevel.supported.rawValue)))
+  CPULevel.use(CPULevel(rawValue: Int(lowest)) ?? .portable)
+}
+
+/// Trains a recipe.
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train", abstract: "Train a recipe, alone or on the ranks of mpirun or srun.")
+
+  @Argument(help: ArgumentHelp("The recipe, a YAML file.", valueName: "recipe"))
+  var recipe: String
+  @Option(help: ArgumentHelp("Where the run goes; Checkpoints/<recipe name> if not given.", valueName: "dir"))
+  var runDirectory: String?
+  @Flag(help: "Go on from the newest complete checkpoint in the run directory, on any number of ranks.")
+  var resume = false
+  @Option(help: "Stop once this many steps are complete in total; schedule.steps stays as it is.")
+  var steps: Int?
+  @Option(
+    help: ArgumentHelp(
+      "Summary of a source-only run, whose scores are put beside this run's.", valueName: "file"))
+  var sourceOnlySummary: String?
+  @OptionGroup var settings: RecipeOptions
+
+  mutating func validate() throws {
+    if let steps, steps < 1 { throw ValidationError("--steps must be at least 1, not \(steps)") }
+  }
+
+  func run() throws {
+    try runOnRanks { communicator in
+      let recipe = try settings.read(self.recipe, on: communicator)
+      try setUpMachine(threads: recipe.threads, on: communicator)
+      let path = runDirectory ?? "Checkpoints/\(recipe.name)"
+      let isRoot = communicator.rank == 0
+      let sourceOnly = try communicator.together {
+        isRoot ? try sourceOnlySummary.map { try Summary(contentsOf: $0).student } : nil
+      }
+      let experiment = try Experiment(recipe, on: communicator)
+      let directory = try communicator.together { () throws -> RunDirectory? in
+        guard isRoot else { return nil }
+        let (directory, notes) = try RunDirectory.take(
+          path, resume: resume, recipe: recipe, overrides: settings.overrides)
+        for note in notes { print(note) }
+        return directory
+      }
+      StopSignals.install()
+      let trainer = Trainer(
+        experiment, directory: directory, store: HDF5CheckpointStore(folder: RunLayout(path).checkpoints)
+      ) { print($0) }
+      try trainer.prepare(resume: resume)
+      let outcome = try trainer.run(until: steps ?? recipe.schedule.steps)
+      try communicator.together {
+        guard let directory, var summary = outcome.summary else { return }
+        summary.sourceOnly = sourceOnly
+        try directory.write(try jsonText(summary), to: directory.layout.summary)
+        try directory.write(try trainer.report(summary, log: directory.layout.log), to: directory.layout.report)
+        print("report: \(directory.layout.report)")
+      }
+      directory?.release()
+      return outcome.status
+    }
+  }
+}
