@@ -19,6 +19,9 @@ public final class HDF5PseudoLabelStore: PseudoLabelStore {
     return "\(folder)/rank-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits + ".h5"
   }
 
+  /// Paths of all caches in the folder, those kept from an interrupted change of world size included.
+  public func files() -> [String] { CacheLayout.files(in: folder) }
+
   /// An empty cache that replaces what the rank had when it is published.
   public func start(_ origin: PseudoLabelOrigin) throws -> any PseudoLabelCacheWriter {
     try HDF5PseudoLabelWriter(file(rank: origin.rank), origin, generation: 0)
