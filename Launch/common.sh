@@ -68,8 +68,8 @@ check_swift() {
 swift_package() {
   local subcommand=$1
   shift
-  CFFIXED_USER_HOME=$checkout/.build/home XDG_CACHE_HOME=$checkout/.build/home/cache \
-    XDG_DATA_HOME=$checkout/.build/home/data swift "$subcommand" \
+  CFFIXED_USER_HOME=$checkout/.build/user XDG_CACHE_HOME=$checkout/.build/user/cache \
+    XDG_DATA_HOME=$checkout/.build/user/data swift "$subcommand" \
     --package-path "$checkout" --scratch-path "$scratch" --cache-path "$checkout/.build/cache" \
     --config-path "$checkout/.build/config" --security-path "$checkout/.build/security" "$@"
 }

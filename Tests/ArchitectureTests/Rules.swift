@@ -14,11 +14,14 @@ private let beside = ["StorageHDF5": "Storage"]
 /// Targets that only the composition root may import.
 private let rootOnly = ["CollectivesMPI", "StorageHDF5"]
 
-/// Targets whose work is pointers, and the two files elsewhere that hand bytes to C or compute random blocks.
+/// Targets whose work is pointers, and what else may use them or vector types: bytes handed to C, random blocks, and
+/// colours with depth in drawn scenes.
 private let pointerOwners: Set<String> = [
   "Tensors", "Kernels", "Collectives", "CollectivesMPI", "DataParallel", "Imagery", "StorageHDF5",
 ]
-private let pointerFiles: Set<String> = ["Sources/Support/Digest.swift", "Sources/Support/RandomStream.swift"]
+private let pointerPlaces = [
+  "Sources/Support/Digest.swift", "Sources/Support/RandomStream.swift", "Sources/Domains/StreetScenes/",
+]
 
 /// Dependencies that do not point down, and targets without a floor.
 func floorFindings(_ manifest: PackageManifest) -> [String] {
@@ -50,7 +53,7 @@ func importFindings(_ file: SourceFile, _ manifest: PackageManifest) -> [String]
 
 /// Unsafe pointers and wide vectors outside the targets that own them.
 func pointerFindings(_ file: SourceFile) -> [String] {
-  guard !pointerOwners.contains(file.target), !pointerFiles.contains(file.path) else { return [] }
+  guard !pointerOwners.contains(file.target), !pointerPlaces.contains(where: file.path.hasPrefix) else { return [] }
   let forbidden = /Unsafe(?:Mutable)?(?:Raw)?(?:Buffer)?Pointer|SIMD(?:4|8|16|32|64)</
   return file.code.compactMap { line in
     line.text.firstMatch(of: forbidden).map { "\(file.path):\(line.number) uses \($0.0)" }
@@ -102,16 +105,15 @@ func decisionFindings(_ records: [SourceFile]) -> [String] {
   }
 }
 
-/// Files of a catalogue's folder whose type the catalogue or its table in the documents leaves out.
-func catalogueFindings(_ files: [String], catalogue: String, table: String) -> [String] {
-  files.flatMap { path -> [String] in
-    let type = String((path.split(separator: "/").last ?? "").prefix { $0 != "." && $0 != "+" })
-    let isListed =
-      catalogue.contains("\(type).self") || catalogue.contains("\(type)(") || catalogue.contains("\(type).")
-    let hasRow = table.split(separator: "\n").contains { $0.hasPrefix("|") && $0.contains("`\(type)`") }
-    return (isListed ? [] : ["\(path): \(type) is missing from the catalogue"])
-      + (hasRow ? [] : ["\(path): \(type) has no row in the documents"])
+/// Names that a catalogue offers to recipes and that have no row in a page's tables; a catalogue without any name.
+func catalogueFindings(_ sources: [SourceFile], names: Regex<(Substring, Substring)>, page: String) -> [String] {
+  let found = sources.flatMap { file in
+    file.code.flatMap { line in line.text.matches(of: names).map { (place: "\(file.path):\(line.number)", name: $0.1) }
+    }
   }
+  let rows = page.split(separator: "\n").filter { $0.hasPrefix("|") }
+  let missing = found.filter { entry in !rows.contains { $0.contains("`\(entry.name)`") } }
+  return found.isEmpty ? ["no entry found"] : missing.map { "\($0.place): \($0.name) has no row in the documents" }
 }
 
 /// Relative links of a Markdown file that lead nowhere.

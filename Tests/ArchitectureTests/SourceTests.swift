@@ -21,12 +21,10 @@ import Testing
     #expect(all.flatMap(openMarkFindings) == [])
   }
 
-  @Test("every entry of a catalogue's folder is listed and documented", arguments: Catalogue.all)
-  func cataloguesAreComplete(_ catalogue: Catalogue) {
-    let files = Checkout.files(under: catalogue.folder)
-    let listed = Checkout.text(catalogue.file) ?? ""
-    let table = Checkout.text(catalogue.page) ?? ""
-    #expect(catalogueFindings(files, catalogue: listed, table: table) == [])
+  @Test("every name a catalogue offers has a row in the documents", arguments: Catalogue.allCases)
+  func cataloguesAreDocumented(_ catalogue: Catalogue) {
+    let page = Checkout.text("docs/adding-a-method.md") ?? ""
+    #expect(catalogueFindings(sources, names: catalogue.names, page: page) == [])
   }
 
   @Test("pointers and vectors above their floors are reported") func pointersAreReported() {
@@ -54,37 +52,29 @@ import Testing
     #expect(openMarkFindings(file) == ["Sources/A/B.swift:2 has \(mark)"])
   }
 
-  @Test("an entry that the catalogue or its page leaves out is reported") func missingEntriesAreReported() {
-    let files = [
-      "Sources/A/Methods/First.swift", "Sources/A/Methods/Second.swift", "Sources/A/Methods/Second+Part.swift",
-    ]
-    let complete = catalogueFindings(
-      files, catalogue: "[.entry(First.self), .entry(Second.self)]", table: "| `First` | x |\n| `Second` | y |")
-    #expect(complete == [])
-    let broken = catalogueFindings(
-      Array(files.prefix(2)), catalogue: "[.entry(First.self)]", table: "| `Second` |\n`First`")
+  @Test("a name without a row and a catalogue without names are reported") func missingRowsAreReported() {
+    let file = SourceFile(path: "Sources/A/B.swift", text: "[\n  Method(\"first\"),\n  Method(\"second\"),\n]\n")
+    let names = Catalogue.methods.names
+    #expect(catalogueFindings([file], names: names, page: "| `first` | x |\n| a | `second` |") == [])
     #expect(
-      broken == [
-        "Sources/A/Methods/First.swift: First has no row in the documents",
-        "Sources/A/Methods/Second.swift: Second is missing from the catalogue",
+      catalogueFindings([file], names: names, page: "| `first` |\n`second`\n") == [
+        "Sources/A/B.swift:3: second has no row in the documents"
       ])
+    #expect(catalogueFindings([], names: names, page: "") == ["no entry found"])
   }
 }
 
-/// A folder whose every file is an entry of a catalogue and a row of a page.
-struct Catalogue: Sendable, CustomTestStringConvertible {
-  let folder: String
-  let file: String
-  let page: String
+/// What recipes choose by name, and how the sources write such a name.
+enum Catalogue: CaseIterable {
+  case methods
+  case encoders
+  case dataSets
 
-  var testDescription: String { folder }
-
-  static let all = [
-    Catalogue(
-      folder: "Sources/Adaptation/Methods", file: "Sources/Adaptation/MethodCatalogue.swift",
-      page: "docs/adding-a-method.md"),
-    Catalogue(
-      folder: "Sources/Networks/Encoders", file: "Sources/Networks/EncoderCatalogue.swift",
-      page: "docs/adding-a-method.md"),
-  ]
+  var names: Regex<(Substring, Substring)> {
+    switch self {
+    case .methods: /\bMethod\("([a-z0-9-]+)"/
+    case .encoders: /\b(?:MixTransformerVariant|wide)\("([a-z0-9-]+)"/
+    case .dataSets: /^\s*\("([a-z]+)", [a-z]\w*\),?$/
+    }
+  }
 }
