@@ -2,18 +2,24 @@
 // constant number of taps and no tests. The convolution and its weight gradient share the walk; a null bias tells them
 // apart.
 
-// Outputs `pixels` neighbours (at most 4) from rows x columns taps. Constant counts unroll into one loop.
+// Outputs `pixels` neighbours (at most 4) from rows x columns taps. Constant counts unroll into one loop; the pragmas
+// are for the portable copy, where the compiler would keep the inner loops and then not vectorise.
 ATTR static inline __attribute__((always_inline)) void NAME(convolve_block)(
     const float *restrict x, const float *restrict weight, const float *restrict bias, float *restrict out,
     long channels, long rowStride, long columnStride, int rows, int columns, int pixels) {
   for (long c = 0; c < channels; c++) {
     float sum[4];
+#pragma clang loop unroll(full)
     for (int p = 0; p < pixels; p++) sum[p] = bias[c];
+#pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
       for (int t = 0; t < columns; t++) {
         float tap = weight[(r * 3 + t) * channels + c];
+#pragma clang loop unroll(full)
         for (int p = 0; p < pixels; p++) sum[p] += x[r * rowStride + t * columnStride + p * channels + c] * tap;
       }
+#pragma clang loop unroll(full)
     for (int p = 0; p < pixels; p++) out[p * channels + c] = sum[p];
   }
 }
@@ -23,9 +29,12 @@ ATTR static inline __attribute__((always_inline)) void NAME(correlate_block)(
     const float *restrict x, float *restrict weightGradient, const float *restrict gradient, long channels,
     long rowStride, long columnStride, int rows, int columns, int pixels) {
   for (long c = 0; c < channels; c++)
+#pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
       for (int t = 0; t < columns; t++) {
         float sum = weightGradient[(r * 3 + t) * channels + c];
+#pragma clang loop unroll(full)
         for (int p = 0; p < pixels; p++)
           sum += x[r * rowStride + t * columnStride + p * channels + c] * gradient[p * channels + c];
         weightGradient[(r * 3 + t) * channels + c] = sum;

@@ -40,7 +40,7 @@ CK_INLINE float ck_exponential(float x) {
 /// The logistic function, to 1.5e-7 absolute.
 CK_INLINE float ck_logistic(float x) { return 1.f / (1.f + ck_exponential(-x)); }
 
-/// Distribution (to 2.5e-7 absolute; x times it to 2e-7) and density (to 5e-8) of the standard normal at x.
+/// Distribution (to 2.5e-7 absolute) and density (to 5e-8) of the standard normal at x.
 /// The lower tail keeps its relative accuracy (3e-5 down to x = -6).
 /// The tail is exp(-x*x/2) times a polynomial in 1 / (1 + |x| / 4), a minimax fit of 6e-9.
 CK_INLINE void ck_normal(float x, float *distribution, float *density) {

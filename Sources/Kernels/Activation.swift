@@ -5,7 +5,7 @@ import Tensors
 
 /// Exact GELU: `x · Φ(x)` with Φ the standard normal distribution.
 ///
-/// Absolute error at most 2e-7 for |x| ≤ 12, by a polynomial for Φ. Result as `x`.
+/// Error at most 2e-7 of max(1, |result|), by a polynomial for Φ. Result as `x`.
 /// Source: Hendrycks, Gimpel, "Gaussian Error Linear Units", 2016; the erf form, not the tanh one.
 public func gelu(_ x: Tensor) -> Tensor {
   let output = Tensor(uninitialized: x.shape)

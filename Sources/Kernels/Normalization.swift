@@ -4,7 +4,7 @@
 import CKernels
 import Tensors
 
-/// Rows of a layer norm's gradient tile: short, so that Float sums of parameter gradients stay exact enough.
+/// Elements of a tile of layer norm's gradient: few, so that Float sums of parameter gradients stay exact enough.
 private let gradientTileElements = 8192
 
 /// Layer norm of every row: `(x - mean) / sqrt(variance + epsilon) · scale + shift`, biased variance, two passes.

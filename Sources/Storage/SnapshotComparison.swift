@@ -17,6 +17,16 @@ public struct TensorDifference: Codable, Sendable, Equatable {
   /// Why nothing could be computed, such as `only in the first`; nil where it could.
   public let note: String?
 
+  /// Writes every key, null where there is no number.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(name, forKey: .name)
+    try container.encode(maxAbs, forKey: .maxAbs)
+    try container.encode(maxRel, forKey: .maxRel)
+    try container.encode(ulp, forKey: .ulp)
+    try container.encodeIfPresent(note, forKey: .note)
+  }
+
   /// Whether the tensors have equal bits.
   public var isIdentical: Bool { ulp == 0 }
 }

@@ -3,6 +3,7 @@
 
 import CHDF5
 import Support
+import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -21,6 +22,7 @@ public final class HDF5File: @unchecked Sendable {
   private var handle: Identifier?
   /// The memory of a file under construction.
   public let image: FileImage?
+  private static let built = Atomic<Int>(0)
 
   /// Opens a file for reading.
   /// - Throws: `Failure` 66 if there is none, 74 if it cannot be read, 65 if it is not HDF5.
@@ -54,8 +56,10 @@ public final class HDF5File: @unchecked Sendable {
       // From this version on all metadata carry checksums, and groups of thousands of names stay quick.
       try site.check(
         H5Pset_libver_bounds(access.raw, ch5_libver_v18(), ch5_libver_v18()), "choose a format", status: .internal)
+      // The library takes files in memory of one name for one file.
+      let unique = "\(name) \(HDF5File.built.add(1, ordering: .relaxed).newValue)"
       return try site.own(
-        H5Fcreate(name, ch5_acc_trunc(), creation.raw, access.raw), "start a file in memory", status: .internal,
+        H5Fcreate(unique, ch5_acc_trunc(), creation.raw, access.raw), "start a file in memory", status: .internal,
         H5Fclose)
     }
   }

@@ -18,8 +18,10 @@ public final class Experiment {
   public let classes: ClassSet
   /// This rank's share of the global batch.
   public let share: BatchShare
-  /// Whether the layout keeps the promise of equal bits over rank counts.
-  public let isReproducible: Bool
+  /// How samples are dealt out over ranks.
+  public let plan: ShardPlan
+  /// Rows and columns of a target image.
+  public let targetSize: PixelSize
   /// Frozen encoder of the feature distance, if the recipe has one.
   public let reference: ReferenceEncoder?
   /// The step.
@@ -37,12 +39,11 @@ public final class Experiment {
   /// Assembles a run. A collective: a failure on one rank is thrown on all.
   public init(_ recipe: Recipe, on communicator: any Communicator) throws {
     self.recipe = recipe
-    let plan = try communicator.together { try ShardPlan(globalBatch: recipe.batch.global, worldSize: communicator.worldSize) }
+    plan = try communicator.together { try ShardPlan(globalBatch: recipe.batch.global, worldSize: communicator.worldSize) }
     let samples = plan.samples(of: communicator.rank)
     share = BatchShare(communicator: communicator, globalBatch: recipe.batch.global, samples: samples)
-    isReproducible = plan.isReproducible
     let adapts = recipe.method.name != "source-only"
-    (classes, loader, validation) = try communicator.together {
+    (classes, loader, validation, targetSize) = try communicator.together {
       try Experiment.makeData(recipe, samples: samples, adapts: adapts, checksSizes: communicator.rank == 0)
     }
     let configuration = recipe.networkConfiguration(classCount: classes.count)
@@ -69,7 +70,7 @@ public final class Experiment {
 
   private static func makeData(
     _ recipe: Recipe, samples: Range<Int>, adapts: Bool, checksSizes: Bool
-  ) throws -> (ClassSet, SampleLoader, (any Dataset)?) {
+  ) throws -> (ClassSet, SampleLoader, (any Dataset)?, PixelSize) {
     let classes = try recipe.classSet()
     guard let sourceSetting = recipe.data.source else {
       throw Failure(.badData, "the recipe names no source data", at: "data.source", remedy: "add data.source")
@@ -99,7 +100,7 @@ public final class Experiment {
         flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: [samples],
         margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins,
         checksSizes: checksSizes))
-    return (classes, loader, try recipe.data.validation?.make(classes, withLabels: true))
+    return (classes, loader, try recipe.data.validation?.make(classes, withLabels: true), try target.size(0))
   }
 }
 

@@ -181,13 +181,16 @@ extension Recipe {
     public var momentum = 0.999
     /// Confidence from which a pixel counts as certain; the certain share of the batch is the pseudo-weight.
     public var threshold = 0.968
+    /// Whether the newest pseudo-labels of every target image are kept in the run directory.
+    public var cache = true
 
     /// The published values.
     public init() {}
-    /// Shows both settings.
+    /// Shows all settings.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.value("momentum", &momentum, .from(0, to: 1))
       try settings.value("threshold", &threshold, .from(0, to: 1))
+      try settings.value("cache", &cache)
     }
   }
 

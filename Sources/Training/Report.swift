@@ -99,7 +99,7 @@ extension Report {
     let tiles = [
       ("student mIoU", summary.student.mIoU.map { percent($0) + " %" } ?? "–", gain ?? ""),
       ("teacher mIoU", summary.teacher.mIoU.map { percent($0) + " %" } ?? "–", ""),
-      ("source images per second", number(summary.imagesPerSecond), "\(duration(summary.seconds)) of training"),
+      ("images per second", number(summary.imagesPerSecond), "\(duration(summary.seconds)) of training"),
       (
         "ranks × threads", layout,
         summary.reproducibleAcrossRanks ? "reproducible over rank counts" : "not reproducible"
@@ -132,11 +132,11 @@ extension Report {
   }
 
   private func row(_ name: String, _ values: [Double?], _ gain: String?) -> String {
-    let best = values.compactMap { $0 }.max()
-    let cells = values.map { value in
-      let text = value.map(percent) ?? "–"
-      return value != nil && value == best && values.count > 1 ? "<td><b>\(text)</b></td>" : "<td>\(text)</td>"
-    }
+    let texts = values.map { $0.map(percent) ?? "–" }
+    let best = values.compactMap { $0 }.max().map(percent)
+    // Equal figures have no best one.
+    let isOutstanding = texts.count { $0 == best } == 1 && values.compactMap { $0 }.count > 1
+    let cells = texts.map { isOutstanding && $0 == best ? "<td><b>\($0)</b></td>" : "<td>\($0)</td>" }
     return "<tr><th>\(name)</th>\(cells.joined())\(gain.map { "<td>\($0)</td>" } ?? "")</tr>"
   }
 

@@ -26,11 +26,13 @@ public final class Trainer {
   private let communicator: any Communicator
   private let directory: RunDirectory?
   private let store: any CheckpointStore
+  private let pseudoLabels: any PseudoLabelStore
   private let saver: BackgroundSaver?
   private let agreement: ReplicaAgreement
   private let say: (String) -> Void
   private var firstStep = 0
   private var log: RunLog?
+  private var recorder: PseudoLabelRecorder?
   private var events: EventFile?
   private var trainingSeconds = 0.0
 
@@ -39,14 +41,17 @@ public final class Trainer {
   /// - Parameters:
   ///   - directory: the run's folder, held by rank 0; nil on other ranks.
   ///   - store: where checkpoints are; rank 0 writes, all ranks read.
+  ///   - pseudoLabels: where pseudo-labels are kept, one file per rank.
   ///   - say: prints a line of progress; called on rank 0.
   public init(
-    _ experiment: Experiment, directory: RunDirectory?, store: any CheckpointStore, say: @escaping (String) -> Void
+    _ experiment: Experiment, directory: RunDirectory?, store: any CheckpointStore,
+    pseudoLabels: any PseudoLabelStore, say: @escaping (String) -> Void
   ) {
     self.experiment = experiment
     communicator = experiment.share.communicator
     self.directory = directory
     self.store = store
+    self.pseudoLabels = pseudoLabels
     self.say = communicator.rank == 0 ? say : { _ in }
     let keep = Retention(newest: experiment.recipe.checkpoint.keep)
     saver = communicator.rank == 0 ? BackgroundSaver(store, retention: keep) : nil
@@ -62,8 +67,10 @@ public final class Trainer {
       ("the network", ReplicaAgreement.layoutDigest(parameters.slices.map { ($0.name, $0.officialShape) })),
       ("the CPU level", "\(CPULevel.current)"),
     ])
+    let firstTeacher = experiment.teacher?.network.parameters.digest()
     if resume { try restoreNewest() }
     try agreement.share(state.map(\.tensor))
+    if let firstTeacher, experiment.recipe.teacher.cache { try startRecording(firstTeacher) }
     if let directory {
       log = try RunLog(directory.layout.log, keepingUpTo: firstStep)
       events = try EventFile(folder: directory.layout.path)
@@ -84,6 +91,17 @@ public final class Trainer {
     }
     firstStep = step
     say("resuming after step \(step) from \(store.file(step: step))")
+  }
+
+  private func startRecording(_ teacherDigest: String) throws {
+    let recipe = experiment.recipe
+    let plan = (0..<experiment.share.globalBatch).map { experiment.plan.rank(of: $0) }
+    let origin = PseudoLabelOrigin(
+      teacherDigest: teacherDigest, recipeDigest: recipe.fingerprint, threshold: Float(recipe.teacher.threshold),
+      height: experiment.targetSize.height, width: experiment.targetSize.width, rank: communicator.rank,
+      worldSize: communicator.worldSize)
+    recorder = try PseudoLabelRecorder(
+      pseudoLabels, origin, completedSteps: firstStep, plan: plan, on: communicator)
   }
 
   /// Everything that must be equal on all ranks.
@@ -109,6 +127,9 @@ public final class Trainer {
       let loading = watch.seconds
       var record = try experiment.step.run(batch, step: step)
       record.phases.add("data", loading)
+      if let recorder, let pseudo = record.pseudoLabels {
+        try recorder.record(pseudo, batch.targetProvenance, step: step)
+      }
       let seconds = watch.seconds
       trainingSeconds += seconds
       let completed = step + 1
@@ -132,6 +153,9 @@ public final class Trainer {
   }
 
   private func save(_ step: Int, waits: Bool) throws {
+    // Entries first: a checkpoint whose pseudo-labels are missing could not be resumed.
+    try recorder?.publish(completedSteps: step)
+    try communicator.barrier()
     try communicator.together {
       guard let saver else { return }
       try saver.save(experiment.snapshot(step: step))
@@ -185,7 +209,7 @@ public final class Trainer {
       imagesPerSecond: trainingSeconds > 0 ? steps / trainingSeconds : 0, peakMemoryBytes: peakMemoryBytes(),
       student: scores(matrices["student"]), teacher: scores(matrices["teacher"]),
       studentDigest: digests.student, teacherDigest: digests.teacher, optimizerDigest: digests.optimizer,
-      reproducibleAcrossRanks: experiment.isReproducible)
+      reproducibleAcrossRanks: experiment.plan.isReproducible)
   }
 
   private func scores(_ matrix: ConfusionMatrix?) -> Scores {

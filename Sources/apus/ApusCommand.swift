@@ -21,6 +21,8 @@ struct Apus: ParsableCommand {
       EvaluateCommand.self,
       PredictCommand.self,
       DataCommand.self,
+      CheckpointCommand.self,
+      CacheCommand.self,
       DoctorCommand.self,
       SelfTestCommand.self,
     ])

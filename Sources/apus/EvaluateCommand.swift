@@ -117,10 +117,12 @@ struct EvaluateCommand: ParsableCommand {
     let scores = matrix.scores(classes.names)
     for (name, value) in zip(classes.names, matrix.iou) {
       say(
-        name.padding(toLength: 16, withPad: " ", startingAt: 0) + (value.map { String(format: "%6.2f", $0) } ?? "     –"),
+        name.padding(toLength: 16, withPad: " ", startingAt: 0)
+          + (value.map { String(format: "%6.2f", $0) } ?? "     –"),
         json: json)
     }
-    say(String(format: "mIoU            %6.2f   pixel accuracy %6.2f", matrix.meanIoU, matrix.pixelAccuracy), json: json)
+    say(
+      String(format: "mIoU            %6.2f   pixel accuracy %6.2f", matrix.meanIoU, matrix.pixelAccuracy), json: json)
     guard json else { return }
     let count = matrix.classCount
     print(

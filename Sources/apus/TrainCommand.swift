@@ -87,8 +87,12 @@ struct TrainCommand: ParsableCommand {
         return directory
       }
       StopSignals.install()
+      // Progress must reach a file or a pipe line by line.
+      lineBufferOutput()
+      let layout = RunLayout(path)
       let trainer = Trainer(
-        experiment, directory: directory, store: HDF5CheckpointStore(folder: RunLayout(path).checkpoints)
+        experiment, directory: directory, store: HDF5CheckpointStore(folder: layout.checkpoints),
+        pseudoLabels: HDF5PseudoLabelStore(folder: layout.pseudoLabels)
       ) { print($0) }
       try trainer.prepare(resume: resume)
       let outcome = try trainer.run(until: steps ?? recipe.schedule.steps)

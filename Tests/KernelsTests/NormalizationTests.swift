@@ -138,7 +138,7 @@ extension KernelTests {
         #expect(relativeError(result.output, expected) < 2e-6)
         let single = x.count == channels
         #expect(relativeError(result.input.values + [single ? 10 : 1], gradients.x + [single ? 10 : 1]) < 2e-6)
-        #expect(relativeError(result.scale.map(Float.init), gradients.scale) < (single ? 1e-2 : 2e-6))
+        #expect(relativeError(result.scale.map(Float.init), gradients.scale) < 2e-6)
         #expect(relativeError(result.shift.map(Float.init), gradients.shift) < 2e-6)
       }
     }

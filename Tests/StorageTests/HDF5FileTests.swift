@@ -74,6 +74,12 @@ import Testing
     #expect(text?.status == .badData)
   }
 
+  @Test func filesOfOneNameInMemoryAreApart() throws {
+    let files = try (0..<2).map { _ in try HDF5File(building: "same", userBlock: 0, capacity: 0) }
+    for (index, file) in files.enumerated() { try file.write(integers: [index], shape: [1], to: "index") }
+    #expect(try files.map { try $0.integers("index").values } == [[0], [1]])
+  }
+
   @Test func aClosedFileRefuses() throws {
     let file = try built { _ in }
     try file.close()

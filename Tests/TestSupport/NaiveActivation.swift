@@ -12,3 +12,6 @@ public func naiveGeluSlope(_ x: Double) -> Double {
 
 /// `1 / (1 + exp(-x))`.
 public func naiveSigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
+
+/// Derivative of `naiveSigmoid`.
+public func naiveSigmoidSlope(_ x: Double) -> Double { naiveSigmoid(x) * naiveSigmoid(-x) }

@@ -96,34 +96,34 @@ extension SceneStyle {
       texture: random.nextUniform(in: 0.8...1.2), road: random.pick([rgb(0x7C766E), rgb(0x686460), rgb(0x8A867E)]),
       marking: random.pick([rgb(0xBEBAB0), rgb(0xAAA69C)]), kerb: rgb(0x9A968E),
       sidewalk: random.pick([rgb(0x8E8A84), rgb(0x948A80), rgb(0x9C9892)]),
-      terrain: random.pick([rgb(0x7A7448), rgb(0x8A7C54), rgb(0x66703E)]),
+      terrain: random.pick([rgb(0x748448), rgb(0x868C50), rgb(0x66783E)]),
       leaves: random.pick([
-        [rgb(0x3E5026), rgb(0x4A5C28), rgb(0x36462A)], [rgb(0x46522C), rgb(0x5A5E2E), rgb(0x3C4A2C)],
-        [rgb(0x7A6A2C), rgb(0x6A5A24), rgb(0x55562C)],
+        [rgb(0x3A6428), rgb(0x46702A), rgb(0x345A2C)], [rgb(0x46682E), rgb(0x5A7030), rgb(0x3C5E2E)],
+        [rgb(0x74742E), rgb(0x666C28), rgb(0x55642C)],
       ]),
       walls: [
-        rgb(0x9A948A), rgb(0x7E6A5C), rgb(0xA8A294), rgb(0x6E6864), rgb(0x8A7462), rgb(0xB4A88E), rgb(0x887C78),
+        rgb(0xA8988A), rgb(0x8E6A58), rgb(0xB4AC98), rgb(0x787880), rgb(0x96745C), rgb(0xC0AC88), rgb(0x94807A),
       ],
       roofs: [rgb(0x4E4642), rgb(0x5C4C44), rgb(0x3E4044)],
       lowWalls: [rgb(0x8C8478), rgb(0x74645A), rgb(0x9A9A94)], fences: [rgb(0x5A5650), rgb(0x46483E), rgb(0x74685A)],
       posts: [rgb(0x5A5A58), rgb(0x747470), rgb(0x464A48)],
       bodies: [
-        rgb(0x2A2C30), rgb(0x8E9296), rgb(0xC8C8C4), rgb(0x3A4658), rgb(0x5C2A28), rgb(0x54565A), rgb(0x16181C),
+        rgb(0x2A2C30), rgb(0x8E9296), rgb(0xC8C8C4), rgb(0x2E4878), rgb(0x782A28), rgb(0x54565A), rgb(0x16181C),
       ],
       clothes: [rgb(0x2A2C34), rgb(0x4A4440), rgb(0x5C5048), rgb(0x30384A), rgb(0x6E3634), rgb(0x8A867C)],
-      window: rgb(0x3C4248), skyTop: random.pick([rgb(0xC2C6CC), rgb(0xB0BECE), rgb(0xA0B6D0)]),
+      window: rgb(0x3C4248), skyTop: random.pick([rgb(0xB4C6DC), rgb(0xA6BEDC), rgb(0x94B2DA)]),
       skyHorizon: rgb(0xE6E8E8), cloud: rgb(0xA8ACB4),
       light: (random.nextUniform(in: 0.84...0.96), random.nextUniform(in: 0.84...0.96), 0.88), shadowSide: 0,
       shadow: 0.35, hazeRange: random.nextUniform(in: 140...400), balance: Colour(repeating: 1),
-      contrast: random.nextUniform(in: 0.8...0.95), saturation: random.nextUniform(in: 0.8...1.05),
-      noise: random.nextUniform(in: 0.01...0.028), vignetting: random.nextUniform(in: 0.15...0.45),
+      contrast: random.nextUniform(in: 0.84...0.98), saturation: random.nextUniform(in: 0.85...1.1),
+      noise: random.nextUniform(in: 0.008...0.02), vignetting: random.nextUniform(in: 0.15...0.45),
       blur: random.nextUniform(in: 0.0012...0.0026), offset: random.nextUniform(in: 0...255))
     let exposure = random.nextUniform(in: 0.88...1.14)
-    if random.chance(0.35) {
-      style.skyTop = random.pick([rgb(0x8A90A8), rgb(0x7C7C90)])
-      style.skyHorizon = random.pick([rgb(0xE8B888), rgb(0xE0A890), rgb(0xD8C0A0)])
-      style.cloud = rgb(0xB08078)
-      style.balance = Colour(1.12, 0.98, 0.84) * exposure * 0.96
+    if random.chance(0.2) {
+      style.skyTop = random.pick([rgb(0xA4A8BC), rgb(0x9898AC)])
+      style.skyHorizon = random.pick([rgb(0xF0C89C), rgb(0xECBCA4), rgb(0xE4D0B4)])
+      style.cloud = rgb(0xCCA898)
+      style.balance = Colour(1.08, 0.98, 0.9) * exposure * 0.96
     } else {
       let warmth = random.nextUniform(in: -0.08...0.08)
       style.balance = Colour(1 + warmth, 1, 1 - warmth) * exposure

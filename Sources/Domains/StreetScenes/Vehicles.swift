@@ -193,7 +193,7 @@ struct Vehicle {
       let share = right / length
       if up < waist { return Domains.paint(colour * (up < 0.42 ? 0.75 : 1)) }
       if kind == .truck { return Domains.paint(share < 0.72 ? cargo * style.light.front : (up > 2.5 ? colour : glass)) }
-      let lean = (up - waist) / (tall - waist) * (kind == .saloon ? 0.13 : 0.05)
+      let lean = (up - waist) / (tall - waist) * (kind == .saloon ? 0.13 : (kind == .van ? 0.05 : 0.008))
       let cabin: ClosedRange<Float> = kind == .saloon ? 0.1 + lean...0.76 - lean : 0.01 + lean...0.97 - 2 * lean
       guard cabin.contains(share) else { return nothing }
       let pillar = fraction(share * (kind == .bus ? 7 : 3.3)) < 0.08

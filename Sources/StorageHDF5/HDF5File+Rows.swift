@@ -1,0 +1,119 @@
+// Datasets that grow row by row, compressed: one chunk per row.
+
+import CHDF5
+import Support
+
+extension HDF5File {
+  /// Creates an empty dataset of unsigned bytes whose rows have the shape `row`; each row is one compressed chunk.
+  func createRows(_ row: [Int], at path: String, compression: UInt32) throws {
+    try createGrowing([1] + row, at: path, type: ch5_u8()) { creation, site in
+      try site.check(H5Pset_deflate(creation, compression), "compress", status: .internal)
+    }
+  }
+
+  /// Creates an empty list of whole numbers.
+  func createList(at path: String) throws { try createGrowing([1024], at: path, type: ch5_i64le()) { _, _ in } }
+
+  /// Adds a row of bytes.
+  func appendRow(_ bytes: [UInt8], to path: String) throws {
+    try appendRow(path) { dataset, memory, space, site in
+      let status = bytes.withUnsafeBytes {
+        H5Dwrite(dataset, ch5_native_u8(), memory, space, ch5_p_default(), $0.baseAddress)
+      }
+      try site.check(status, "append a row")
+    }
+  }
+
+  /// Adds a number to a list.
+  func append(_ number: Int, to path: String) throws {
+    try appendRow(path) { dataset, memory, space, site in
+      var value = Int64(number)
+      try site.check(H5Dwrite(dataset, ch5_native_i64(), memory, space, ch5_p_default(), &value), "append a number")
+    }
+  }
+
+  /// The bytes of a row.
+  func row(_ index: Int, of path: String) throws -> [UInt8] {
+    try withDataset(path) { dataset, shape, site in
+      guard index < shape.first ?? 0 else { throw Failure(.badData, "there is no row \(index)", at: site.place) }
+      let space = try select(row: index, of: dataset, shape, site)
+      let memory = try dataspace([1] + shape.dropFirst(), site)
+      var bytes = [UInt8](repeating: 0, count: shape.dropFirst().reduce(1, *))
+      let status = bytes.withUnsafeMutableBytes {
+        H5Dread(dataset, ch5_native_u8(), memory.raw, space.raw, ch5_p_default(), $0.baseAddress)
+      }
+      try site.check(status, "read row \(index)")
+      return bytes
+    }
+  }
+
+  /// Adds a row of another file's dataset of the same kind, without decompressing it.
+  func appendRow(_ index: Int, of path: String, from other: HDF5File) throws {
+    let (filters, bytes) = try other.compressedRow(index, of: path)
+    try withDataset(path) { dataset, shape, site in
+      let count = shape.first ?? 0
+      try site.check(H5Dset_extent(dataset, ([count + 1] + shape.dropFirst()).map { hsize_t($0) }), "add a row")
+      let start = ([count] + shape.dropFirst().map { _ in 0 }).map { hsize_t($0) }
+      let status = bytes.withUnsafeBytes {
+        H5Dwrite_chunk(dataset, ch5_p_default(), filters, start, $0.count, $0.baseAddress)
+      }
+      try site.check(status, "append a compressed row")
+    }
+  }
+
+  private func compressedRow(_ index: Int, of path: String) throws -> (filters: UInt32, bytes: [UInt8]) {
+    try withDataset(path) { dataset, shape, site in
+      let start = ([index] + shape.dropFirst().map { _ in 0 }).map { hsize_t($0) }
+      var size: hsize_t = 0
+      try site.check(H5Dget_chunk_storage_size(dataset, start, &size), "find row \(index)")
+      var bytes = [UInt8](repeating: 0, count: Int(size))
+      var filters: UInt32 = 0
+      let status = bytes.withUnsafeMutableBytes {
+        H5Dread_chunk(dataset, ch5_p_default(), start, &filters, $0.baseAddress)
+      }
+      try site.check(status, "read row \(index)")
+      return (filters, bytes)
+    }
+  }
+
+  private func createGrowing(
+    _ chunk: [Int], at path: String, type: hid_t, configure: (hid_t, Site) throws -> Void
+  ) throws {
+    try perform(path) { file, site in
+      let chunkExtents: [hsize_t] = chunk.map { hsize_t($0) }
+      let row: [hsize_t] = Array(chunkExtents[1...])
+      let growing = [ch5_unlimited()] + row
+      let space = try site.own(
+        H5Screate_simple(Int32(chunk.count), [0] + row, growing), "describe a shape",
+        status: .internal, H5Sclose)
+      let links = try linkCreation(site)
+      let creation = try site.own(H5Pcreate(ch5_p_dataset_create()), "prepare a dataset", status: .internal, H5Pclose)
+      try site.check(H5Pset_obj_track_times(creation.raw, false), "prepare a dataset", status: .internal)
+      try site.check(H5Pset_chunk(creation.raw, Int32(chunk.count), chunkExtents), "prepare a dataset")
+      try configure(creation.raw, site)
+      _ = try site.own(
+        H5Dcreate2(file, absolute(path), type, space.raw, links.raw, creation.raw, ch5_p_default()),
+        "create this dataset", status: .internal, H5Dclose)
+    }
+  }
+
+  private func appendRow(_ path: String, _ write: (hid_t, hid_t, hid_t, Site) throws -> Void) throws {
+    try withDataset(path) { dataset, shape, site in
+      let count = shape.first ?? 0
+      var grown = shape
+      grown[0] = count + 1
+      try site.check(H5Dset_extent(dataset, grown.map { hsize_t($0) }), "add a row")
+      let space = try select(row: count, of: dataset, grown, site)
+      let memory = try dataspace([1] + shape.dropFirst(), site)
+      try write(dataset, memory.raw, space.raw, site)
+    }
+  }
+
+  private func select(row: Int, of dataset: hid_t, _ shape: [Int], _ site: Site) throws -> Identifier {
+    let space = try site.own(H5Dget_space(dataset), "read the shape", H5Sclose)
+    let start = ([row] + shape.dropFirst().map { _ in 0 }).map { hsize_t($0) }
+    let count = ([1] + shape.dropFirst()).map { hsize_t($0) }
+    try site.check(H5Sselect_hyperslab(space.raw, H5S_SELECT_SET, start, nil, count, nil), "select row \(row)")
+    return space
+  }
+}
