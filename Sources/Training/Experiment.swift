@@ -39,7 +39,10 @@ public final class Experiment {
   /// Assembles a run. A collective: a failure on one rank is thrown on all.
   public init(_ recipe: Recipe, on communicator: any Communicator) throws {
     self.recipe = recipe
-    plan = try communicator.together { try ShardPlan(globalBatch: recipe.batch.global, worldSize: communicator.worldSize) }
+    plan = try communicator.together {
+      try recipe.checkAbilities()
+      return try ShardPlan(globalBatch: recipe.batch.global, worldSize: communicator.worldSize)
+    }
     let samples = plan.samples(of: communicator.rank)
     share = BatchShare(communicator: communicator, globalBatch: recipe.batch.global, samples: samples)
     let adapts = recipe.method.name != "source-only"
@@ -61,7 +64,9 @@ public final class Experiment {
       StepParts(
         share: share, student: student, teacher: teacher, featureDistance: featureDistance,
         draws: SeededDraws(seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation),
-        reduction: GradientReduction(on: communicator), optimizer: recipe.makeOptimizer(student.parameters),
+        reduction: GradientReduction(
+          on: communicator, method: recipe.reduction == .native ? .native : .reproducible),
+        optimizer: recipe.makeOptimizer(student.parameters),
         schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource,

@@ -20,6 +20,20 @@ extension RecipeCatalogue {
 }
 
 extension Recipe {
+  /// Refuses settings whose meaning is fixed but that this version cannot honour: they are not ignored.
+  /// - Throws: `Failure` 65 that names the key.
+  func checkAbilities() throws {
+    let absent = [
+      ("batch.cropShards", batch.cropShards != 1, "leave it at 1"),
+      ("reduction bf16", reduction == .bf16, "use reproducible or native"),
+      ("encoder.weights", encoder.weights != nil, "leave it out"),
+      ("init", initialCheckpoint != nil, "leave it out"), ("trace", trace, "leave it at false"),
+    ]
+    for (key, isWanted, remedy) in absent where isWanted {
+      throw Failure(.badData, "it is not available in this version", at: key, remedy: remedy)
+    }
+  }
+
   /// The classes of the recipe, with what predicted classes count as in evaluation.
   /// - Throws: `Failure` 65 for a set or a class that is not known.
   public func classSet() throws -> ClassSet {

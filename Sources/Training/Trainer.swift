@@ -209,7 +209,7 @@ public final class Trainer {
       imagesPerSecond: trainingSeconds > 0 ? steps / trainingSeconds : 0, peakMemoryBytes: peakMemoryBytes(),
       student: scores(matrices["student"]), teacher: scores(matrices["teacher"]),
       studentDigest: digests.student, teacherDigest: digests.teacher, optimizerDigest: digests.optimizer,
-      reproducibleAcrossRanks: experiment.plan.isReproducible)
+      reproducibleAcrossRanks: experiment.plan.isReproducible && experiment.recipe.reduction == .reproducible)
   }
 
   private func scores(_ matrix: ConfusionMatrix?) -> Scores {
