@@ -150,7 +150,8 @@ public final class NetworkParameters {
   public func official(of arena: Tensor) -> [(name: String, shape: [Int], values: [Float])] {
     precondition(arena.count == values.count, "arena of \(arena.count) for \(values.count) parameters")
     return zip(parameters, slices).map { parameter, slice in
-      let inner = Tensor(shape: [slice.range.count], buffer: arena.buffer, offset: arena.offset + slice.range.lowerBound)
+      let inner = Tensor(
+        shape: [slice.range.count], buffer: arena.buffer, offset: arena.offset + slice.range.lowerBound)
       return (
         slice.name, slice.officialShape, ParameterLayout.toOfficial(inner.values, officialShape: slice.officialShape)
       )
