@@ -32,6 +32,9 @@ struct Apus: ParsableCommand {
     do {
       var command = try parseAsRoot()
       try command.run()
+    } catch let status as ExitCode {
+      // The command has said why.
+      exit(withError: status)
     } catch {
       guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
       let message = message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")

@@ -35,7 +35,7 @@ import Testing
     #expect(last.hasPrefix("stopped by a signal after step ") && last.hasSuffix("; go on with --resume"))
     #expect(stopped.output.components(separatedBy: "signal").count == 2, "\(stopped.output)")
     #expect(stopped.errors.isEmpty)
-    let step = try #require(Int(last.split(separator: " ")[6].dropLast()))
+    let step = try #require(last.firstMatch(of: /after step (\d+);/).flatMap { Int($0.1) })
     try #require(step < 20, "the run had ended before the signal came")
     #expect(FileManager.default.fileExists(atPath: run + "/checkpoints/step-000000\(step < 10 ? "0" : "")\(step).h5"))
     #expect(!FileManager.default.fileExists(atPath: run + "/summary.json"))
