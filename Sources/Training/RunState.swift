@@ -22,7 +22,7 @@ extension Experiment {
       run: RunDescription(
         step: step, recipe: recipe.resolvedYAML, classNames: classes.names,
         worldSize: share.communicator.worldSize, programVersion: programVersion,
-        libraryVersions: ["matrix products": "\(MatrixBackend.current)"], cpuLevel: "\(CPULevel.current)",
+        libraryVersions: matrixLibraryVersions, cpuLevel: "\(CPULevel.current)",
         schedule: ["steps": Double(recipe.schedule.steps), "learningRate": recipe.optimizer.learningRate]),
       records: records)
   }
