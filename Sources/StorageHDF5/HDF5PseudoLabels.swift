@@ -265,11 +265,12 @@ public final class HDF5PseudoLabelReader: PseudoLabelCacheReader {
   /// Step of each entry.
   public let steps: [Int]
   let file: HDF5File
+  let seal: Seal
 
   /// Opens a file.
   /// - Throws: `Failure` 66 if there is none, 65 if it is damaged or of another origin.
   public init(_ path: String, expecting expected: PseudoLabelOrigin? = nil) throws {
-    _ = try Seal.verified(path, .pseudoLabels)
+    seal = try Seal.verified(path, .pseudoLabels)
     file = try HDF5File(reading: path)
     let attributes = try file.attributes(of: "")
     func needed<Value>(_ name: String, _ value: (HDF5Value) -> Value?) throws -> Value {
