@@ -37,7 +37,9 @@ public final class Experiment {
   public var teacher: Teacher? { step.parts.teacher }
 
   /// Assembles a run. A collective: a failure on one rank is thrown on all.
-  public init(_ recipe: Recipe, on communicator: any Communicator) throws {
+  /// - Parameter reductionOrder: rank at each position of the tree that adds gradients; nil, as in every run, is the
+  ///   order of ranks. Another one is a control for tests and gives other bits.
+  public init(_ recipe: Recipe, on communicator: any Communicator, reductionOrder: [Int]? = nil) throws {
     self.recipe = recipe
     plan = try communicator.together {
       try recipe.checkAbilities()
@@ -65,7 +67,7 @@ public final class Experiment {
         share: share, student: student, teacher: teacher, featureDistance: featureDistance,
         draws: SeededDraws(seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation),
         reduction: GradientReduction(
-          on: communicator, method: recipe.reduction == .native ? .native : .reproducible),
+          on: communicator, method: recipe.reduction == .native ? .native : .reproducible, order: reductionOrder),
         optimizer: recipe.makeOptimizer(student.parameters),
         schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
       StepOptions(
