@@ -95,6 +95,7 @@ public final class Experiment {
         RareClassOptions(
           temperature: rare.temperature, minimumPixels: rare.minimumPixels, minimumCropPixels: rare.minimumCropPixels),
         classNames: classes.names) : nil
+    if adapts, recipe.teacher.cache, checksSizes { try requireOneSize(target) }
     let margins = recipe.data.target.map {
       ImageMargins(top: $0.margins.top, bottom: $0.margins.bottom, left: $0.margins.left, right: $0.margins.right)
     }
@@ -108,6 +109,19 @@ public final class Experiment {
         margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins,
         checksSizes: checksSizes))
     return (classes, loader, try recipe.data.validation?.make(classes, withLabels: true), try target.size(0))
+  }
+}
+
+/// Makes sure that the pseudo-label cache, which has one size for all images, can hold those of a data set.
+/// - Throws: `Failure` 65 that names the first image of another size than the first one.
+private func requireOneSize(_ target: any Dataset) throws {
+  let first = try target.size(0)
+  for index in 1..<max(target.count, 1) {
+    let size = try target.size(index)
+    guard size != first else { continue }
+    throw Failure(
+      .badData, "image is \(size), \(target.place(0)) is \(first); pseudo-labels are kept for images of one size",
+      at: target.place(index), remedy: "set teacher.cache to false, or resize the images")
   }
 }
 

@@ -62,8 +62,11 @@ public final class Trainer {
   /// asked to.
   public func prepare(resume: Bool) throws {
     let parameters = experiment.student.parameters
+    var recipe = experiment.recipe
+    // Hosts may differ in cores, so APUS_THREADS may differ too.
+    recipe.threads = 0
     try agreement.compare([
-      ("the program version", programVersion), ("the recipe", experiment.recipe.fingerprint),
+      ("the program version", programVersion), ("the recipe", recipe.fingerprint),
       ("the network", ReplicaAgreement.layoutDigest(parameters.slices.map { ($0.name, $0.officialShape) })),
       ("the CPU level", "\(CPULevel.current)"),
     ])
@@ -71,7 +74,8 @@ public final class Trainer {
     if resume { try restoreNewest() }
     try agreement.share(state.map(\.tensor))
     if let firstTeacher, experiment.recipe.teacher.cache { try startRecording(firstTeacher) }
-    if let directory {
+    try communicator.together {
+      guard let directory else { return }
       log = try RunLog(directory.layout.log, keepingUpTo: firstStep)
       events = try EventFile(folder: directory.layout.path)
       if firstStep == 0 { try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe) }
@@ -110,7 +114,7 @@ public final class Trainer {
     let recipe = experiment.recipe
     let plan = (0..<experiment.share.globalBatch).map { experiment.plan.rank(of: $0) }
     let origin = PseudoLabelOrigin(
-      teacherDigest: teacherDigest, recipeDigest: recipe.fingerprint, threshold: Float(recipe.teacher.threshold),
+      teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint, threshold: Float(recipe.teacher.threshold),
       height: experiment.targetSize.height, width: experiment.targetSize.width, rank: communicator.rank,
       worldSize: communicator.worldSize)
     recorder = try PseudoLabelRecorder(
