@@ -13,7 +13,7 @@ extension RecipeCatalogue {
         Method("source-only", needsTarget: false),
         Method("hrda"),
       ],
-      encoders: EncoderCatalog.names,
+      encoders: EncoderCatalogue.names,
       classSets: Dictionary(uniqueKeysWithValues: ClassSet.builtIn.map { ($0.name, $0.count) }),
       labelMaps: LabelIdMap.names)
   }

@@ -93,8 +93,21 @@ public final class Trainer {
     try communicator.together {
       if let found { try experiment.restore(found.snapshot, from: found.file) }
     }
+    if let run = found?.snapshot.run { warnOfChanges(since: run) }
     firstStep = step
     say("resuming after step \(step) from \(store.file(step: step))")
+  }
+
+  /// Bits depend on the CPU level and the libraries: going on with others is allowed, but not silently.
+  private func warnOfChanges(since run: RunDescription) {
+    let level = "\(CPULevel.current)"
+    if run.cpuLevel != level {
+      say("warning: the checkpoint was written at CPU level \(run.cpuLevel), this is \(level): bits will differ")
+    }
+    let versions = matrixLibraryVersions
+    for (name, version) in run.libraryVersions.sorted(by: { $0.key < $1.key }) where versions[name] != version {
+      say("warning: the checkpoint was written with \(name) \(version), here it is \(versions[name] ?? "none")")
+    }
   }
 
   private func startRecording(_ teacherDigest: String) throws {
