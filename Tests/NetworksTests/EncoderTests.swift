@@ -7,7 +7,7 @@ import Tensors
 import TestSupport
 import Testing
 
-@Suite struct EncoderTests {
+@Suite(.serialized) struct EncoderTests {
   private static func encoder(
     _ name: String, dropPath: Float = 0.1
   ) throws -> (encoder: any Encoder, parameters: NetworkParameters) {
@@ -23,6 +23,8 @@ import Testing
     ("b3", 44_072_128, 572), ("b4", 60_842_688, 832),
   ])
   func parametersOfTheVariants(name: String, count: Int, tensors: Int) throws {
+    defer { WorkerPool.configure(threads: 1) }
+    WorkerPool.configure(threads: 2)
     let (encoder, parameters) = try EncoderTests.encoder(name)
     #expect(parameters.values.count == count)
     #expect(parameters.slices.count == tensors && parameters.bufferSlices.isEmpty)
@@ -32,6 +34,8 @@ import Testing
   /// Tensors of whole HRDA networks as the reference counts them, running statistics left out.
   @Test(arguments: [("tiny", 147, 192_144), ("b0", 223, 3_319_392), ("b5", 1099, 81_443_008)])
   func tensorsOfWholeNetworks(name: String, tensors: Int, encoderCount: Int) throws {
+    defer { WorkerPool.configure(threads: 1) }
+    WorkerPool.configure(threads: 2)
     let parameters = try SegmentationNetwork(
       NetworkConfiguration(encoder: name, classCount: 19, detailHeight: 512, detailWidth: 512), gradientSlots: 0,
       seed: 1

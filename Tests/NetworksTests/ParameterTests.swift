@@ -114,6 +114,15 @@ import Testing
     #expect(reference.official(of: reference.values).allSatisfy { own[$0.name] == $0.values })
   }
 
+  @Test func initialValuesDoNotDependOnThreads() throws {
+    defer { WorkerPool.configure(threads: 1) }
+    let digests = try (1...3).map { threads in
+      WorkerPool.configure(threads: threads)
+      return try NetworkParameterTests.network().parameters.digest()
+    }
+    #expect(Set(digests).count == 1)
+  }
+
   @Test func initialValuesHaveThePublishedDeviations() throws {
     let parameters = try NetworkParameterTests.network().parameters
     let values = Dictionary(

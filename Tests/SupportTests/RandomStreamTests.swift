@@ -140,6 +140,18 @@ import Testing
     #expect(abs(Double(low) / 30_000 - 1.0 / 3) < 0.014)
   }
 
+  /// Box and Muller's transform of numbers 2i and 2i + 1, from even and from odd positions.
+  @Test func normalNumbersAreTheTransformOfTwoUniformOnes() {
+    var moving = RandomStreamTests.stream()
+    let still = moving
+    for index in 0..<UInt32(12) {
+      let first = index < 6 ? 2 * index : 2 * index + 1
+      if index == 6 { _ = moving.nextUniform() }
+      let (radius, angle) = (1 - Double(still.uniform(at: first)), Double(still.uniform(at: first + 1)))
+      #expect(moving.nextNormal() == (-2 * log(radius)).squareRoot() * cos(2 * .pi * angle))
+    }
+  }
+
   @Test func shufflingIsAFunctionOfTheKey() {
     var first = RandomStreamTests.stream()
     var second = RandomStreamTests.stream()
