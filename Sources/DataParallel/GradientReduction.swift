@@ -31,14 +31,19 @@ public final class GradientReduction {
   private var scratch: Tensor?
   private static let tileCount = 16 << 10
 
-  /// - Parameter bucketBytes: bytes of one bucket; speed only.
+  /// - Parameters:
+  ///   - bucketBytes: bytes of one bucket; speed only.
+  ///   - order: rank at each position of the tree; nil is the order of ranks. Any other gives up the promised bits: it
+  ///     is the control that shows that a comparison of runs can tell trees apart.
+  /// - Precondition: `order` holds each rank once.
   public init(
-    on communicator: any Communicator, method: ReductionMethod = .reproducible, bucketBytes: Int = 4 << 20
+    on communicator: any Communicator, method: ReductionMethod = .reproducible, bucketBytes: Int = 4 << 20,
+    order: [Int]? = nil
   ) {
     precondition(bucketBytes >= 4, "a bucket of \(bucketBytes) bytes holds no value")
     self.communicator = communicator
     self.method = method
-    tree = RankTree(on: communicator)
+    tree = order.map { RankTree(on: communicator, order: $0) } ?? RankTree(on: communicator)
     bucketCount = bucketBytes / MemoryLayout<Float>.stride
   }
 

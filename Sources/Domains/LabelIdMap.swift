@@ -101,7 +101,7 @@ public struct LabelIdMap: Sendable, Equatable {
         throw Failure(
           .badData,
           "label id \(ids.values[position]) at row \(row), column \(position % ids.width) is not in map \"\(name)\"",
-          at: file, remedy: "choose the label map that belongs to these files, or give a default for unlisted ids")
+          at: file, remedy: "choose the label map that belongs to these files, or map this id (to 255: ignored)")
       }
       mapped.values[position] = trainId
     }

@@ -21,7 +21,7 @@ public struct EncoderOptions: Sendable, Equatable {
 }
 
 /// Encoders by the name recipes use. One line per encoder.
-public enum EncoderCatalog {
+public enum EncoderCatalogue {
   /// Name and constructor of every encoder.
   static let entries: [(name: String, make: @Sendable (ParameterRegistry, String, EncoderOptions) -> any Encoder)] =
     MixTransformerVariant.all.map { variant in (variant.name, { MixTransformer($0, $1, variant, $2) }) }

@@ -146,16 +146,17 @@ public final class NetworkParameters {
     parameter.value.assign(Tensor(inner, parameter.internalShape))
   }
 
-  /// All parameters, then all running statistics, in official order and shape, from an arena laid out as `values`
-  /// (this network's own, a moment, a summed gradient) and, for the statistics, this network's buffers.
+  /// All parameters in official order and shape, from an arena laid out as `values` (this network's own, a moment, a
+  /// summed gradient).
   public func official(of arena: Tensor) -> [(name: String, shape: [Int], values: [Float])] {
     precondition(arena.count == values.count, "arena of \(arena.count) for \(values.count) parameters")
-    return zip(parameters, slices).map { parameter, slice in
-      let inner = Tensor(shape: [slice.range.count], buffer: arena.buffer, offset: arena.offset + slice.range.lowerBound)
-      return (
-        slice.name, slice.officialShape, ParameterLayout.toOfficial(inner.values, officialShape: slice.officialShape)
-      )
-    }
+    return slices.map { ($0.name, $0.officialShape, NetworkParameters.official($0, of: arena)) }
+  }
+
+  /// One parameter's values in official order, from an arena of the network the slice belongs to.
+  public static func official(_ slice: Slice, of arena: Tensor) -> [Float] {
+    let inner = Tensor(shape: [slice.range.count], buffer: arena.buffer, offset: arena.offset + slice.range.lowerBound)
+    return ParameterLayout.toOfficial(inner.values, officialShape: slice.officialShape)
   }
 
   /// Running statistics by published name.

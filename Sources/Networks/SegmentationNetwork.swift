@@ -108,12 +108,12 @@ public final class SegmentationNetwork {
     self.configuration = configuration
     let registry = ParameterRegistry()
     guard
-      let encoder = EncoderCatalog.make(
+      let encoder = EncoderCatalogue.make(
         configuration.encoder, registry, prefix: "backbone", configuration.encoderOptions)
     else {
       throw Failure(
         .badData, "unknown encoder \"\(configuration.encoder)\"", at: "encoder.name",
-        remedy: "use one of \(EncoderCatalog.names.joined(separator: ", "))")
+        remedy: "use one of \(EncoderCatalogue.names.joined(separator: ", "))")
     }
     self.encoder = encoder
     let fused = configuration.resolution == .hrda
@@ -265,7 +265,7 @@ public final class ReferenceEncoder {
   public init(_ configuration: NetworkConfiguration, seed: UInt64) throws {
     let registry = ParameterRegistry()
     guard
-      let encoder = EncoderCatalog.make(
+      let encoder = EncoderCatalogue.make(
         configuration.encoder, registry, prefix: "backbone", configuration.encoderOptions)
     else { throw Failure(.badData, "unknown encoder \"\(configuration.encoder)\"", at: "encoder.name") }
     self.encoder = encoder

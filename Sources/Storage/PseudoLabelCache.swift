@@ -97,7 +97,8 @@ public protocol PseudoLabelCacheWriter: AnyObject {
   /// Puts all entries on disk, as of so many completed steps. Entries published before are never lost, whenever the
   /// process dies. Call on every rank before the checkpoint of that step is saved, with a barrier between.
   func publish(completedSteps: Int) throws
-  /// Starts a generation: drops entries that newer ones supersede.
+  /// Starts a generation: drops entries that were superseded before the last publication, so that a run that goes back
+  /// to that checkpoint finds what it had then.
   func startGeneration() throws
 }
 

@@ -11,7 +11,8 @@ enum DurableFile {
   /// - Throws: `Failure` 73 if the folder or the file cannot be created, 74 if writing fails or the disk has no room;
   ///   the temporary file is removed then, and a file that was under the name before stays.
   static func write(_ bytes: UnsafeRawBufferPointer, header: [UInt8], to path: String) throws {
-    let folder = (path as NSString).deletingLastPathComponent
+    let parent = (path as NSString).deletingLastPathComponent
+    let folder = parent.isEmpty ? "." : parent
     try createFolder(folder)
     removeLeftovers(in: folder)
     try checkRoom(for: bytes.count, in: folder, path)
@@ -30,13 +31,19 @@ enum DurableFile {
     try flushFolder(folder)
   }
 
-  /// Makes a folder and those above it.
+  /// Makes a folder and those above it; one that is there already is fine.
   static func createFolder(_ folder: String) throws {
-    do {
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    } catch {
-      throw Failure(.cannotCreate, "cannot create the folder (\(reason(error)))", at: folder)
+    guard !folder.isEmpty, folder != "/", mkdir(folder, 0o755) != 0 else { return }
+    if errno == ENOENT {
+      try createFolder((folder as NSString).deletingLastPathComponent)
+      if mkdir(folder, 0o755) == 0 { return }
     }
+    var status = stat()
+    if errno == EEXIST && stat(folder, &status) == 0 {
+      if status.st_mode & S_IFMT == S_IFDIR { return }
+      errno = ENOTDIR
+    }
+    throw failure(.cannotCreate, "cannot create the folder", folder)
   }
 
   /// Makes a change of names in a folder last.
@@ -106,13 +113,5 @@ enum DurableFile {
     let number = errno
     let remedy = number == ENOSPC || number == EDQUOT ? "make room or save to another disk" : nil
     return Failure(status, "\(what) (\(String(cString: strerror(number))))", at: path, remedy: remedy)
-  }
-
-  private static func reason(_ error: any Error) -> String {
-    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-    guard let number = underlying?.code, underlying?.domain == NSPOSIXErrorDomain else {
-      return error.localizedDescription
-    }
-    return String(cString: strerror(Int32(number)))
   }
 }

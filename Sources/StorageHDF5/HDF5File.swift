@@ -20,6 +20,12 @@ public final class HDF5File: @unchecked Sendable {
   /// Path on disk, or the name given to a file in memory.
   public let path: String
   private var handle: Identifier?
+
+  /// Releases of HDF5 whose formats can be written; virtual datasets need 1.10.
+  public enum Release: Sendable {
+    case v18, v110
+  }
+
   /// The memory of a file under construction.
   public let image: FileImage?
   private static let built = Atomic<Int>(0)
@@ -43,7 +49,8 @@ public final class HDF5File: @unchecked Sendable {
   ///   - name: what to call the file in failures.
   ///   - userBlock: bytes left free (zero) at the start: 0, or a power of two from 512.
   ///   - capacity: expected length in bytes; more is allowed.
-  public init(building name: String, userBlock: Int, capacity: Int) throws {
+  ///   - oldestReader: the oldest release that shall read the file.
+  public init(building name: String, userBlock: Int, capacity: Int, oldestReader: Release = .v18) throws {
     path = name
     let image = FileImage(capacity: capacity)
     self.image = image
@@ -54,8 +61,9 @@ public final class HDF5File: @unchecked Sendable {
       let access = try site.own(H5Pcreate(ch5_p_file_access()), "prepare a file", status: .internal, H5Pclose)
       try image.attach(to: access.raw, site)
       // From this version on all metadata carry checksums, and groups of thousands of names stay quick.
+      let release = oldestReader == .v18 ? ch5_libver_v18() : ch5_libver_v110()
       try site.check(
-        H5Pset_libver_bounds(access.raw, ch5_libver_v18(), ch5_libver_v18()), "choose a format", status: .internal)
+        H5Pset_libver_bounds(access.raw, release, release), "choose a format", status: .internal)
       // The library takes files in memory of one name for one file.
       let unique = "\(name) \(HDF5File.built.add(1, ordering: .relaxed).newValue)"
       return try site.own(

@@ -24,7 +24,7 @@ public final class HDF5PseudoLabelStore: PseudoLabelStore {
 
   /// An empty cache that replaces what the rank had when it is published.
   public func start(_ origin: PseudoLabelOrigin) throws -> any PseudoLabelCacheWriter {
-    try HDF5PseudoLabelWriter(file(rank: origin.rank), origin, generation: 0)
+    try HDF5PseudoLabelWriter(file(rank: origin.rank), origin, generation: 0, publishedSteps: 0)
   }
 
   /// Goes on with the published entries of this rank's images made before `completedSteps`.
@@ -38,7 +38,7 @@ public final class HDF5PseudoLabelStore: PseudoLabelStore {
     let changed = readers.contains { $0.origin.worldSize != origin.worldSize }
     let writer = try HDF5PseudoLabelWriter(
       file(rank: origin.rank), origin, generation: (readers.map(\.generation).max() ?? 0) + (changed ? 1 : 0),
-      keepingOld: changed, unused: unused)
+      publishedSteps: completedSteps, keepingOld: changed, unused: unused)
     // A change of world size that was interrupted leaves an entry in two files.
     var last: Row?
     for row in rows(readers, origin, completedSteps) where !row.isSameEntry(as: last) {
@@ -130,6 +130,8 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
   let origin: PseudoLabelOrigin
   private(set) var generation: Int
   private var images: [Int] = []
+  /// Completed steps of the checkpoint that a restart would go back to.
+  private var publishedSteps: Int
   private let path: String
   private var file: HDF5File
   private var keepingOld: Bool
@@ -140,9 +142,11 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
   ///   - keepingOld: whether the file to be replaced holds entries that other ranks have not taken over yet.
   ///   - unused: files that hold nothing that is needed.
   init(
-    _ path: String, _ origin: PseudoLabelOrigin, generation: Int, keepingOld: Bool = false, unused: [String] = []
+    _ path: String, _ origin: PseudoLabelOrigin, generation: Int, publishedSteps: Int, keepingOld: Bool = false,
+    unused: [String] = []
   ) throws {
     self.path = path
+    self.publishedSteps = publishedSteps
     self.keepingOld = keepingOld
     self.unused = unused
     self.origin = origin
@@ -177,6 +181,7 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
     try putOldAside()
     try DurableFile.write(image.bytes, header: Seal(.pseudoLabels, sealing: image.bytes).block, to: path)
     hasPublished = true
+    publishedSteps = completedSteps
   }
 
   /// Before the first file of a new world size replaces one of the old, that one is kept under another name. When rank
@@ -205,7 +210,11 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
     file = try HDF5PseudoLabelWriter.emptyFile(path, origin)
     images = []
     generation += 1
-    for (position, image) in oldImages.enumerated() where oldImages.lastIndex(of: image) == position {
+    var lastNeeded: [Int: Int] = [:]
+    for (position, image) in oldImages.enumerated() where steps[position] < publishedSteps {
+      lastNeeded[image] = position
+    }
+    for (position, image) in oldImages.enumerated() where position >= lastNeeded[image] ?? 0 {
       try copy(position, from: old)
       try note(image: image, step: steps[position])
     }
@@ -256,11 +265,12 @@ public final class HDF5PseudoLabelReader: PseudoLabelCacheReader {
   /// Step of each entry.
   public let steps: [Int]
   let file: HDF5File
+  let seal: Seal
 
   /// Opens a file.
   /// - Throws: `Failure` 66 if there is none, 65 if it is damaged or of another origin.
   public init(_ path: String, expecting expected: PseudoLabelOrigin? = nil) throws {
-    _ = try Seal.verified(path, .pseudoLabels)
+    seal = try Seal.verified(path, .pseudoLabels)
     file = try HDF5File(reading: path)
     let attributes = try file.attributes(of: "")
     func needed<Value>(_ name: String, _ value: (HDF5Value) -> Value?) throws -> Value {

@@ -15,6 +15,7 @@ public struct Seal: Sendable, Equatable {
   public enum Kind: String, Sendable {
     case checkpoint
     case pseudoLabels = "pseudo-labels"
+    case pseudoLabelView = "pseudo-label-view"
   }
 
   /// What the file is.

@@ -37,9 +37,14 @@ public final class Experiment {
   public var teacher: Teacher? { step.parts.teacher }
 
   /// Assembles a run. A collective: a failure on one rank is thrown on all.
-  public init(_ recipe: Recipe, on communicator: any Communicator) throws {
+  /// - Parameter reductionOrder: rank at each position of the tree that adds gradients; nil, as in every run, is the
+  ///   order of ranks. Another one is a control for tests and gives other bits.
+  public init(_ recipe: Recipe, on communicator: any Communicator, reductionOrder: [Int]? = nil) throws {
     self.recipe = recipe
-    plan = try communicator.together { try ShardPlan(globalBatch: recipe.batch.global, worldSize: communicator.worldSize) }
+    plan = try communicator.together {
+      try recipe.checkAbilities()
+      return try ShardPlan(globalBatch: recipe.batch.global, worldSize: communicator.worldSize)
+    }
     let samples = plan.samples(of: communicator.rank)
     share = BatchShare(communicator: communicator, globalBatch: recipe.batch.global, samples: samples)
     let adapts = recipe.method.name != "source-only"
@@ -61,7 +66,9 @@ public final class Experiment {
       StepParts(
         share: share, student: student, teacher: teacher, featureDistance: featureDistance,
         draws: SeededDraws(seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation),
-        reduction: GradientReduction(on: communicator), optimizer: recipe.makeOptimizer(student.parameters),
+        reduction: GradientReduction(
+          on: communicator, method: recipe.reduction == .native ? .native : .reproducible, order: reductionOrder),
+        optimizer: recipe.makeOptimizer(student.parameters),
         schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource,
@@ -88,6 +95,7 @@ public final class Experiment {
         RareClassOptions(
           temperature: rare.temperature, minimumPixels: rare.minimumPixels, minimumCropPixels: rare.minimumCropPixels),
         classNames: classes.names) : nil
+    if adapts, recipe.teacher.cache, checksSizes { try requireOneSize(target) }
     let margins = recipe.data.target.map {
       ImageMargins(top: $0.margins.top, bottom: $0.margins.bottom, left: $0.margins.left, right: $0.margins.right)
     }
@@ -101,6 +109,19 @@ public final class Experiment {
         margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins,
         checksSizes: checksSizes))
     return (classes, loader, try recipe.data.validation?.make(classes, withLabels: true), try target.size(0))
+  }
+}
+
+/// Makes sure that the pseudo-label cache, which has one size for all images, can hold those of a data set.
+/// - Throws: `Failure` 65 that names the first image of another size than the first one.
+private func requireOneSize(_ target: any Dataset) throws {
+  let first = try target.size(0)
+  for index in 1..<max(target.count, 1) {
+    let size = try target.size(index)
+    guard size != first else { continue }
+    throw Failure(
+      .badData, "image is \(size), \(target.place(0)) is \(first); pseudo-labels are kept for images of one size",
+      at: target.place(index), remedy: "set teacher.cache to false, or resize the images")
   }
 }
 

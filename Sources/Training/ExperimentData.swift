@@ -13,13 +13,27 @@ extension RecipeCatalogue {
         Method("source-only", needsTarget: false),
         Method("hrda"),
       ],
-      encoders: EncoderCatalog.names,
+      encoders: EncoderCatalogue.names,
       classSets: Dictionary(uniqueKeysWithValues: ClassSet.builtIn.map { ($0.name, $0.count) }),
       labelMaps: LabelIdMap.names)
   }
 }
 
 extension Recipe {
+  /// Refuses settings whose meaning is fixed but that this version cannot honour: they are not ignored.
+  /// - Throws: `Failure` 65 that names the key.
+  func checkAbilities() throws {
+    let absent = [
+      ("batch.cropShards", batch.cropShards != 1, "leave it at 1"),
+      ("reduction bf16", reduction == .bf16, "use reproducible or native"),
+      ("encoder.weights", encoder.weights != nil, "leave it out"),
+      ("init", initialCheckpoint != nil, "leave it out"), ("trace", trace, "leave it at false"),
+    ]
+    for (key, isWanted, remedy) in absent where isWanted {
+      throw Failure(.badData, "it is not available in this version", at: key, remedy: remedy)
+    }
+  }
+
   /// The classes of the recipe, with what predicted classes count as in evaluation.
   /// - Throws: `Failure` 65 for a set or a class that is not known.
   public func classSet() throws -> ClassSet {
@@ -58,14 +72,7 @@ extension Recipe.DataSet {
   /// - Parameter withLabels: whether labels are wanted; target images are trained on without.
   /// - Throws: `Failure` 65 or 66 that names the file or key.
   public func make(_ classes: ClassSet, withLabels: Bool) throws -> any Dataset {
-    let map =
-      switch self.map {
-      case .identity: LabelIdMap.identity(classCount: classes.count)
-      case .named(let name): try LabelIdMap.named(name, classCount: classes.count)
-      case .table(let table):
-        try LabelIdMap(
-          name: "the recipe's table", entries: Dictionary(uniqueKeysWithValues: table.map { (Int($0), Int($1)) }))
-      }
+    let map = try self.map.labelIdMap(classCount: classes.count)
     let specification =
       switch kind {
       case .procedural:
@@ -76,5 +83,18 @@ extension Recipe.DataSet {
           labelSuffix: labelSuffix, map: map, resize: resize.map { .fit($0) })
       }
     return try makeDataset(specification, classes: classes)
+  }
+}
+
+extension LabelMapSetting {
+  /// The map from the ids in label files to `classCount` train ids.
+  /// - Throws: `Failure` 65 for a name that is not known.
+  func labelIdMap(classCount: Int) throws -> LabelIdMap {
+    switch self {
+    case .identity: .identity(classCount: classCount)
+    case .named(let name): try LabelIdMap.named(name, classCount: classCount)
+    case .table(let table):
+      try LabelIdMap(name: "listed", entries: Dictionary(uniqueKeysWithValues: table.map { (Int($0), Int($1)) }))
+    }
   }
 }

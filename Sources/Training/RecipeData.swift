@@ -223,7 +223,7 @@ public enum LabelMapSetting: SettingValue {
   case identity
   /// A built-in map.
   case named(String)
-  /// Train id by id; ids that are not listed are ignored.
+  /// Train id by id; ids that are not listed are refused.
   case table([UInt8: UInt8])
 
   /// A name or a table.

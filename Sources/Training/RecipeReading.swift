@@ -15,15 +15,7 @@ extension Recipe {
     catalogue: RecipeCatalogue
   ) throws -> Recipe {
     let url = URL(fileURLWithPath: path)
-    guard let bytes = try? Foundation.Data(contentsOf: url) else {
-      let isThere = FileManager.default.fileExists(atPath: path)
-      throw Failure(
-        isThere ? .inputOutput : .missingInput, isThere ? "the recipe cannot be read" : "there is no such recipe",
-        at: path)
-    }
-    guard let yaml = String(data: bytes, encoding: .utf8) else {
-      throw Failure(.badData, "it is not UTF-8 text", at: path)
-    }
+    let yaml = try settingsText(at: path, called: "recipe")
     var recipe = try Recipe(
       yaml: yaml, file: path, folder: url.deletingLastPathComponent().path, overrides: overrides,
       environment: environment, catalogue: catalogue)
@@ -63,6 +55,22 @@ extension Recipe {
     recipe.data.validation = DataSet()
     return recipe.tree.flattened().map(\.key)
   }
+}
+
+/// The text of a file of settings.
+/// - Parameter name: what complaints call the file.
+/// - Throws: `Failure` 66 if there is no such file, 74 if it cannot be read, 65 if it is not text.
+func settingsText(at path: String, called name: String) throws -> String {
+  guard let bytes = FileManager.default.contents(atPath: path) else {
+    let isThere = FileManager.default.fileExists(atPath: path)
+    throw Failure(
+      isThere ? .inputOutput : .missingInput, isThere ? "the \(name) cannot be read" : "there is no such \(name)",
+      at: path)
+  }
+  guard let text = String(data: bytes, encoding: .utf8) else {
+    throw Failure(.badData, "it is not UTF-8 text", at: path)
+  }
+  return text
 }
 
 extension SettingNode {

@@ -14,6 +14,15 @@ extension Recipe {
     return hash.hexadecimal()
   }
 
+  /// SHA-256 of the settings that decide the weights, in hexadecimal: a run may go on with another recipe of the same.
+  public var weightFingerprint: String {
+    let hash = SHA256()
+    for (key, text) in tree.flattened() where Difference(key: key, old: nil, new: text).affectsWeights {
+      hash.update("\(key): \(text)\n")
+    }
+    return hash.hexadecimal()
+  }
+
   /// A setting that two recipes disagree on.
   public struct Difference: Sendable, Equatable, CustomStringConvertible {
     /// Dotted key.

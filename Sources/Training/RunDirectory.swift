@@ -59,6 +59,7 @@ public final class RunDirectory {
   /// Whether the folder held a run before it was opened.
   public let heldRun: Bool
   private let lock: FileHandle
+  private var isHeld = true
 
   /// Makes the folder if need be and takes hold of it. Called by rank 0 only.
   /// - Throws: `Failure` 73 if the folder cannot be made, if another process holds it, or if it holds a run and
@@ -76,8 +77,12 @@ public final class RunDirectory {
     }
   }
 
-  /// Lets go of the folder; the object must not be used afterwards.
+  deinit { release() }
+
+  /// Lets go of the folder, as the end of the object does; the object must not be used afterwards.
   public func release() {
+    guard isHeld else { return }
+    isHeld = false
     try? lock.truncate(atOffset: 0)
     // A child process that is just being started may hold the file open for a moment longer.
     _ = flock(lock.fileDescriptor, LOCK_UN)

@@ -12,25 +12,33 @@ extension Experiment {
   func snapshot(step: Int) -> Snapshot {
     let student = self.student.parameters
     let optimizer = self.step.parts.optimizer
-    var records = records(Snapshot.student, student.official(of: student.values) + student.officialBuffers())
+    var records = records(Snapshot.student, student, student.values) + statistics(Snapshot.student, student)
     if let teacher = teacher?.network.parameters {
-      records += self.records(Snapshot.teacher, teacher.official(of: teacher.values) + teacher.officialBuffers())
+      records += self.records(Snapshot.teacher, teacher, teacher.values) + statistics(Snapshot.teacher, teacher)
     }
-    records += self.records(Snapshot.firstMoment, student.official(of: optimizer.firstMoment))
-    records += self.records(Snapshot.secondMoment, student.official(of: optimizer.secondMoment))
+    records += self.records(Snapshot.firstMoment, student, optimizer.firstMoment)
+    records += self.records(Snapshot.secondMoment, student, optimizer.secondMoment)
     return Snapshot(
       run: RunDescription(
         step: step, recipe: recipe.resolvedYAML, classNames: classes.names,
         worldSize: share.communicator.worldSize, programVersion: programVersion,
-        libraryVersions: ["matrix products": "\(MatrixBackend.current)"], cpuLevel: "\(CPULevel.current)",
+        libraryVersions: matrixLibraryVersions, cpuLevel: "\(CPULevel.current)",
         schedule: ["steps": Double(recipe.schedule.steps), "learningRate": recipe.optimizer.learningRate]),
       records: records)
   }
 
-  private func records(
-    _ group: String, _ tensors: [(name: String, shape: [Int], values: [Float])]
-  ) -> [Snapshot.Record] {
-    tensors.map { Snapshot.Record("\(group)/\($0.name)", Tensor($0.values, Shape($0.shape))) }
+  /// Records of the parameters; layouts are converted when a record is read, one tensor at a time.
+  private func records(_ group: String, _ parameters: NetworkParameters, _ arena: Tensor) -> [Snapshot.Record] {
+    parameters.slices.map { slice in
+      let shape = Shape(slice.officialShape)
+      return Snapshot.Record("\(group)/\(slice.name)", shape) {
+        Tensor(NetworkParameters.official(slice, of: arena), shape)
+      }
+    }
+  }
+
+  private func statistics(_ group: String, _ parameters: NetworkParameters) -> [Snapshot.Record] {
+    parameters.officialBuffers().map { Snapshot.Record("\(group)/\($0.name)", Tensor($0.values, Shape($0.shape))) }
   }
 
   /// Takes over a snapshot's tensors: student, teacher and both moments.

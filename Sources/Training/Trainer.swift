@@ -62,8 +62,11 @@ public final class Trainer {
   /// asked to.
   public func prepare(resume: Bool) throws {
     let parameters = experiment.student.parameters
+    var recipe = experiment.recipe
+    // Hosts may differ in cores, so APUS_THREADS may differ too.
+    recipe.threads = 0
     try agreement.compare([
-      ("the program version", programVersion), ("the recipe", experiment.recipe.fingerprint),
+      ("the program version", programVersion), ("the recipe", recipe.fingerprint),
       ("the network", ReplicaAgreement.layoutDigest(parameters.slices.map { ($0.name, $0.officialShape) })),
       ("the CPU level", "\(CPULevel.current)"),
     ])
@@ -71,7 +74,8 @@ public final class Trainer {
     if resume { try restoreNewest() }
     try agreement.share(state.map(\.tensor))
     if let firstTeacher, experiment.recipe.teacher.cache { try startRecording(firstTeacher) }
-    if let directory {
+    try communicator.together {
+      guard let directory else { return }
       log = try RunLog(directory.layout.log, keepingUpTo: firstStep)
       events = try EventFile(folder: directory.layout.path)
       if firstStep == 0 { try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe) }
@@ -89,15 +93,28 @@ public final class Trainer {
     try communicator.together {
       if let found { try experiment.restore(found.snapshot, from: found.file) }
     }
+    if let run = found?.snapshot.run { warnOfChanges(since: run) }
     firstStep = step
     say("resuming after step \(step) from \(store.file(step: step))")
+  }
+
+  /// Bits depend on the CPU level and the libraries: going on with others is allowed, but not silently.
+  private func warnOfChanges(since run: RunDescription) {
+    let level = "\(CPULevel.current)"
+    if run.cpuLevel != level {
+      say("warning: the checkpoint was written at CPU level \(run.cpuLevel), this is \(level): bits will differ")
+    }
+    let versions = matrixLibraryVersions
+    for (name, version) in run.libraryVersions.sorted(by: { $0.key < $1.key }) where versions[name] != version {
+      say("warning: the checkpoint was written with \(name) \(version), here it is \(versions[name] ?? "none")")
+    }
   }
 
   private func startRecording(_ teacherDigest: String) throws {
     let recipe = experiment.recipe
     let plan = (0..<experiment.share.globalBatch).map { experiment.plan.rank(of: $0) }
     let origin = PseudoLabelOrigin(
-      teacherDigest: teacherDigest, recipeDigest: recipe.fingerprint, threshold: Float(recipe.teacher.threshold),
+      teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint, threshold: Float(recipe.teacher.threshold),
       height: experiment.targetSize.height, width: experiment.targetSize.width, rank: communicator.rank,
       worldSize: communicator.worldSize)
     recorder = try PseudoLabelRecorder(
@@ -209,7 +226,7 @@ public final class Trainer {
       imagesPerSecond: trainingSeconds > 0 ? steps / trainingSeconds : 0, peakMemoryBytes: peakMemoryBytes(),
       student: scores(matrices["student"]), teacher: scores(matrices["teacher"]),
       studentDigest: digests.student, teacherDigest: digests.teacher, optimizerDigest: digests.optimizer,
-      reproducibleAcrossRanks: experiment.plan.isReproducible)
+      reproducibleAcrossRanks: experiment.plan.isReproducible && experiment.recipe.reduction == .reproducible)
   }
 
   private func scores(_ matrix: ConfusionMatrix?) -> Scores {

@@ -35,8 +35,17 @@ struct Apus: ParsableCommand {
     } catch {
       guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
       let message = message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
-      writeErrorLine("apus: \(message); see \(usage(for: error))")
-      exit(withError: ExitCode(ExitStatus.usage.rawValue))
+      refuse(Failure(.usage, message, remedy: "see \(usage(for: error))"))
+    }
+  }
+
+  /// Ends the command with a failure that all ranks have found, so that it is printed once.
+  private static func refuse(_ failure: Failure) -> Never {
+    do {
+      try runOnRanks { communicator in try communicator.together { throw failure } }
+      exit()
+    } catch {
+      exit(withError: error)
     }
   }
 

@@ -78,7 +78,15 @@ struct CacheVerifyCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    try runAlone { try verify(cacheFiles(paths), json: json) { try HDF5PseudoLabelReader($0).verify() } }
+    try runAlone {
+      try verify(cacheFiles(paths), json: json) { path in
+        if (path as NSString).lastPathComponent == HDF5PseudoLabelView.name {
+          _ = try HDF5PseudoLabelView(verifying: path)
+        } else {
+          try HDF5PseudoLabelReader(path).verify()
+        }
+      }
+    }
   }
 }
 

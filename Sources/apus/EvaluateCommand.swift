@@ -94,7 +94,7 @@ struct EvaluateCommand: ParsableCommand {
 
   private func validation(_ recipe: Recipe, _ classSet: inout ClassSet) throws -> (any Dataset, [UInt8]) {
     if let images, let labels, let classes {
-      let chosen = try ClassSet.named(classes)
+      let chosen = try ClassSet.chosen(classes)
       guard chosen.count == classSet.count else {
         throw Failure(
           .badData, "\(chosen.name) has \(chosen.count) classes, the checkpoint \(classSet.count)", at: "--classes",

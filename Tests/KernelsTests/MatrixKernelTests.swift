@@ -7,7 +7,7 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Serialized: some tests change the process's thread count and matrix library.
+/// Some tests change the process's thread count and matrix library.
 @Suite(.serialized) struct MatrixKernelTests {
   static let tolerance = 3e-6
 
@@ -39,7 +39,8 @@ import Testing
   static let geometries = [
     ConvolutionGeometry(kernel: 7, stride: 4), ConvolutionGeometry(kernel: 3, stride: 2),
     ConvolutionGeometry(kernel: 3), ConvolutionGeometry(kernel: 4, stride: 4, padding: 0),
-    ConvolutionGeometry(kernel: 3, dilation: 2), ConvolutionGeometry(kernel: 1), ConvolutionGeometry(kernel: 1, stride: 2),
+    ConvolutionGeometry(kernel: 3, dilation: 2), ConvolutionGeometry(kernel: 1),
+    ConvolutionGeometry(kernel: 1, stride: 2),
   ]
 
   @Test(arguments: geometries, [(9, 13, 3, 5), (17, 8, 130, 67)])

@@ -70,7 +70,8 @@ struct FixtureTests {
     tape.walkBack()
     if name == "hrda" { try expectGradients(network, fixture) }
     try expectGradientNorms(network, fixture)
-    for (name, _, values) in network.parameters.officialBuffers() where try fixture.file.contains("statistics_after/\(name)") {
+    for (name, _, values) in network.parameters.officialBuffers()
+    where try fixture.file.contains("statistics_after/\(name)") {
       #expect(try fixture.timesAllowed(values, "statistics_after/\(name)") <= 1, "\(name)")
     }
   }
@@ -89,7 +90,9 @@ struct FixtureTests {
   private func expectGradientNorms(_ network: SegmentationNetwork, _ fixture: FixtureFile) throws {
     guard try fixture.file.contains("gradient_norms") else { return }
     let norms = try fixture.floats("gradient_norms").values
-    let gradients = officialGradients(network).sorted { Array($0.key.utf8).lexicographicallyPrecedes(Array($1.key.utf8)) }
+    let gradients = officialGradients(network).sorted {
+      Array($0.key.utf8).lexicographicallyPrecedes(Array($1.key.utf8))
+    }
     try #require(norms.count == gradients.count)
     for (norm, (name, values)) in zip(norms, gradients) where !isNullDirection(name) {
       let own = values.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()

@@ -87,10 +87,22 @@ import Testing
   @Test func aGenerationDropsSupersededEntries() throws {
     let writer = try store.start(origin())
     for (image, step) in [(0, 0), (1, 1), (0, 2), (2, 3), (1, 4)] { try writer.append(entry(image, step: step)) }
+    try writer.publish(completedSteps: 5)
     try writer.startGeneration()
     try writer.publish(completedSteps: 5)
     #expect(try published(1) == [[0, 2], [1, 4], [2, 3]])
     #expect(try store.reader(rank: 0, expecting: nil).generation == 1)
+  }
+
+  @Test func aGenerationKeepsWhatTheLastCheckpointHad() throws {
+    let writer = try store.start(origin())
+    for step in 0..<3 { try writer.append(entry(0, step: step)) }
+    try writer.publish(completedSteps: 3)
+    for step in 3..<5 { try writer.append(entry(0, step: step)) }
+    try writer.startGeneration()
+    try writer.publish(completedSteps: 5)
+    #expect(try published(1) == [[0, 2], [0, 3], [0, 4]])
+    #expect(try store.resume(origin(), completedSteps: 3).count == 1)
   }
 
   @Test func resumingDropsLaterEntries() throws {
@@ -141,6 +153,35 @@ import Testing
     #expect(failure?.status == .badData)
     #expect(failure?.what == "the teacher of this cache is another")
     #expect(throws: Failure.self) { try store.reader(rank: 0, expecting: origin(teacher: "cc")) }
+  }
+
+  @Test func aViewShowsAllRanksAndChecksItsSources() throws {
+    var writers: [any PseudoLabelCacheWriter] = []
+    for rank in 0..<3 {
+      let writer = try store.start(origin(rank, of: 3))
+      // Rank 1 has no entries.
+      for image in 0..<8 where image % 3 == rank && rank != 1 { try writer.append(entry(image, step: 0)) }
+      try writer.publish(completedSteps: 1)
+      writers.append(writer)
+    }
+    let view = try HDF5PseudoLabelView.write(store)
+    #expect(view.entryCount == 5)
+    #expect(try HDF5PseudoLabelView(verifying: view.path).entryCount == 5)
+    let file = try HDF5File(reading: view.path)
+    #expect(try file.shape(of: "labels") == [5, 5, 13])
+    let verified = try HDF5PseudoLabelView(verifying: view.path)
+    #expect(try verified.labels(at: 3).values == entry(2, step: 0).labels.values)
+    #expect(try verified.labels(at: 2).values == entry(6, step: 0).labels.values)
+    // Reading a virtual dataset as a whole is refused, since nobody checked its sources.
+    #expect(throws: Failure.self) { try file.bytes("labels") }
+    try writers[2].append(entry(2, step: 1))
+    try writers[2].publish(completedSteps: 2)
+    let stale = #expect(throws: Failure.self) { try HDF5PseudoLabelView(verifying: view.path) }
+    #expect(stale?.description.contains("rank-00002.h5: was published after the view") == true)
+    #expect(throws: Failure.self) { try HDF5PseudoLabelView.write(store) }
+    try FileManager.default.removeItem(atPath: store.file(rank: 2))
+    let missing = #expect(throws: Failure.self) { try HDF5PseudoLabelView(verifying: view.path) }
+    #expect(missing?.status == .missingInput)
   }
 
   @Test func damageIsSeen() throws {

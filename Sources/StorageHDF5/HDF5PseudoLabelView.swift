@@ -1,0 +1,118 @@
+// One file that shows the caches of all ranks as if they were one: virtual datasets over the rank files. The library
+// reads zeros for a source that is missing, so a view is worth nothing before its sources are checked.
+
+import CHDF5
+import Foundation
+import Storage
+import Support
+import Tensors
+
+/// A view over the caches of all ranks of a folder.
+public struct HDF5PseudoLabelView {
+  /// Path of the view.
+  public let path: String
+  /// Entries of all ranks together.
+  public let entryCount: Int
+  private let file: HDF5File
+
+  /// Name of the view in its folder.
+  public static let name = "all.h5"
+  private static let planes = [
+    CacheLayout.images, CacheLayout.steps, CacheLayout.labels, CacheLayout.confidence, CacheLayout.confident,
+  ]
+
+  /// Writes `all.h5` over the rank files of a folder, which are verified first. Called on rank 0 after all ranks have
+  /// published; the next publication makes the view stale.
+  /// - Throws: `Failure` 66 if a rank's file is missing, 65 if one is damaged or they do not belong together.
+  public static func write(_ store: HDF5PseudoLabelStore) throws -> HDF5PseudoLabelView {
+    let readers = try sources(store)
+    let path = "\(store.folder)/\(name)"
+    let file = try HDF5File(building: path, userBlock: Seal.length, capacity: 1 << 16, oldestReader: .v110)
+    let attributes: [(String, HDF5Value)] = [
+      ("format", .text("\(CacheLayout.format)-view")), ("format-version", .integer(CacheLayout.formatVersion)),
+      ("sources", .texts(readers.map { ($0.file.path as NSString).lastPathComponent })),
+      ("source-digests", .texts(readers.map(\.seal.digest))),
+    ]
+    for (name, value) in attributes { try file.setAttribute(name, of: "", to: value) }
+    for plane in planes {
+      let row = Array(try readers[0].file.shape(of: plane).dropFirst())
+      let type = plane.hasPrefix("images/") ? ch5_i64le() : ch5_u8()
+      try file.writeVirtual(
+        plane, row: row, type: type,
+        sources: readers.map { (($0.file.path as NSString).lastPathComponent, $0.images.count) })
+    }
+    try file.close()
+    guard let image = file.image else { throw Failure(.internal, "a view has no memory", at: path) }
+    try DurableFile.write(image.bytes, header: Seal(.pseudoLabelView, sealing: image.bytes).block, to: path)
+    return try HDF5PseudoLabelView(verifying: path)
+  }
+
+  /// Checks a view and every source: each must be there, undamaged, and the very file the view was made over.
+  /// - Throws: `Failure` 66 or 65 naming the first source for which that does not hold.
+  public init(verifying path: String) throws {
+    _ = try Seal.verified(path, .pseudoLabelView)
+    file = try HDF5File(reading: path)
+    guard let names = try file.attribute("sources", of: "")?.texts,
+      let digests = try file.attribute("source-digests", of: "")?.texts, names.count == digests.count
+    else { throw Failure(.badData, "names no sources", at: path) }
+    let folder = (path as NSString).deletingLastPathComponent
+    var count = 0
+    for (name, digest) in zip(names, digests) {
+      let source = try HDF5PseudoLabelReader((folder as NSString).appendingPathComponent(name))
+      guard source.seal.digest == digest else {
+        throw Failure(
+          .badData, "was published after the view over it was made", at: source.file.path, remedy: "make the view anew")
+      }
+      count += source.images.count
+    }
+    self.path = path
+    entryCount = count
+  }
+
+  /// Labels of an entry, counted over all ranks.
+  public func labels(at position: Int) throws -> LabelMap {
+    let shape = try file.shape(of: CacheLayout.labels)
+    return LabelMap(height: shape[1], width: shape[2], values: try file.row(position, of: CacheLayout.labels))
+  }
+
+  private static func sources(_ store: HDF5PseudoLabelStore) throws -> [HDF5PseudoLabelReader] {
+    let first = try HDF5PseudoLabelReader(store.file(rank: 0))
+    return try [first]
+      + (1..<max(first.origin.worldSize, 1)).map { rank in
+        let reader = try HDF5PseudoLabelReader(store.file(rank: rank), expecting: first.origin)
+        guard reader.origin.worldSize == first.origin.worldSize, reader.completedSteps == first.completedSteps else {
+          throw Failure(.badData, "was not published together with rank 0's file", at: reader.file.path)
+        }
+        return reader
+      }
+  }
+}
+
+extension HDF5File {
+  /// Creates a dataset that shows the rows of datasets of the same path in other files, one file after the other.
+  fileprivate func writeVirtual(
+    _ path: String, row: [Int], type: hid_t, sources: [(file: String, count: Int)]
+  ) throws {
+    try perform(path) { file, site in
+      let total = sources.reduce(0) { $0 + $1.count }
+      let space = try dataspace([total] + row, site)
+      let creation = try site.own(H5Pcreate(ch5_p_dataset_create()), "prepare a dataset", status: .internal, H5Pclose)
+      try site.check(H5Pset_obj_track_times(creation.raw, false), "prepare a dataset", status: .internal)
+      var start = [hsize_t](repeating: 0, count: row.count + 1)
+      for source in sources where source.count > 0 {
+        let extents = ([source.count] + row).map { hsize_t($0) }
+        try site.check(
+          H5Sselect_hyperslab(space.raw, H5S_SELECT_SET, start, nil, extents, nil), "select the rows of \(source.file)")
+        let from = try dataspace([source.count] + row, site)
+        try site.check(
+          H5Pset_virtual(creation.raw, space.raw, source.file, absolute(path), from.raw), "refer to \(source.file)")
+        start[0] += hsize_t(source.count)
+      }
+      let links = try linkCreation(site)
+      let whole = try dataspace([total] + row, site)
+      _ = try site.own(
+        H5Dcreate2(file, absolute(path), type, whole.raw, links.raw, creation.raw, ch5_p_default()),
+        "create this dataset", status: .internal, H5Dclose)
+    }
+  }
+}

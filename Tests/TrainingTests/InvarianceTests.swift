@@ -1,0 +1,43 @@
+// Whole training steps on ranks that are threads of this process: the promised tree keeps the bits, another does not.
+
+import Collectives
+import Foundation
+import Support
+import Testing
+import Training
+
+@Suite(.serialized) struct InvarianceTests {
+  let recipe: Recipe
+
+  init() throws {
+    let root = URL(fileURLWithPath: #filePath).appending(path: "../../..").standardizedFileURL
+    recipe = try Recipe.read(
+      root.appending(path: "Launch/recipes/test-invariance.yaml").path, environment: [:], catalogue: .standard)
+  }
+
+  /// State digests after four steps, by rank.
+  private func train(ranks: Int, order: [Int]? = nil) throws -> [StateDigests] {
+    try LoopbackCommunicator.run(ranks: ranks) { [recipe] communicator in
+      let experiment = try Experiment(recipe, on: communicator, reductionOrder: order)
+      for step in 0..<4 { _ = try experiment.step.run(try experiment.loader.batch(step: step), step: step) }
+      return experiment.digests
+    }
+  }
+
+  @Test func fourRanksEqualOneAndAnotherTreeDoesNot() throws {
+    let one = try train(ranks: 1)[0]
+    #expect(one.student != one.teacher)
+    #expect(try train(ranks: 4) == Array(repeating: one, count: 4))
+
+    let permuted = try train(ranks: 4, order: [0, 2, 1, 3])
+    #expect(permuted == Array(repeating: permuted[0], count: 4), "every rank still holds the same sums")
+    #expect(permuted[0].student != one.student)
+    #expect(permuted[0].teacher != one.teacher)
+    #expect(permuted[0].optimizer != one.optimizer)
+  }
+
+  @Test func twoRanksHaveOneTreeOnly() throws {
+    // Addition commutes: the order of two ranks is no control, which is why the one above takes four.
+    #expect(try train(ranks: 2, order: [1, 0]) == train(ranks: 2))
+  }
+}
