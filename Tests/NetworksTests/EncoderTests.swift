@@ -13,7 +13,7 @@ import Testing
   ) throws -> (encoder: any Encoder, parameters: NetworkParameters) {
     let registry = ParameterRegistry()
     let encoder = try #require(
-      EncoderCatalog.make(name, registry, prefix: "backbone", EncoderOptions(dropPath: dropPath)))
+      EncoderCatalogue.make(name, registry, prefix: "backbone", EncoderOptions(dropPath: dropPath)))
     return (encoder, NetworkParameters(registry, gradientSlots: 0, seed: 1))
   }
 
@@ -47,8 +47,8 @@ import Testing
   }
 
   @Test func theCatalogueHoldsThem() {
-    #expect(Set(["tiny", "b0", "b1", "b2", "b3", "b4", "b5"]).isSubset(of: EncoderCatalog.names))
-    #expect(EncoderCatalog.make("b9", ParameterRegistry(), prefix: "backbone", EncoderOptions()) == nil)
+    #expect(Set(["tiny", "b0", "b1", "b2", "b3", "b4", "b5"]).isSubset(of: EncoderCatalogue.names))
+    #expect(EncoderCatalogue.make("b9", ParameterRegistry(), prefix: "backbone", EncoderOptions()) == nil)
     #expect(throws: Failure.self) {
       try SegmentationNetwork(
         NetworkConfiguration(encoder: "b9", classCount: 2, detailHeight: 8, detailWidth: 8), gradientSlots: 0, seed: 0)
