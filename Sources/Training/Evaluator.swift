@@ -80,26 +80,17 @@ public struct Evaluator {
   }
 }
 
-/// Replaces running batch-norm statistics by the mean of those of some images, each a batch of its own: the control
-/// "batch-norm adaptation" (Li et al., AdaBN, 2016). Every rank computes the same.
+/// Moves running batch-norm statistics to those of some images, each a batch of its own that updates them once per
+/// scale, as in training: the control "batch-norm adaptation" (Li et al., AdaBN, 2016). Every rank computes the same.
 public func recalibrateBatchNorm(
   _ network: SegmentationNetwork, on dataset: any Dataset, images: Int, crop: (height: Int, width: Int)
 ) throws {
-  let buffers = network.parameters.buffers
-  var sums = [Double](repeating: 0, count: buffers.count)
-  let count = min(images, dataset.count)
-  for index in 0..<count {
-    let before = buffers.copy()
+  for index in 0..<min(images, dataset.count) {
     let image = normalisedTensor([try dataset.image(index)])
     let box = Box(
       top: 0, bottom: min(crop.height, image.shape[1]), left: 0, right: min(crop.width, image.shape[2]))
     let context = BatchShare(communicator: SoloCommunicator(), globalBatch: 1, samples: 0..<1)
       .context(normalization: .batch)
     _ = try network.dense(cropped(image, to: box), context)
-    // Undo the moving average to get the image's own statistics.
-    let (old, new) = (before.values, buffers.values)
-    for position in 0..<sums.count { sums[position] += (Double(new[position]) - 0.9 * Double(old[position])) / 0.1 }
-    buffers.assign(before)
   }
-  buffers.assign(Tensor(sums.map { Float($0 / Double(max(count, 1))) }, buffers.shape))
 }

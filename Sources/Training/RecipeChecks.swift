@@ -58,6 +58,17 @@ extension Recipe {
         network.resolution == .detailOnly || sides.allSatisfy { $0 == $0.rounded() }, name,
         "\(size) times network.contextScale \(network.contextScale) is not a multiple of 4")
     }
+    // The first attention sums up 8 x 8 cells at stride 4; less than one summary leaves it without keys.
+    let smallest = 32
+    for (name, size, scale) in [
+      ("crop.size", crop, network.contextScale), ("evaluation.crop", evaluation.crop, network.contextScale),
+      ("network.detailCrop", detail, 1),
+    ] {
+      let isSeen = network.resolution != (name == "network.detailCrop" ? .contextOnly : .detailOnly)
+      try check.require(
+        !isSeen || Double(min(size.height, size.width)) * scale >= Double(smallest), name,
+        "\(size) leaves the encoder less than \(smallest) pixels a side", remedy: "choose a larger size")
+    }
     try check.require(
       featureDistance.weight == 0 || (crop.height % 64 == 0 && crop.width % 64 == 0), "crop.size",
       "\(crop) is not a multiple of 64, which the feature distance needs",

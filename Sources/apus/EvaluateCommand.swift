@@ -55,7 +55,7 @@ struct EvaluateCommand: ParsableCommand {
   var classes: String?
   @Option(
     help: ArgumentHelp(
-      "Replace running batch-norm statistics by those of this many images of data.target first.", valueName: "count"))
+      "Move running batch-norm statistics to those of this many images of data.target first.", valueName: "count"))
   var recalibrate = 0
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
