@@ -131,7 +131,8 @@ public final class NetworkParameters {
 
   /// Draws every parameter anew and resets running statistics to mean 0 and variance 1.
   public func initialise(seed: UInt64) {
-    for parameter in parameters {
+    WorkerPool.shared.run(tiles: parameters.count) { index in
+      let parameter = parameters[index]
       var stream = RandomStream(seed: seed, step: 0, sample: nil, purpose: Purpose("initialise", parameter.name))
       setOfficial(parameter.initialise(&stream, parameter.count), parameter)
     }

@@ -28,17 +28,18 @@ func mixed(_ value: UInt64) -> UInt64 {
 
 /// One block of Philox4x32-10 (Salmon, Moraes, Dror, Shaw, SC 2011): four 32-bit numbers from a counter and a key.
 public func philox4x32(counter: SIMD4<UInt32>, key: SIMD2<UInt32>) -> SIMD4<UInt32> {
-  var counter = counter
-  var key = key
+  // Scalars: inserting into vectors and extracting from them costs more than the arithmetic.
+  var (x, y, z, w) = (counter.x, counter.y, counter.z, counter.w)
+  var (low, high) = (key.x, key.y)
   for _ in 0..<10 {
-    let first = UInt64(0xd251_1f53) * UInt64(counter.x)
-    let second = UInt64(0xcd9e_8d57) * UInt64(counter.z)
-    counter = SIMD4(
-      UInt32(truncatingIfNeeded: second >> 32) ^ counter.y ^ key.x, UInt32(truncatingIfNeeded: second),
-      UInt32(truncatingIfNeeded: first >> 32) ^ counter.w ^ key.y, UInt32(truncatingIfNeeded: first))
-    key = SIMD2(key.x &+ 0x9e37_79b9, key.y &+ 0xbb67_ae85)
+    let first = UInt64(0xd251_1f53) &* UInt64(x)
+    let second = UInt64(0xcd9e_8d57) &* UInt64(z)
+    (x, y) = (UInt32(truncatingIfNeeded: second >> 32) ^ y ^ low, UInt32(truncatingIfNeeded: second))
+    (z, w) = (UInt32(truncatingIfNeeded: first >> 32) ^ w ^ high, UInt32(truncatingIfNeeded: first))
+    low &+= 0x9e37_79b9
+    high &+= 0xbb67_ae85
   }
-  return counter
+  return SIMD4(x, y, z, w)
 }
 
 /// A stream of random numbers for one (seed, step, sample, purpose).
@@ -61,12 +62,17 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
   }
 
   /// The 32 random bits with number `index`.
-  public func bits(at index: UInt32) -> UInt32 {
-    philox4x32(counter: SIMD4(index >> 2, step, sample, 0), key: key)[Int(index & 3)]
+  public func bits(at index: UInt32) -> UInt32 { block(of: index)[Int(index & 3)] }
+
+  /// The four numbers that are made together with number `index`.
+  private func block(of index: UInt32) -> SIMD4<UInt32> {
+    philox4x32(counter: SIMD4(index >> 2, step, sample, 0), key: key)
   }
 
   /// Uniform in [0, 1) with 24 bits, so that every value is exact in Float32.
-  public func uniform(at index: UInt32) -> Float { Float(bits(at: index) >> 8) * 0x1p-24 }
+  public func uniform(at index: UInt32) -> Float { RandomStream.uniform(bits(at: index)) }
+
+  private static func uniform(_ bits: UInt32) -> Float { Float(bits >> 8) * 0x1p-24 }
 
   /// The next 64 random bits.
   public mutating func next() -> UInt64 {
@@ -93,7 +99,11 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
 
   /// Standard normal by the Box-Muller transform.
   public mutating func nextNormal() -> Double {
-    let radius = (1 - Double(nextUniform())).logarithm
-    return (-2 * radius).squareRoot() * (2 * .pi * Double(nextUniform())).cosine
+    defer { position &+= 2 }
+    let block = block(of: position)
+    let lane = Int(position & 3)
+    let second = lane < 3 ? block[lane + 1] : bits(at: position &+ 1)
+    let radius = (1 - Double(RandomStream.uniform(block[lane]))).logarithm
+    return (-2 * radius).squareRoot() * (2 * .pi * Double(RandomStream.uniform(second))).cosine
   }
 }

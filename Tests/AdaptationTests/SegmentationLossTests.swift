@@ -1,0 +1,116 @@
+// The composite loss of a pass, for two resolutions and for one.
+
+import Adaptation
+import Autograd
+import Foundation
+import Networks
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct SegmentationLossTests {
+  private static let box = Box(top: 16, bottom: 48, left: 8, right: 40)
+  private static let labels = LabelMap(
+    samples: 2, height: 64, width: 64,
+    values: (0..<8192).map { (pixel: Int) -> UInt8 in pixel % 17 == 0 ? 255 : UInt8(pixel / 50 % 5) })
+  private static let weights = Tensor((0..<8192).map { Float($0 % 7) / 4 }, [2, 64, 64])
+
+  /// Terms of a pass of a network, and its outputs.
+  private static func pass(
+    _ network: SegmentationNetwork, labels: LabelMap, weights: Tensor?, detailWeight: Float
+  ) throws -> (terms: [LossTerm], output: TrainingOutput, context: ForwardContext) {
+    let context = soloContext(labels.samples)
+    let output = try network.train(randomTensor([labels.samples, 64, 64, 3], seed: 3), box: box, context)
+    let terms = segmentationLosses(
+      output, pass: "source", labels: labels, weights: weights, box: box, detailWeight: detailWeight, context)
+    return (terms, output, context)
+  }
+
+  /// Unit check of HRDA: cross-entropies of 1 (fused) and 3 (detail) with detail weight 0.1 give 1.2.
+  ///
+  /// Equal logits everywhere: pixels of class 1, which fill the box, cost 3, those of class 0 outside cost 0.051 and
+  /// are weighted so that the mean over all pixels, a quarter of them in the box, is 1.
+  @Test func fusedAndDetailTermsAreMixed() throws {
+    let network = try smallNetwork()
+    let margin = log(exp(3.0) - 1)
+    let cheap = log(1 + exp(-margin))
+    try #require(
+      set(network, "decode_head.head.conv_seg.weight", [Float](repeating: 0, count: 80))
+        && set(network, "decode_head.head.conv_seg.bias", [0, Float(-margin), -100, -100, -100])
+        && set(network, "decode_head.scale_attention.conv_seg.weight", [Float](repeating: 0, count: 80))
+        && set(network, "decode_head.scale_attention.conv_seg.bias", [Float](repeating: -40, count: 5)))
+    let inside = (0..<4096).map { pixel in
+      (16..<48).contains(pixel / 64) && (8..<40).contains(pixel % 64)
+    }
+    let labels = LabelMap(height: 64, width: 64, values: inside.map { $0 ? 1 : 0 })
+    let weights = Tensor(inside.map { $0 ? 1 : Float(1 / (3 * cheap)) }, [1, 64, 64])
+    let terms = try SegmentationLossTests.pass(network, labels: labels, weights: weights, detailWeight: 0.1).terms
+    #expect(terms.map(\.name) == ["source.fused", "source.detail"])
+    #expect(abs(terms[0].perSample[0] - 0.9) < 1e-4)
+    #expect(abs(terms[1].perSample[0] - 0.3) < 1e-5)
+    #expect(abs(terms.reduce(0) { $0 + $1.perSample[0] } - 1.2) < 1e-4)
+  }
+
+  @Test(arguments: [false, true]) func termsAreCrossEntropiesOfTheirOutputs(isWeighted: Bool) throws {
+    let weights = isWeighted ? SegmentationLossTests.weights : nil
+    let labels = SegmentationLossTests.labels
+    let box = SegmentationLossTests.box
+    let (terms, output, context) = try SegmentationLossTests.pass(
+      smallNetwork(), labels: labels, weights: weights, detailWeight: 0.25)
+    let inside = weights.map { weights in
+      let all = weights.values
+      return Tensor(
+        (0..<2).flatMap { sample in
+          (box.top..<box.bottom).flatMap { row in
+            (box.left..<box.right).map { all[(sample * 64 + row) * 64 + $0] }
+          }
+        }, [2, 32, 32])
+    }
+    let fused = crossEntropy(
+      try #require(output.fused), labels: labels, weights: weights, factor: 0.75, name: "", context)
+    let detail = crossEntropy(
+      try #require(output.detail), labels: labels.cropped(to: box), weights: inside, factor: 0.25, name: "", context)
+    #expect(terms.map(\.perSample) == [fused.perSample, detail.perSample])
+    #expect(terms.allSatisfy { $0.perSample.allSatisfy { $0 > 0 } })
+  }
+
+  @Test func oneResolutionHasOneWholeTerm() throws {
+    let labels = SegmentationLossTests.labels
+    let weights = SegmentationLossTests.weights
+    let context = try SegmentationLossTests.pass(
+      smallNetwork(.contextOnly), labels: labels, weights: weights, detailWeight: 0.1)
+    #expect(context.terms.map(\.name) == ["source.fused"])
+    let whole = crossEntropy(
+      try #require(context.output.fused), labels: labels, weights: weights, factor: 1, name: "", context.context)
+    #expect(context.terms[0].perSample == whole.perSample)
+
+    let detail = try SegmentationLossTests.pass(
+      smallNetwork(.detailOnly), labels: labels, weights: nil, detailWeight: 0.1)
+    #expect(detail.terms.map(\.name) == ["source.detail"])
+    let part = crossEntropy(
+      try #require(detail.output.detail), labels: labels.cropped(to: SegmentationLossTests.box), weights: nil,
+      factor: 1, name: "", detail.context)
+    #expect(detail.terms[0].perSample == part.perSample)
+  }
+
+  @Test(arguments: [Resolution.hrda, .contextOnly, .detailOnly])
+  func everyParameterOfTheResolutionGetsAGradient(resolution: Resolution) throws {
+    // Large enough for several keys in every attention: with a single one, queries have no gradient.
+    let network = try smallNetwork(resolution, slots: 2, detail: 64)
+    let tape = Tape()
+    let context = soloContext(2, tape: tape)
+    let box = Box(top: 32, bottom: 96, left: 48, right: 112)
+    let labels = LabelMap(samples: 2, height: 128, width: 128, values: (0..<32768).map { UInt8($0 / 50 % 5) })
+    let output = try network.train(randomTensor([2, 128, 128, 3], seed: 4), box: box, context)
+    _ = segmentationLosses(
+      output, pass: "source", labels: labels, weights: nil, box: box, detailWeight: 0.1, context)
+    tape.walkBack()
+    for parameter in network.parameters.parameters {
+      let slots = try #require(parameter.slots)
+      for sample in 0..<2 {
+        let values = slots.values(sample)
+        #expect(values.contains { $0 != 0 } && values.allSatisfy { $0.isFinite }, "\(parameter.name), sample \(sample)")
+      }
+    }
+  }
+}

@@ -1,0 +1,34 @@
+// A network small enough for many passes, and rank-dependent shares of a batch.
+
+import Adaptation
+import Autograd
+import Collectives
+import Networks
+import Tensors
+import TestSupport
+
+/// A tiny network for 5 classes.
+func smallNetwork(
+  _ resolution: Resolution = .hrda, slots: Int = 0, seed: UInt64 = 1, dropout: Float = 0.1, detail: Int = 32
+) throws -> SegmentationNetwork {
+  var configuration = NetworkConfiguration(
+    encoder: "tiny", classCount: 5, detailHeight: detail, detailWidth: detail, headWidth: 16, attentionWidth: 16)
+  configuration.resolution = resolution
+  configuration.headDropout = dropout
+  return try SegmentationNetwork(configuration, gradientSlots: slots, seed: seed)
+}
+
+/// The equal part of a batch that a rank holds.
+func share(of globalBatch: Int, on communicator: any Communicator) -> BatchShare {
+  let count = globalBatch / communicator.worldSize
+  let first = communicator.rank * count
+  return BatchShare(communicator: communicator, globalBatch: globalBatch, samples: first..<first + count)
+}
+
+/// Bit patterns, which tell 0 from -0 and find not-a-number equal to itself.
+func bits(_ values: [Float]) -> [UInt32] { values.map(\.bitPattern) }
+
+/// Overwrites a parameter of a network, official order.
+func set(_ network: SegmentationNetwork, _ name: String, _ values: [Float]) -> Bool {
+  network.parameters.load(values, named: name, into: network.parameters.values)
+}

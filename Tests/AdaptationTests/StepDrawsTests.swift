@@ -1,0 +1,153 @@
+// The draws of a step: detail boxes, class choice, jitter and blur, and what each depends on.
+
+import Adaptation
+import Kernels
+import Networks
+import Tensors
+import Testing
+
+@Suite struct StepDrawsTests {
+  private static let present: [UInt8] = [0, 3, 7, 9, 18, 255]
+
+  private static func source(seed: UInt64 = 1, detail: Int = 512) -> SeededDraws {
+    SeededDraws(
+      seed: seed,
+      configuration: NetworkConfiguration(encoder: "tiny", classCount: 19, detailHeight: detail, detailWidth: detail),
+      augmentation: AugmentationOptions())
+  }
+
+  private static func draws(
+    _ source: SeededDraws = source(), pass: String = "mixed", step: Int, samples: Range<Int> = 0..<2, size: Int = 1024,
+    present: [UInt8] = present
+  ) -> PassDraws {
+    source.draws(pass: pass, step: step, samples: samples, height: size, width: size, present: present)
+  }
+
+  /// Unit check of HRDA: offsets of a 512 crop in 1024 pixels are the 64 multiples of 8 from 0 to 504, never 512.
+  @Test func offsetsAreTheMultiplesOfEight() {
+    let boxes = (0..<3000).map { StepDrawsTests.draws(step: $0, samples: 0..<1).box }
+    #expect(Set(boxes.map(\.top)) == Set(stride(from: 0, through: 504, by: 8)))
+    #expect(Set(boxes.map(\.left)) == Set(stride(from: 0, through: 504, by: 8)))
+    #expect(boxes.allSatisfy { $0.height == 512 && $0.width == 512 })
+    // Rows and columns are drawn apart: few of 3000 boxes lie on the diagonal.
+    #expect(boxes.count { $0.top == $0.left } < 100)
+  }
+
+  @Test(arguments: [(512, 512), (512, 600), (256, 512)]) func cropsOfTheWholeImageStartAtZero(size: Int, detail: Int) {
+    let source = StepDrawsTests.source(detail: detail)
+    let boxes = (0..<50).map { StepDrawsTests.draws(source, step: $0, size: size).box }
+    #expect(boxes.allSatisfy { $0 == Box(top: 0, bottom: size, left: 0, right: size) })
+  }
+
+  @Test func smallMarginsLeaveFewOffsets() {
+    // A margin of m pixels has (m + 1) / 8 choices, at least one.
+    for (size, expected) in [(518, [0]), (519, [0]), (527, [0, 8]), (535, [0, 8, 16])] as [(Int, Set<Int>)] {
+      let boxes = (0..<200).map { StepDrawsTests.draws(step: $0, size: size).box }
+      #expect(Set(boxes.map(\.top)) == expected, "\(size)")
+    }
+  }
+
+  @Test func sourceAndMixedPassDrawTheirOwnBoxes() {
+    let equal = (0..<200).count {
+      StepDrawsTests.draws(pass: "source", step: $0).box == StepDrawsTests.draws(pass: "mixed", step: $0).box
+    }
+    #expect(equal < 5)
+  }
+
+  @Test(arguments: 1...7) func halfOfThePresentClassesIsChosenRoundedUp(count: Int) {
+    let present = Array([0, 3, 7, 9, 11, 18, 255].suffix(count)) as [UInt8]
+    for step in 0..<200 {
+      for chosen in StepDrawsTests.draws(step: step, samples: 0..<3, present: present).chosen {
+        #expect(chosen.count == (count + 1) / 2)
+        #expect(chosen == chosen.sorted() && Set(chosen).count == chosen.count)
+        #expect(Set(chosen).isSubset(of: present))
+      }
+    }
+  }
+
+  @Test func everyClassIsChosenEquallyOften() {
+    var counts: [UInt8: Int] = [:]
+    for step in 0..<2000 {
+      for chosen in StepDrawsTests.draws(step: step, samples: 0..<3).chosen {
+        for label in chosen { counts[label, default: 0] += 1 }
+      }
+    }
+    // 6000 choices of 3 among 6: 3000 each, with a deviation of √1500.
+    #expect(counts.keys.sorted() == StepDrawsTests.present)
+    #expect(counts.values.allSatisfy { abs($0 - 3000) < 194 }, "\(counts)")
+  }
+
+  @Test func everySetOfClassesOccurs() {
+    let present: [UInt8] = [1, 2, 3, 255]
+    let sets = (0..<600).flatMap { StepDrawsTests.draws(step: $0, present: present).chosen }
+    #expect(Set(sets).count == 6)
+  }
+
+  @Test func nothingIsChosenFromNothing() {
+    #expect(StepDrawsTests.draws(step: 0, samples: 0..<2, present: []).chosen == [[], []])
+  }
+
+  @Test func jitterAndBlurHappenAtThePublishedShares() {
+    let draws = (0..<5000).map { StepDrawsTests.draws(step: $0, samples: 0..<1) }
+    let jitter = Double(draws.count { $0.jitter != nil }) / 5000
+    let blur = Double(draws.count { $0.blur != nil }) / 5000
+    let both = Double(draws.count { $0.jitter != nil && $0.blur != nil }) / 5000
+    #expect(abs(jitter - 0.8) < 0.03 && abs(blur - 0.5) < 0.036 && abs(both - 0.4) < 0.035)
+  }
+
+  @Test func factorsFillTheirRanges() {
+    let draws = (0..<2000).map { StepDrawsTests.draws(step: $0) }
+    let jitters = draws.flatMap { $0.jitter ?? [] }
+    let factors: [(KeyPath<ColourJitter, Float>, ClosedRange<Float>)] = [
+      (\.brightness, 0.8...1.2), (\.contrast, 0.8...1.2), (\.saturation, 0.8...1.2), (\.hue, -0.2...0.2),
+    ]
+    for (path, range) in factors {
+      let values = jitters.map { $0[keyPath: path] }.sorted()
+      #expect(values.allSatisfy { range.contains($0) })
+      #expect(values[0] < range.lowerBound + 0.01 && values[values.count - 1] > range.upperBound - 0.01)
+      #expect(abs(values[values.count / 2] - (range.lowerBound + range.upperBound) / 2) < 0.02)
+    }
+    #expect(Set(jitters.map(\.order)).count == 24, "all orders of four operations")
+    let sigmas = draws.flatMap { $0.blur ?? [] }.sorted()
+    #expect(sigmas.allSatisfy { (0.15...1.15).contains($0) })
+    #expect(sigmas[0] < 0.17 && sigmas[sigmas.count - 1] > 1.13)
+  }
+
+  @Test func drawsDependOnTheGlobalSampleAndNotOnTheRank() {
+    for step in 0..<40 {
+      let all = StepDrawsTests.draws(step: step, samples: 0..<8)
+      for range in [0..<4, 4..<8, 3..<4] {
+        let part = StepDrawsTests.draws(step: step, samples: range)
+        #expect(part.box == all.box)
+        #expect(part.jitter == all.jitter.map { Array($0[range]) })
+        #expect(part.blur == all.blur.map { Array($0[range]) })
+        #expect(part.chosen == Array(all.chosen[range]))
+      }
+    }
+  }
+
+  @Test func samplesStepsPassesAndSeedsDiffer() {
+    let many = Array(UInt8(0)...40)
+    let chosen = [
+      StepDrawsTests.draws(step: 0, present: many).chosen,
+      StepDrawsTests.draws(step: 1, present: many).chosen,
+      StepDrawsTests.draws(pass: "masked", step: 0, present: many).chosen,
+      StepDrawsTests.draws(StepDrawsTests.source(seed: 2), step: 0, present: many).chosen,
+    ].flatMap { $0 }
+    #expect(Set(chosen).count == 8)
+  }
+
+  @Test func strongAugmentationIsJitterThenBlur() {
+    let image = Tensor((0..<64 * 64 * 3).map { Float($0 * 37 % 101) / 50 - 1 }, [1, 64, 64, 3])
+    let jitter = ColourJitter(brightness: 1.1, contrast: 0.9, saturation: 1.2, hue: 0.1, order: [2, 0, 3, 1])
+    let box = Box(top: 0, bottom: 8, left: 0, right: 8)
+    #expect(strongAugmentation(image, PassDraws(box: box)).values == image.values)
+    let both = strongAugmentation(image, PassDraws(box: box, jitter: [jitter], blur: [0.9])).values
+    #expect(both == gaussianBlur(colourJitter(image, [jitter]), sigmas: [0.9]).values)
+    #expect(both != colourJitter(gaussianBlur(image, sigmas: [0.9]), [jitter]).values)
+    #expect(
+      strongAugmentation(image, PassDraws(box: box, jitter: [jitter])).values == colourJitter(image, [jitter]).values)
+    #expect(
+      strongAugmentation(image, PassDraws(box: box, blur: [0.4])).values == gaussianBlur(image, sigmas: [0.4]).values)
+  }
+}
