@@ -59,7 +59,7 @@ import Testing
     process.standardOutput = files[0]
     process.standardError = files[1]
     try process.run()
-    let deadline = ContinuousClock.now + .seconds(120)
+    let deadline = ContinuousClock.now + .seconds(300)
     while process.isRunning, ContinuousClock.now < deadline, loggedSteps < 2 {
       try await Task.sleep(for: .milliseconds(5))
     }
