@@ -63,6 +63,7 @@ public final class TrainingStep {
       }
     }
     let gradient = try phases.measure("reduction") { try sumGradients(step) }
+    parts.observer?.summed(gradient)
     let rate = parts.schedule.rate(at: step)
     phases.measure("optimizer") {
       parts.optimizer.advance(
@@ -78,6 +79,8 @@ public final class TrainingStep {
     let image = options.augmentSource ? strongAugmentation(batch.sourceImage, drawn) : batch.sourceImage
     let context = trainingContext("source", step)
     let output = try parts.student.train(image, box: drawn.box, context)
+    parts.observer?.passed(
+      ObservedPass(name: "source", image: image, labels: batch.sourceLabels, weights: nil, output: output))
     terms += segmentationLosses(
       output, pass: "source", labels: batch.sourceLabels, weights: nil, box: drawn.box,
       detailWeight: options.detailWeight, context)
@@ -95,6 +98,8 @@ public final class TrainingStep {
     let mixed = classMix(batch, pseudo, drawn)
     let context = trainingContext("mixed", step)
     let output = try parts.student.train(mixed.image, box: drawn.box, context)
+    parts.observer?.passed(
+      ObservedPass(name: "mixed", image: mixed.image, labels: mixed.labels, weights: mixed.weights, output: output))
     terms += segmentationLosses(
       output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
       detailWeight: options.detailWeight, context)
@@ -108,7 +113,7 @@ public final class TrainingStep {
     terms += try extra.losses(
       TargetPass(
         name: extra.name, step: step, batch: batch, pseudo: pseudo, student: parts.student,
-        detailWeight: options.detailWeight, context: context, draws: parts.draws))
+        detailWeight: options.detailWeight, context: context, draws: parts.draws, observer: parts.observer))
     context.tape?.walkBack()
   }
 
