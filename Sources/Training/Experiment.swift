@@ -65,6 +65,7 @@ public final class Experiment {
     step = TrainingStep(
       StepParts(
         share: share, student: student, teacher: teacher, featureDistance: featureDistance,
+        extraTargetPasses: recipe.method.options.extraTargetPasses,
         draws: SeededDraws(seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation),
         reduction: GradientReduction(
           on: communicator, method: recipe.reduction == .native ? .native : .reproducible, order: reductionOrder),
@@ -129,7 +130,7 @@ extension Recipe {
   /// What decides the shapes of the network.
   public func networkConfiguration(classCount: Int) -> NetworkConfiguration {
     var configuration = NetworkConfiguration(
-      encoder: encoder.name, classCount: classCount, detailHeight: network.detailCrop.height,
+      encoder: .named(encoder.name), classCount: classCount, detailHeight: network.detailCrop.height,
       detailWidth: network.detailCrop.width, headWidth: head.width, attentionWidth: attention.width)
     configuration.encoderOptions = EncoderOptions(dropPath: Float(encoder.dropPath))
     configuration.resolution = Resolution(rawValue: network.resolution.rawValue) ?? .hrda
