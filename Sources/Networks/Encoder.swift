@@ -7,6 +7,8 @@ import Tensors
 public protocol Encoder {
   /// Channels of every feature map, finest first.
   var channels: [Int] { get }
+  /// Image pixels per pixel of every feature map, finest first; extents are rounded up.
+  var strides: [Int] { get }
   /// Feature maps `[N, H/stride, W/stride, channels]` of an image `[N, H, W, 3]`, finest first.
   func callAsFunction(_ image: Variable, _ context: ForwardContext) throws -> [Variable]
 }
