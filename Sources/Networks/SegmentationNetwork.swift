@@ -19,8 +19,8 @@ public enum Resolution: String, Sendable, Equatable, CaseIterable, Codable {
 
 /// Everything that decides the shapes of a network.
 public struct NetworkConfiguration: Sendable, Equatable {
-  /// Name in the encoder catalogue.
-  public var encoder: String
+  /// The encoder, by name or by sizes.
+  public var encoder: EncoderChoice
   /// Options of the encoder.
   public var encoderOptions: EncoderOptions
   /// Number of classes.
@@ -44,7 +44,7 @@ public struct NetworkConfiguration: Sendable, Equatable {
 
   /// HRDA's published values but for the sizes that depend on the data.
   public init(
-    encoder: String, classCount: Int, detailHeight: Int, detailWidth: Int, headWidth: Int = 256,
+    encoder: EncoderChoice, classCount: Int, detailHeight: Int, detailWidth: Int, headWidth: Int = 256,
     attentionWidth: Int = 256
   ) {
     self.encoder = encoder
@@ -107,15 +107,7 @@ public final class SegmentationNetwork {
   public init(_ configuration: NetworkConfiguration, gradientSlots: Int, seed: UInt64) throws {
     self.configuration = configuration
     let registry = ParameterRegistry()
-    guard
-      let encoder = EncoderCatalogue.make(
-        configuration.encoder, registry, prefix: "backbone", configuration.encoderOptions)
-    else {
-      throw Failure(
-        .badData, "unknown encoder \"\(configuration.encoder)\"", at: "encoder.name",
-        remedy: "use one of \(EncoderCatalogue.names.joined(separator: ", "))")
-    }
-    self.encoder = encoder
+    encoder = try configuration.encoder.make(registry, prefix: "backbone", configuration.encoderOptions)
     let fused = configuration.resolution == .hrda
     head = ContextAwareHead(
       registry, fused ? "decode_head.head" : "decode_head", channels: encoder.channels,
@@ -264,11 +256,7 @@ public final class ReferenceEncoder {
   /// - Throws: `Failure` if no encoder has the configured name.
   public init(_ configuration: NetworkConfiguration, seed: UInt64) throws {
     let registry = ParameterRegistry()
-    guard
-      let encoder = EncoderCatalogue.make(
-        configuration.encoder, registry, prefix: "backbone", configuration.encoderOptions)
-    else { throw Failure(.badData, "unknown encoder \"\(configuration.encoder)\"", at: "encoder.name") }
-    self.encoder = encoder
+    encoder = try configuration.encoder.make(registry, prefix: "backbone", configuration.encoderOptions)
     parameters = NetworkParameters(registry, gradientSlots: 0, seed: seed)
   }
 

@@ -129,7 +129,7 @@ extension Recipe {
   /// What decides the shapes of the network.
   public func networkConfiguration(classCount: Int) -> NetworkConfiguration {
     var configuration = NetworkConfiguration(
-      encoder: encoder.name, classCount: classCount, detailHeight: network.detailCrop.height,
+      encoder: .named(encoder.name), classCount: classCount, detailHeight: network.detailCrop.height,
       detailWidth: network.detailCrop.width, headWidth: head.width, attentionWidth: attention.width)
     configuration.encoderOptions = EncoderOptions(dropPath: Float(encoder.dropPath))
     configuration.resolution = Resolution(rawValue: network.resolution.rawValue) ?? .hrda
