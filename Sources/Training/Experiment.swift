@@ -65,7 +65,9 @@ public final class Experiment {
     step = TrainingStep(
       StepParts(
         share: share, student: student, teacher: teacher, featureDistance: featureDistance,
-        draws: SeededDraws(seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation),
+        draws: SeededDraws(
+          seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,
+          offsetMultiple: student.grid.offsetMultiple),
         reduction: GradientReduction(
           on: communicator, method: recipe.reduction == .native ? .native : .reproducible, order: reductionOrder),
         optimizer: recipe.makeOptimizer(student.parameters),
@@ -133,6 +135,8 @@ extension Recipe {
       detailWidth: network.detailCrop.width, headWidth: head.width, attentionWidth: attention.width)
     configuration.encoderOptions = EncoderOptions(dropPath: Float(encoder.dropPath))
     configuration.resolution = Resolution(rawValue: network.resolution.rawValue) ?? .hrda
+    configuration.head = head.name
+    configuration.fusion = head.fusion
     configuration.dilations = head.dilations
     configuration.headDropout = Float(head.dropout)
     configuration.contextReduction = Int((1 / network.contextScale).rounded())
