@@ -66,7 +66,9 @@ public final class Experiment {
       StepParts(
         share: share, student: student, teacher: teacher, featureDistance: featureDistance,
         extraTargetPasses: recipe.method.options.extraTargetPasses,
-        draws: SeededDraws(seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation),
+        draws: SeededDraws(
+          seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,
+          offsetMultiple: student.grid.offsetMultiple),
         reduction: GradientReduction(
           on: communicator, method: recipe.reduction == .native ? .native : .reproducible, order: reductionOrder),
         optimizer: recipe.makeOptimizer(student.parameters),
@@ -134,6 +136,8 @@ extension Recipe {
       detailWidth: network.detailCrop.width, headWidth: head.width, attentionWidth: attention.width)
     configuration.encoderOptions = EncoderOptions(dropPath: Float(encoder.dropPath))
     configuration.resolution = Resolution(rawValue: network.resolution.rawValue) ?? .hrda
+    configuration.head = head.name
+    configuration.fusion = head.fusion
     configuration.dilations = head.dilations
     configuration.headDropout = Float(head.dropout)
     configuration.contextReduction = Int((1 / network.contextScale).rounded())
