@@ -45,6 +45,7 @@ let package = Package(
     // 4
     floor("Autograd", ["Kernels", "Tensors", "Collectives", "Support"]),
     floor("Storage", ["Tensors", "Collectives", "Support"]),
+    floor("WeightFiles", ["Support"]),
     floor("StorageHDF5", ["Storage", "Tensors", "Support", "CHDF5"]),
     // 5
     floor("Networks", ["Autograd", "Kernels", "Tensors", "Collectives", "Support"]),
@@ -89,6 +90,7 @@ let package = Package(
     tests("Imagery", ["Imagery", "Tensors", "Support"]),
     tests("Autograd", ["Autograd", "Kernels", "Tensors", "Collectives", "Support"]),
     tests("Storage", ["StorageHDF5", "Storage", "Tensors", "Collectives", "Support"]),
+    tests("WeightFiles", ["WeightFiles", "Support"]),
     tests(
       "Networks",
       ["Networks", "Autograd", "Kernels", "Tensors", "Collectives", "StorageHDF5", "Support"]),
