@@ -32,8 +32,15 @@ public struct WeightFile: Sendable {
   public func tensor(_ name: String) -> WeightTensor? { tensors.first { $0.name == name } }
 
   private static func read(_ bytes: WeightBytes, _ path: String) throws -> WeightFile {
-    guard bytes.count >= 9, bytes.data[8] == UInt8(ascii: "{") else {
-      throw Failure(.badData, "is no safetensors file", remedy: "fetch it again")
+    if bytes.starts(with: [0x50, 0x4b, 0x03, 0x04]) {
+      return WeightFile(path: path, tensors: try readTorchArchive(bytes), metadata: [:])
+    }
+    if bytes.starts(with: legacyMagic) {
+      return WeightFile(path: path, tensors: try readLegacyTorchFile(bytes), metadata: [:])
+    }
+    guard bytes.count > 8, bytes.data[8] == UInt8(ascii: "{") else {
+      throw Failure(
+        .badData, "is neither a safetensors file nor a PyTorch checkpoint", remedy: "name a .safetensors or .pth file")
     }
     let (tensors, metadata) = try readSafetensors(bytes)
     return WeightFile(path: path, tensors: tensors, metadata: metadata)
