@@ -4,6 +4,21 @@
 import CKernels
 import Tensors
 
+/// What cuts a batch norm's output to a range. Cut outputs pass no gradient.
+public enum Rectifier: Sendable, CaseIterable {
+  /// Nothing is cut.
+  case identity
+  /// max(y, 0).
+  case relu
+  /// min(max(y, 0), 6). Source: Krizhevsky, "Convolutional Deep Belief Networks on CIFAR-10", 2010.
+  case relu6
+
+  /// Outputs that are less become this.
+  var lowest: Float { self == .identity ? -.infinity : 0 }
+  /// Outputs that are greater become this.
+  var highest: Float { self == .relu6 ? 6 : .infinity }
+}
+
 /// Elements of a tile of layer norm's gradient: few, so that Float sums of parameter gradients stay exact enough.
 private let gradientTileElements = 8192
 
@@ -71,13 +86,13 @@ public func batchNormSums(_ x: Tensor) -> [Double] {
   return partial.sums(samples: x.samples, tiles: tiles.perSample)
 }
 
-/// Batch norm with given statistics: `(x - mean) · inverseDeviation · scale + shift`, then ReLU if asked for.
+/// Batch norm with given statistics: `(x - mean) · inverseDeviation · scale + shift`, then the rectifier.
 ///
 /// Shapes: `x` [N, ..., C], all parameters of C numbers; result as `x`.
 /// Source: Ioffe, Szegedy, "Batch Normalization", ICML 2015.
 /// - Precondition: every parameter has C numbers.
 public func batchNormApply(
-  _ x: Tensor, mean: [Float], inverseDeviation: [Float], scale: Tensor, shift: Tensor, relu: Bool
+  _ x: Tensor, mean: [Float], inverseDeviation: [Float], scale: Tensor, shift: Tensor, rectifier: Rectifier
 ) -> Tensor {
   let channels = x.channels
   precondition(mean.count == channels && inverseDeviation.count == channels, "\(mean.count) means for \(x.shape)")
@@ -86,18 +101,19 @@ public func batchNormApply(
   SampleTiles(rowsOf: x).run { _, _, first, rows in
     ck_batch_norm_apply(
       x.pointer + first * channels, mean, inverseDeviation, scale.pointer, shift.pointer,
-      output.pointer + first * channels, rows, channels, relu ? 1 : 0)
+      output.pointer + first * channels, rows, channels, rectifier.lowest,
+      rectifier.highest)
   }
   return output
 }
 
 /// Per sample, the sums over rows that the gradient of batch norm needs.
 ///
-/// With g the gradient, masked by `output > 0` after a ReLU, and x̂ the normalised input: N rows of 2C numbers, Σ g then
+/// With g the gradient, masked where the rectifier cut the output, and x̂ the normalised input: N rows of 2C numbers, Σ g then
 /// Σ g·x̂. They are also this sample's gradients of shift and scale.
 /// - Precondition: `x`, `output` and `gradient` have one shape [N, ..., C].
 public func batchNormGradientSums(
-  _ x: Tensor, output: Tensor, gradient: Tensor, mean: [Float], inverseDeviation: [Float], relu: Bool
+  _ x: Tensor, output: Tensor, gradient: Tensor, mean: [Float], inverseDeviation: [Float], rectifier: Rectifier
 ) -> [Double] {
   let channels = x.channels
   precondition(
@@ -108,7 +124,8 @@ public func batchNormGradientSums(
   tiles.run { sample, tile, first, rows in
     ck_batch_norm_gradient_sums(
       x.pointer + first * channels, output.pointer + first * channels, gradient.pointer + first * channels, mean,
-      inverseDeviation, partial.row(sample * tiles.perSample + tile), rows, channels, relu ? 1 : 0)
+      inverseDeviation, partial.row(sample * tiles.perSample + tile), rows, channels, rectifier.lowest,
+      rectifier.highest)
   }
   return partial.sums(samples: x.samples, tiles: tiles.perSample)
 }
@@ -121,7 +138,7 @@ public func batchNormGradientSums(
 /// - Precondition: shapes agree as in `batchNormGradientSums`.
 public func batchNormInputGradient(
   _ x: Tensor, output: Tensor, gradient: Tensor, mean: [Float], inverseDeviation: [Float], scale: Tensor,
-  gradientMean: [Float], gradientDotMean: [Float], relu: Bool
+  gradientMean: [Float], gradientDotMean: [Float], rectifier: Rectifier
 ) -> Tensor {
   let channels = x.channels
   precondition(
@@ -134,7 +151,7 @@ public func batchNormInputGradient(
     ck_batch_norm_input_gradient(
       x.pointer + first * channels, output.pointer + first * channels, gradient.pointer + first * channels, mean,
       inverseDeviation, scale.pointer, gradientMean, gradientDotMean, result.pointer + first * channels, rows,
-      channels, relu ? 1 : 0)
+      channels, rectifier.lowest, rectifier.highest)
   }
   return result
 }
