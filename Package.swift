@@ -65,7 +65,7 @@ let package = Package(
       "Training",
       [
         "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels",
-        "Imagery", "Storage", "Tensors", "Collectives", "Support",
+        "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives", "Support",
         .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
       ]),
     floor(
@@ -79,7 +79,7 @@ let package = Package(
       name: "apus",
       dependencies: [
         "Verification", "Training", "StorageHDF5", "CollectivesMPI", "Adaptation", "Optimization", "DataParallel",
-        "Domains", "Networks", "Autograd", "Kernels", "Imagery", "Storage", "Tensors", "Collectives",
+        "Domains", "Networks", "Autograd", "Kernels", "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives",
         "Support", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: warningsAreErrors),
