@@ -26,6 +26,8 @@ public struct StepRecord {
   public var phases: PhaseTimes
   /// Pseudo-labels of this rank's target images; nil without a teacher.
   public let pseudoLabels: PseudoLabels?
+  /// Operations recorded on tapes.
+  public let operations: Int
 }
 
 /// The constants of a step.
@@ -91,6 +93,7 @@ public final class TrainingStep {
   private let options: StepOptions
   private var terms: [LossTerm] = []
   private var phases = PhaseTimes()
+  private var operations = 0
 
   /// A step over its parts.
   public init(_ parts: StepParts, _ options: StepOptions) {
@@ -103,6 +106,7 @@ public final class TrainingStep {
   public func run(_ batch: DomainBatch, step: Int) throws -> StepRecord {
     terms = []
     phases = PhaseTimes()
+    operations = 0
     phases.measure("teacher average") {
       parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
     }
@@ -120,7 +124,7 @@ public final class TrainingStep {
     }
     return StepRecord(
       completed: step + 1, losses: try sumLosses(), learningRate: rate, confidentShare: pseudo?.confidentShare,
-      phases: phases, pseudoLabels: pseudo)
+      phases: phases, pseudoLabels: pseudo, operations: operations)
   }
 
   private func sourcePass(_ batch: DomainBatch, _ step: Int) throws {
@@ -136,6 +140,7 @@ public final class TrainingStep {
     {
       terms.append(term)
     }
+    operations += context.tape?.recorded ?? 0
     context.tape?.walkBack()
   }
 
@@ -148,6 +153,7 @@ public final class TrainingStep {
     terms += segmentationLosses(
       output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
       detailWeight: options.detailWeight, context)
+    operations += context.tape?.recorded ?? 0
     context.tape?.walkBack()
   }
 
