@@ -116,6 +116,8 @@ public func convolution(
   _ x: Tensor, weight: Tensor, bias: Tensor? = nil, _ geometry: ConvolutionGeometry
 ) -> Tensor {
   if geometry.isPointwise { return linear(x, weight: weight, bias: bias) }
+  let mark = KernelMeter.begin(.convolution)
+  defer { KernelMeter.end(mark) }
   let sizes = ConvolutionSizes(geometry, input: x.shape, outputs: weight.channels)
   precondition(weight.count == sizes.patch * sizes.outputs, "weight \(weight.shape) for input \(x.shape)")
   let y = Tensor(uninitialized: [x.samples, sizes.outputHeight, sizes.outputWidth, sizes.outputs])
@@ -145,6 +147,8 @@ public func convolutionInputGradient(
   _ gradient: Tensor, weight: Tensor, height: Int, width: Int, _ geometry: ConvolutionGeometry
 ) -> Tensor {
   if geometry.isPointwise { return linearInputGradient(gradient, weight: weight) }
+  let mark = KernelMeter.begin(.convolution)
+  defer { KernelMeter.end(mark) }
   let outputs = weight.channels
   let inputs = weight.count / outputs / (geometry.kernel * geometry.kernel)
   let sizes = ConvolutionSizes(geometry, input: [gradient.samples, height, width, inputs], outputs: outputs)
@@ -204,6 +208,8 @@ public func convolutionWeightGradient(
   _ x: Tensor, _ gradient: Tensor, into slots: GradientSlots, _ geometry: ConvolutionGeometry
 ) {
   if geometry.isPointwise { return linearWeightGradient(x, gradient, into: slots) }
+  let mark = KernelMeter.begin(.convolution)
+  defer { KernelMeter.end(mark) }
   let sizes = ConvolutionSizes(geometry, input: x.shape, outputs: gradient.channels)
   precondition(slots.count == sizes.patch * sizes.outputs, "slot of \(slots.count) for \(x.shape), \(gradient.shape)")
   precondition(x.samples <= slots.samples, "\(x.samples) samples for \(slots.samples) slots")
