@@ -11,3 +11,4 @@
 #include "depthwise.h"
 #include "distance.h"
 #include "resize.h"
+#include "winograd.h"
