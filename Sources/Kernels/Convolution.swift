@@ -66,6 +66,9 @@ private struct ConvolutionSizes {
     self.outputs = outputs
   }
 
+  var prefersWinograd: Bool {
+    Kernels.prefersWinograd(geometry, inputs: inputs, outputs: outputs, height: height, width: width)
+  }
   var patch: Int { geometry.kernel * geometry.kernel * inputs }
   /// Output rows whose patches fill about two megabytes, at least one.
   var rowTile: Int { max(1, (512 << 10) / max(1, outputWidth * patch)) }
@@ -120,6 +123,9 @@ public func convolution(
   defer { KernelMeter.end(mark) }
   let sizes = ConvolutionSizes(geometry, input: x.shape, outputs: weight.channels)
   precondition(weight.count == sizes.patch * sizes.outputs, "weight \(weight.shape) for input \(x.shape)")
+  if sizes.prefersWinograd {
+    return winogradConvolution(x, weight: weight, bias: bias, outputs: sizes.outputs, turned: false)
+  }
   let y = Tensor(uninitialized: [x.samples, sizes.outputHeight, sizes.outputWidth, sizes.outputs])
   let tiles = Tiles(of: sizes.outputHeight, size: sizes.rowTile)
   WorkerPool.shared.run(tiles: x.samples * tiles.number) { index in
@@ -155,6 +161,9 @@ public func convolutionInputGradient(
   precondition(
     gradient.shape == [gradient.samples, sizes.outputHeight, sizes.outputWidth, outputs],
     "gradient \(gradient.shape) of a convolution of \(height)x\(width) by \(weight.shape)")
+  if sizes.prefersWinograd {
+    return winogradConvolution(gradient, weight: weight, bias: nil, outputs: inputs, turned: true)
+  }
   let result = Tensor(uninitialized: [gradient.samples, height, width, inputs])
   let positions = sizes.outputHeight * sizes.outputWidth
   let patches = Tensor(uninitialized: [positions, sizes.patch])
@@ -213,7 +222,9 @@ public func convolutionWeightGradient(
   let sizes = ConvolutionSizes(geometry, input: x.shape, outputs: gradient.channels)
   precondition(slots.count == sizes.patch * sizes.outputs, "slot of \(slots.count) for \(x.shape), \(gradient.shape)")
   precondition(x.samples <= slots.samples, "\(x.samples) samples for \(slots.samples) slots")
-  if slots.count <= 64 << 10 {
+  if sizes.prefersWinograd {
+    winogradWeightGradient(x, gradient, into: slots)
+  } else if slots.count <= 64 << 10 {
     patchwiseWeightGradient(x, gradient, sizes, into: slots)
   } else {
     tapwiseWeightGradient(x, gradient, sizes, into: slots)
