@@ -16,6 +16,22 @@ public struct PseudoLabels {
   public let weights: Tensor
   /// Share of pixels of the global batch whose probability reaches the threshold.
   public let confidentShare: Float
+
+  /// From logits `[N, H, W, K]` at image resolution.
+  ///
+  /// A collective: the confident share is that of the global batch.
+  /// - Parameters:
+  ///   - valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
+  ///   - threshold: the probability from which a pixel counts as confident.
+  public init(_ logits: Tensor, valid: Tensor?, threshold: Float, _ share: BatchShare) throws {
+    (labels, confidence) = Kernels.pseudoLabels(logits)
+    let confident = Kernels.countAtLeast(confidence, threshold).reduce(0, +)
+    let total = try share.communicator.sumIntegers([Int64(confident)])[0]
+    let pixels = share.globalBatch * labels.height * labels.width
+    let ratio = Float(Double(total) / Double(pixels))
+    weights = valid.map { scaled($0, by: ratio) } ?? Tensor(repeating: ratio, confidence.shape)
+    confidentShare = ratio
+  }
 }
 
 /// The teacher: same network, parameters averaged, batch statistics its own.
@@ -44,13 +60,6 @@ public final class Teacher {
   /// - Parameter valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
   public func pseudoLabels(_ target: Tensor, valid: Tensor?, _ share: BatchShare) throws -> PseudoLabels {
     let logits = try network.logits(target, share.context(normalization: .batch))
-    let (labels, confidence) = Kernels.pseudoLabels(logits)
-    let confident = Kernels.countAtLeast(confidence, threshold).reduce(0, +)
-    let total = try share.communicator.sumIntegers([Int64(confident)])[0]
-    let pixels = share.globalBatch * labels.height * labels.width
-    let ratio = Float(Double(total) / Double(pixels))
-    let weights =
-      valid.map { scaled($0, by: ratio) } ?? Tensor(repeating: ratio, confidence.shape)
-    return PseudoLabels(labels: labels, confidence: confidence, weights: weights, confidentShare: ratio)
+    return try PseudoLabels(logits, valid: valid, threshold: threshold, share)
   }
 }
