@@ -42,7 +42,7 @@ enum FeatureDistanceKind: Kind {
     }
     let factor = labels.width / feature.value.shape[2]
     // Classes beyond the largest that occurs make no difference.
-    let classes = labels.values.reduce(0) { $1 == LabelMap.ignored ? $0 : max($0, Int($1) + 1) }
+    let classes = labels.values.reduce(1) { $1 == LabelMap.ignored ? $0 : max($0, Int($1) + 1) }
     guard labels.samples == feature.value.samples, factor * feature.value.shape[2] == labels.width,
       factor * feature.value.shape[1] == labels.height, factor > 0
     else { throw fixture.bad(group, "labels of \(labels.height)x\(labels.width) do not divide into cells") }
