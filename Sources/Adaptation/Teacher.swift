@@ -16,14 +16,13 @@ public struct PseudoLabels {
   public let weights: Tensor
   /// Share of pixels of the global batch whose probability reaches the threshold.
   public let confidentShare: Float
-  /// The fused logits themselves, as they came.
+  /// The logits they come from, as coarse as they were.
   public let logits: Tensor
 
-  /// From logits `[N, h, w, K]`.
+  /// From logits `[N, h, w, K]`, resized bilinearly to the image's `size` first; nil: they have it.
   ///
   /// A collective: the confident share is that of the global batch.
   /// - Parameters:
-  ///   - size: rows and columns of the image, to which the logits are resized; nil: they have that size.
   ///   - valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
   ///   - threshold: the probability from which a pixel counts as confident.
   public init(
