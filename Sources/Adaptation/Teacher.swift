@@ -4,6 +4,7 @@ import Autograd
 import Collectives
 import Kernels
 import Networks
+import Support
 import Tensors
 
 /// What the teacher says about a batch of target images.
@@ -12,10 +13,19 @@ public struct PseudoLabels {
   public let labels: LabelMap
   /// Soft-max probability of that class, `[N, H, W]`.
   public let confidence: Tensor
-  /// Pseudo-weight of every pixel, `[N, H, W]`: the batch's share of confident pixels, 0 where not valid.
+  /// Pseudo-weight of every pixel, `[N, H, W]`: the share of confident pixels of the batch or of the image, 0 where not
+  /// valid.
   public let weights: Tensor
   /// Share of pixels of the global batch whose probability reaches the threshold.
   public let confidentShare: Float
+}
+
+/// The pixels whose confident share is a pseudo-label's weight.
+public enum ConfidenceScope: String, SettingChoice {
+  /// Those of the whole global batch: every image has the same weight, as in the published code.
+  case batch
+  /// Those of the image: each has its own weight, as in the papers.
+  case image
 }
 
 /// The teacher: same network, parameters averaged, batch statistics its own.
@@ -24,11 +34,13 @@ public final class Teacher {
   public let network: SegmentationNetwork
   /// Confidence threshold of pseudo-labels, 0.968 in the published code.
   private let threshold: Float
+  private let confidence: ConfidenceScope
 
   /// A teacher that starts from whatever `network` holds; step 0 copies the student.
-  public init(_ network: SegmentationNetwork, threshold: Float) {
+  public init(_ network: SegmentationNetwork, threshold: Float, confidence: ConfidenceScope = .batch) {
     self.network = network
     self.threshold = threshold
+    self.confidence = confidence
   }
 
   /// `teacher = momentum · teacher + (1 - momentum) · student`, parameters only, at the start of a step; momentum 0
@@ -44,13 +56,41 @@ public final class Teacher {
   /// - Parameter valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
   public func pseudoLabels(_ target: Tensor, valid: Tensor?, _ share: BatchShare) throws -> PseudoLabels {
     let logits = try network.logits(target, share.context(normalization: .batch))
-    let (labels, confidence) = Kernels.pseudoLabels(logits)
-    let confident = Kernels.countAtLeast(confidence, threshold).reduce(0, +)
-    let total = try share.communicator.sumIntegers([Int64(confident)])[0]
-    let pixels = share.globalBatch * labels.height * labels.width
-    let ratio = Float(Double(total) / Double(pixels))
-    let weights =
-      valid.map { scaled($0, by: ratio) } ?? Tensor(repeating: ratio, confidence.shape)
-    return PseudoLabels(labels: labels, confidence: confidence, weights: weights, confidentShare: ratio)
+    let (labels, probability) = Kernels.pseudoLabels(logits)
+    let shares = try confidentShares(probability, threshold: threshold, share)
+    let weights = pseudoWeights(
+      confidence == .batch ? [Float](repeating: shares.batch, count: labels.samples) : shares.images,
+      height: labels.height, width: labels.width, valid: valid)
+    return PseudoLabels(labels: labels, confidence: probability, weights: weights, confidentShare: shares.batch)
   }
+}
+
+/// Shares of pixels whose probability reaches the threshold: of the global batch, and of each local image.
+///
+/// Shape: `probability` [N, H, W]. A collective: called by all ranks.
+public func confidentShares(
+  _ probability: Tensor, threshold: Float, _ share: BatchShare
+) throws -> (batch: Float, images: [Float]) {
+  let counts = Kernels.countAtLeast(probability, threshold)
+  let total = try share.communicator.sumIntegers([Int64(counts.reduce(0, +))])[0]
+  let pixels = probability.perSample
+  return (
+    Float(Double(total) / Double(share.globalBatch * pixels)), counts.map { Float(Double($0) / Double(pixels)) }
+  )
+}
+
+/// Pseudo-weights [N, height, width]: an image's weight at its pixels, times `valid` where that is given.
+/// - Parameter valid: 1 where a pseudo-label may be trusted, else 0, [N, height, width]; nil: everywhere.
+public func pseudoWeights(_ imageWeights: [Float], height: Int, width: Int, valid: Tensor?) -> Tensor {
+  let result = Tensor(uninitialized: [imageWeights.count, height, width])
+  precondition(valid == nil || valid?.shape == result.shape, "valid pixels \(valid?.shape ?? []) of \(result.shape)")
+  for (sample, weight) in imageWeights.enumerated() {
+    let part = result.samples(sample..<sample + 1)
+    if let valid {
+      part.assign(scaled(valid.samples(sample..<sample + 1), by: weight))
+    } else {
+      part.fill(weight)
+    }
+  }
+  return result
 }
