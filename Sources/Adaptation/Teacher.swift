@@ -16,8 +16,28 @@ public struct PseudoLabels {
   public let weights: Tensor
   /// Share of pixels of the global batch whose probability reaches the threshold.
   public let confidentShare: Float
-  /// The fused logits themselves, at stride 4.
+  /// The logits they come from, as coarse as they were.
   public let logits: Tensor
+
+  /// From logits `[N, h, w, K]`, resized bilinearly to the image's `size` first; nil: they have it.
+  ///
+  /// A collective: the confident share is that of the global batch.
+  /// - Parameters:
+  ///   - valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
+  ///   - threshold: the probability from which a pixel counts as confident.
+  public init(
+    _ logits: Tensor, size: (height: Int, width: Int)? = nil, valid: Tensor?, threshold: Float, _ share: BatchShare
+  ) throws {
+    self.logits = logits
+    (labels, confidence) = Kernels.pseudoLabels(
+      size.map { bilinear(logits, height: $0.height, width: $0.width) } ?? logits)
+    let confident = Kernels.countAtLeast(confidence, threshold).reduce(0, +)
+    let total = try share.communicator.sumIntegers([Int64(confident)])[0]
+    let pixels = share.globalBatch * labels.height * labels.width
+    let ratio = Float(Double(total) / Double(pixels))
+    weights = valid.map { scaled($0, by: ratio) } ?? Tensor(repeating: ratio, confidence.shape)
+    confidentShare = ratio
+  }
 }
 
 /// The teacher: same network, parameters averaged, batch statistics its own.
@@ -46,14 +66,7 @@ public final class Teacher {
   /// - Parameter valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
   public func pseudoLabels(_ target: Tensor, valid: Tensor?, _ share: BatchShare) throws -> PseudoLabels {
     let logits = try network.dense(target, share.context(normalization: .batch)).logits
-    let (labels, confidence) = Kernels.pseudoLabels(
-      bilinear(logits, height: target.shape[1], width: target.shape[2]))
-    let confident = Kernels.countAtLeast(confidence, threshold).reduce(0, +)
-    let total = try share.communicator.sumIntegers([Int64(confident)])[0]
-    let pixels = share.globalBatch * labels.height * labels.width
-    let ratio = Float(Double(total) / Double(pixels))
-    let weights =
-      valid.map { scaled($0, by: ratio) } ?? Tensor(repeating: ratio, confidence.shape)
-    return PseudoLabels(labels: labels, confidence: confidence, weights: weights, confidentShare: ratio, logits: logits)
+    return try PseudoLabels(
+      logits, size: (target.shape[1], target.shape[2]), valid: valid, threshold: threshold, share)
   }
 }
