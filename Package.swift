@@ -68,11 +68,17 @@ let package = Package(
         "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives", "Support",
         .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
       ]),
+    floor(
+      "Verification",
+      [
+        "Training", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels",
+        "Storage", "Tensors", "Collectives", "Support",
+      ]),
     // 9
     .executableTarget(
       name: "apus",
       dependencies: [
-        "Training", "StorageHDF5", "CollectivesMPI", "Adaptation", "Optimization", "DataParallel",
+        "Verification", "Training", "StorageHDF5", "CollectivesMPI", "Adaptation", "Optimization", "DataParallel",
         "Domains", "Networks", "Autograd", "Kernels", "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives",
         "Support", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -80,7 +86,9 @@ let package = Package(
     // Tests
     .target(
       name: "TestSupport",
-      dependencies: ["Networks", "Autograd", "Kernels", "Tensors", "Collectives", "StorageHDF5", "Support"],
+      dependencies: [
+        "Verification", "Networks", "Autograd", "Kernels", "Tensors", "Collectives", "StorageHDF5", "Support",
+      ],
       path: "Tests/TestSupport", swiftSettings: warningsAreErrors),
     tests("Architecture", []),
     tests("Support", ["Support"]),
@@ -109,6 +117,7 @@ let package = Package(
         "Training", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd",
         "Kernels", "Imagery", "Storage", "StorageHDF5", "Tensors", "Collectives", "Support",
       ]),
+    tests("Verification", ["Verification", "StorageHDF5", "Storage", "Tensors", "Support"]),
     tests("Command", ["apus", "Support"]),
   ],
   swiftLanguageModes: [.v6]

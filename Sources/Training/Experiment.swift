@@ -74,7 +74,9 @@ public final class Experiment {
     step = TrainingStep(
       StepParts(
         share: share, student: student, teacher: teacher, featureDistance: featureDistance,
-        draws: SeededDraws(seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation),
+        draws: SeededDraws(
+          seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,
+          offsetMultiple: student.grid.offsetMultiple),
         reduction: GradientReduction(
           on: communicator, method: recipe.reduction == .native ? .native : .reproducible, order: reductionOrder),
         optimizer: recipe.makeOptimizer(student.parameters),
@@ -140,10 +142,12 @@ extension Recipe {
   /// What decides the shapes of the network.
   public func networkConfiguration(classCount: Int) -> NetworkConfiguration {
     var configuration = NetworkConfiguration(
-      encoder: encoder.name, classCount: classCount, detailHeight: network.detailCrop.height,
+      encoder: .named(encoder.name), classCount: classCount, detailHeight: network.detailCrop.height,
       detailWidth: network.detailCrop.width, headWidth: head.width, attentionWidth: attention.width)
     configuration.encoderOptions = EncoderOptions(dropPath: Float(encoder.dropPath))
     configuration.resolution = Resolution(rawValue: network.resolution.rawValue) ?? .hrda
+    configuration.head = head.name
+    configuration.fusion = head.fusion
     configuration.dilations = head.dilations
     configuration.headDropout = Float(head.dropout)
     configuration.contextReduction = Int((1 / network.contextScale).rounded())
