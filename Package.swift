@@ -33,8 +33,9 @@ let package = Package(
     .systemLibrary(name: "CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CKernels"),
+    .target(name: "CHeap"),
     // 1
-    floor("Support", ["CCrypto"]),
+    floor("Support", ["CCrypto", "CHeap"]),
     // 2
     floor("Tensors", ["Support"]),
     floor("Collectives", ["Support"]),

@@ -16,6 +16,8 @@ public struct PseudoLabels {
   public let weights: Tensor
   /// Share of pixels of the global batch whose probability reaches the threshold.
   public let confidentShare: Float
+  /// The fused logits themselves, at stride 4.
+  public let logits: Tensor
 }
 
 /// The teacher: same network, parameters averaged, batch statistics its own.
@@ -43,14 +45,15 @@ public final class Teacher {
   /// collective: batch statistics and the confident share are those of the global batch.
   /// - Parameter valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
   public func pseudoLabels(_ target: Tensor, valid: Tensor?, _ share: BatchShare) throws -> PseudoLabels {
-    let logits = try network.logits(target, share.context(normalization: .batch))
-    let (labels, confidence) = Kernels.pseudoLabels(logits)
+    let logits = try network.dense(target, share.context(normalization: .batch)).logits
+    let (labels, confidence) = Kernels.pseudoLabels(
+      bilinear(logits, height: target.shape[1], width: target.shape[2]))
     let confident = Kernels.countAtLeast(confidence, threshold).reduce(0, +)
     let total = try share.communicator.sumIntegers([Int64(confident)])[0]
     let pixels = share.globalBatch * labels.height * labels.width
     let ratio = Float(Double(total) / Double(pixels))
     let weights =
       valid.map { scaled($0, by: ratio) } ?? Tensor(repeating: ratio, confidence.shape)
-    return PseudoLabels(labels: labels, confidence: confidence, weights: weights, confidentShare: ratio)
+    return PseudoLabels(labels: labels, confidence: confidence, weights: weights, confidentShare: ratio, logits: logits)
   }
 }

@@ -2,6 +2,7 @@
 // N samples, R rows (tokens or pixels) per sample, C channels.
 
 import CKernels
+import Support
 import Tensors
 
 /// What cuts a batch norm's output to a range. Cut outputs pass no gradient.
@@ -31,6 +32,8 @@ private let gradientTileElements = 8192
 public func layerNorm(
   _ x: Tensor, scale: Tensor, shift: Tensor, epsilon: Float
 ) -> (output: Tensor, statistics: Tensor) {
+  let mark = KernelMeter.begin(.layerNorm)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(scale.count == channels && shift.count == channels, "\(scale.shape), \(shift.shape) for \(x.shape)")
   let tiles = SampleTiles(rowsOf: x)
@@ -52,6 +55,8 @@ public func layerNormGradient(
   _ x: Tensor, scale: Tensor, statistics: Tensor, gradient: Tensor, scaleSlots: GradientSlots?,
   shiftSlots: GradientSlots?
 ) -> Tensor {
+  let mark = KernelMeter.begin(.layerNorm)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(gradient.shape == x.shape, "gradient \(gradient.shape) of \(x.shape)")
   precondition(scale.count == channels, "scale \(scale.shape) for \(x.shape)")
@@ -76,6 +81,8 @@ public func layerNormGradient(
 /// Shape: `x` [N, ..., C]. Returns N rows of 2C numbers: sum, then sum of squares, of every channel. Squares are exact
 /// in Double and tiles are added in order, so that the variance may be formed as mean square minus squared mean.
 public func batchNormSums(_ x: Tensor) -> [Double] {
+  let mark = KernelMeter.begin(.batchNorm)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   let tiles = SampleTiles(rowsOf: x, elements: 65536)
   let partial = DoubleScratch(rows: x.samples * tiles.perSample, columns: 2 * channels)
@@ -94,6 +101,8 @@ public func batchNormSums(_ x: Tensor) -> [Double] {
 public func batchNormApply(
   _ x: Tensor, mean: [Float], inverseDeviation: [Float], scale: Tensor, shift: Tensor, rectifier: Rectifier
 ) -> Tensor {
+  let mark = KernelMeter.begin(.batchNorm)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(mean.count == channels && inverseDeviation.count == channels, "\(mean.count) means for \(x.shape)")
   precondition(scale.count == channels && shift.count == channels, "\(scale.shape), \(shift.shape) for \(x.shape)")
@@ -115,6 +124,8 @@ public func batchNormApply(
 public func batchNormGradientSums(
   _ x: Tensor, output: Tensor, gradient: Tensor, mean: [Float], inverseDeviation: [Float], rectifier: Rectifier
 ) -> [Double] {
+  let mark = KernelMeter.begin(.batchNorm)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(
     x.shape == output.shape && x.shape == gradient.shape, "\(x.shape), \(output.shape), \(gradient.shape)")
@@ -140,6 +151,8 @@ public func batchNormInputGradient(
   _ x: Tensor, output: Tensor, gradient: Tensor, mean: [Float], inverseDeviation: [Float], scale: Tensor,
   gradientMean: [Float], gradientDotMean: [Float], rectifier: Rectifier
 ) -> Tensor {
+  let mark = KernelMeter.begin(.batchNorm)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(
     x.shape == output.shape && x.shape == gradient.shape, "\(x.shape), \(output.shape), \(gradient.shape)")

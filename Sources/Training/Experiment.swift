@@ -74,6 +74,7 @@ public final class Experiment {
     step = TrainingStep(
       StepParts(
         share: share, student: student, teacher: teacher, featureDistance: featureDistance,
+        extraTargetPasses: recipe.method.options.extraTargetPasses,
         draws: SeededDraws(
           seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,
           offsetMultiple: student.grid.offsetMultiple),

@@ -1,5 +1,6 @@
 // From a recipe's words about data to data sets and class sets.
 
+import Adaptation
 import Domains
 import Imagery
 import Networks
@@ -12,6 +13,7 @@ extension RecipeCatalogue {
       methods: [
         Method("source-only", needsTarget: false),
         Method("hrda"),
+        Method("mic", options: MaskedConsistencyOptions()),
       ],
       encoders: EncoderCatalogue.names,
       classSets: Dictionary(uniqueKeysWithValues: ClassSet.builtIn.map { ($0.name, $0.count) }),

@@ -42,6 +42,9 @@ extension Recipe {
     try check.require(data.source != nil, "data.source", "is missing", remedy: "give it a kind, folder or procedural")
     try check.require(
       data.target != nil || !needsTarget, "data.target", "is missing; method \(method.name) learns from it")
+    if let misfit = method.options.misfit(cropHeight: crop.size.height, cropWidth: crop.size.width) {
+      try check.require(false, "methodOptions.\(misfit.key)", misfit.what, remedy: misfit.remedy)
+    }
     for (name, set) in [("source", data.source), ("target", data.target), ("validation", data.validation)] {
       if let set { try self.check(set, "data.\(name)", needsLabels: name != "target", check, catalogue) }
     }

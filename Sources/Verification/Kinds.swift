@@ -31,7 +31,7 @@ public enum Kinds {
 
   /// Kinds of files.
   static let files: [any FileKind.Type] = [
-    WeightsKind.self
+    WeightsKind.self, EncoderKind.self, NetworkKind.self, StepsKind.self,
   ]
 
   /// The kind of a group: of all whose stem the name begins with, the one with the longest stem.

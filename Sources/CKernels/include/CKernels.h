@@ -12,3 +12,4 @@
 #include "distance.h"
 #include "resize.h"
 #include "window.h"
+#include "winograd.h"
