@@ -119,7 +119,7 @@ let package = Package(
       "Training",
       [
         "Training", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd",
-        "Kernels", "Imagery", "Storage", "StorageHDF5", "Tensors", "Collectives", "Support",
+        "Kernels", "Imagery", "Storage", "StorageHDF5", "WeightFiles", "Tensors", "Collectives", "Support",
       ]),
     tests("Verification", ["Verification", "StorageHDF5", "Storage", "Tensors", "Support"]),
     tests("Command", ["apus", "Support"]),
