@@ -43,13 +43,13 @@ public enum StepBenchmarkPart: String, Sendable, CaseIterable, Codable {
 private struct FixedDraws: DrawSource {
   let box: Box
 
-  func draws(pass: String, step: Int, samples: Range<Int>, height: Int, width: Int, present: [UInt8]) -> PassDraws {
+  func draws(_ request: DrawRequest) -> PassDraws {
     PassDraws(
       box: box,
-      jitter: samples.map { _ in
+      jitter: request.samples.map { _ in
         ColourJitter(brightness: 1.1, contrast: 0.9, saturation: 1.1, hue: 0.05, order: [3, 1, 0, 2])
       },
-      blur: samples.map { _ in 0.8 }, chosen: samples.map { _ in [1, 2, 3, 4, 13] })
+      blur: request.samples.map { _ in 0.8 }, chosen: request.samples.map { _ in [1, 2, 3, 4, 13] })
   }
 }
 
