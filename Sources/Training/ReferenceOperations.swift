@@ -17,15 +17,17 @@ public struct ReferenceOperations {
     }
   }
 
-  /// Stride of the finest feature map.
+  /// Stride of the finest feature map, where the heads work.
   private static let stride = 4
+
   private let variant: MixTransformerVariant
   private let configuration: NetworkConfiguration
 
   /// The counts of a network.
   /// - Precondition: its encoder is a Mix Transformer.
   public init(_ configuration: NetworkConfiguration) {
-    guard let variant = MixTransformerVariant.all.first(where: { .named($0.name) == configuration.encoder }) else {
+    let known = MixTransformerVariant.all.first { .named($0.name) == configuration.encoder }
+    guard let variant = known else {
       preconditionFailure("operations of encoder \(configuration.encoder) are not known")
     }
     self.variant = variant
@@ -89,7 +91,7 @@ public struct ReferenceOperations {
 
   /// The segmentation head on features of an image of `side`² pixels.
   public func head(side: Int) -> Count {
-    let pixels = side / ReferenceOperations.stride * (side / ReferenceOperations.stride)
+    let pixels = side / Self.stride * (side / Self.stride)
     let (width, wide) = (configuration.headWidth, configuration.headWidth * variant.widths.count)
     let branches = configuration.dilations.reduce(0.0) { sum, dilation in
       sum + product(pixels, wide, width) + (dilation > 1 ? product(pixels, 9, wide) : 0)
@@ -102,7 +104,7 @@ public struct ReferenceOperations {
 
   /// The scale-attention head on features of an image of `side`² pixels.
   public func scaleAttention(side: Int) -> Count {
-    let pixels = side / ReferenceOperations.stride * (side / ReferenceOperations.stride)
+    let pixels = side / Self.stride * (side / Self.stride)
     let width = configuration.attentionWidth
     return trained(
       embeddings(side: side, width: width) + product(pixels, width * variant.widths.count, width)
