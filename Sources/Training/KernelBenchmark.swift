@@ -11,7 +11,7 @@ public struct KernelBenchmark {
   public let name: String
   /// Sizes, for people.
   public let sizes: String
-  /// Operations of its products and sums over taps; 0 where memory alone counts.
+  /// Operations of its products and sums over taps, computed directly; 0 where memory alone counts.
   public let operations: Double
   /// Bytes that must be read and written once.
   public let bytes: Double
@@ -33,8 +33,8 @@ public struct KernelBenchmark {
   /// what memory allows.
   /// - Parameters:
   ///   - seconds: how long to go on; at least five calls are timed.
-  ///   - productRate: operations a second. `copyRate`: bytes a second.
-  public func measure(seconds: Double, productRate: Double, copyRate: Double) -> KernelBenchmarkResult {
+  ///   - productRate: operations a second. `memoryRate`: bytes a second.
+  public func measure(seconds: Double, productRate: Double, memoryRate: Double) -> KernelBenchmarkResult {
     run()
     let whole = Stopwatch()
     var times: [Double] = []
@@ -43,7 +43,7 @@ public struct KernelBenchmark {
       run()
       times.append(watch.seconds)
     }
-    let (arithmetic, memory) = (operations / productRate, bytes / copyRate)
+    let (arithmetic, memory) = (operations / productRate, bytes / memoryRate)
     let spread = Spread(times)
     return KernelBenchmarkResult(
       name: name, sizes: sizes, seconds: spread.median, spread: spread, calls: times.count,

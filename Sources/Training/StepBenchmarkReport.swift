@@ -45,6 +45,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
     public let share: Double
     /// Calls a step.
     public let calls: Int
+    /// Requests for heap memory a step.
+    public let heapAllocations: Int
     /// Executed operations a step, in units of 10⁹.
     public let gflop: Double
     /// Rate of its executed operations as a share of the ceiling.
@@ -71,6 +73,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
   public let gflopExecuted: Double
   /// Rate of 2048³ products in the same run, in units of 10⁹ operations a second.
   public let ceilingGflops: Double
+  /// Spread of that rate.
+  public let ceilingSpread: Spread
   /// Rate of executed operations as a share of the ceiling.
   public let ofCeiling: Double
   /// Rate of the published algorithm's operations as a share of the ceiling.
@@ -99,7 +103,7 @@ public struct StepBenchmarkReport: Codable, Sendable {
   init(
     _ benchmark: StepBenchmark, _ samples: [StepBenchmark.Sample],
     _ metered: [(seconds: Double, profile: MeterProfile)],
-    ceiling: Double
+    ceiling rates: [Double]
   ) {
     `case` = benchmark.setting.name
     part = benchmark.part
@@ -111,7 +115,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
     let executed = profiles[0].families.values.reduce(0) { $0 + $1.operations }
     gflopReference = benchmark.referenceOperations / 1e9
     gflopExecuted = Double(executed) / 1e9
-    ceilingGflops = ceiling / 1e9
+    ceilingSpread = Spread(rates.map { $0 / 1e9 })
+    ceilingGflops = ceilingSpread.median
     ofCeiling = gflopExecuted / secondsPerStep / ceilingGflops
     referenceOfCeiling = gflopReference / secondsPerStep / ceilingGflops
     pageFaults = Int(Spread(samples.map { Double($0.pageFaults) }).median)
@@ -124,12 +129,14 @@ public struct StepBenchmarkReport: Codable, Sendable {
       })
     let whole = Spread(metered.map(\.seconds)).median
     meteredSeconds = whole
+    let ceiling = ceilingGflops
     func kernel(_ entries: [MeterProfile.Entry]) -> Kernel {
       let seconds = Spread(entries.map(\.seconds)).median
       let operations = Double(entries[0].operations)
       return Kernel(
-        seconds: seconds, share: seconds / whole, calls: entries[0].calls, gflop: operations / 1e9,
-        ofCeiling: operations / seconds / ceiling)
+        seconds: seconds, share: seconds / whole, calls: entries[0].calls, heapAllocations: entries[0].allocations,
+        gflop: operations / 1e9,
+        ofCeiling: operations / seconds / 1e9 / ceiling)
     }
     kernels = Dictionary(
       uniqueKeysWithValues: profiles[0].families.keys.map { family in
@@ -149,7 +156,7 @@ public struct StepBenchmarkReport: Codable, Sendable {
       "seconds \(rounded(secondsPerStep, 3))  (least \(rounded(spread.minimum, 3)), quartiles "
         + "\(rounded(spread.lowerQuartile, 3)) to \(rounded(spread.upperQuartile, 3)))",
       "GFLOP reference \(rounded(gflopReference, 1)), executed \(rounded(gflopExecuted, 1))",
-      "ceiling \(rounded(ceilingGflops, 1)) GFLOP/s; reached: executed \(sharePercent(ofCeiling)), "
+      "ceiling \(rounded(ceilingGflops, 1)) GFLOP/s (best \(rounded(ceilingSpread.maximum, 1))); reached: executed \(sharePercent(ofCeiling)), "
         + "reference \(sharePercent(referenceOfCeiling))",
       "peak memory \(memory) MB; pool misses \(poolMisses), newly mapped bytes \(mappedBytes)",
       "a step: \(operations) tape operations, \(heapAllocations) heap allocations, \(pageFaults) minor page faults",
@@ -167,12 +174,12 @@ public struct StepBenchmarkReport: Codable, Sendable {
   }
 
   private func table(_ kernels: [String: Kernel]) -> [String] {
-    let head = "  \(leftColumn("", 28))" + ["seconds", "share", "calls", "GFLOP", "ceiling"].map(cell).joined()
+    let head = "  \(leftColumn("", 28))" + ["seconds", "share", "calls", "heap", "GFLOP", "ceiling"].map(cell).joined()
     return [head]
       + kernels.sorted { $0.value.seconds > $1.value.seconds }.map { name, kernel in
         "  \(leftColumn(name, 28))"
           + [
-            rounded(kernel.seconds, 3), sharePercent(kernel.share), "\(kernel.calls)",
+            rounded(kernel.seconds, 3), sharePercent(kernel.share), "\(kernel.calls)", "\(kernel.heapAllocations)",
             kernel.gflop > 0 ? rounded(kernel.gflop, 1) : "-", kernel.gflop > 0 ? sharePercent(kernel.ofCeiling) : "-",
           ].map(cell).joined()
       }
