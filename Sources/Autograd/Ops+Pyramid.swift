@@ -77,7 +77,8 @@ public func separablePyramid(
       statistics.append(nil)
     case .separable(let depthwise, let dilation, let norm, let pointwise):
       separableConvolution(
-        input, depthwise: depthwise.value, dilation: dilation, norm: norms[next].fixed(norm), pointwise: pointwise.value,
+        input, depthwise: depthwise.value, dilation: dilation, norm: norms[next].fixed(norm),
+        pointwise: pointwise.value,
         into: slice)
       statistics.append(norms[next])
       next += 1
@@ -109,7 +110,8 @@ private struct SeparableParts {
   let statistics: NormStatistics
 
   init(
-    _ depthwise: Parameter, _ dilation: Int, _ norm: BatchNormState, _ pointwise: Parameter, _ statistics: NormStatistics
+    _ depthwise: Parameter, _ dilation: Int, _ norm: BatchNormState, _ pointwise: Parameter,
+    _ statistics: NormStatistics
   ) {
     self.depthwise = depthwise
     self.dilation = dilation
