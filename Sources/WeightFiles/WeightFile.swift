@@ -35,8 +35,8 @@ public struct WeightFile: Sendable {
     if bytes.starts(with: [0x50, 0x4b, 0x03, 0x04]) {
       return WeightFile(path: path, tensors: try readTorchArchive(bytes), metadata: [:])
     }
-    if bytes.starts(with: legacyMagic) {
-      return WeightFile(path: path, tensors: try readLegacyTorchFile(bytes), metadata: [:])
+    if let start = legacyStart(bytes) {
+      return WeightFile(path: path, tensors: try readLegacyTorchFile(bytes, from: start), metadata: [:])
     }
     guard bytes.count > 8, bytes.data[8] == UInt8(ascii: "{") else {
       throw Failure(

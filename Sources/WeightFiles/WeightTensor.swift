@@ -28,6 +28,7 @@ public struct WeightTensor: Sendable {
     name: String, shape: [Int], element: ElementKind, bytes: WeightBytes, start: Int, room: Int, strides: [Int]? = nil
   ) throws {
     let place = "tensor \(printable(name))"
+    guard shape.count <= 64 else { throw Failure(.badData, "has \(shape.count) axes, 64 are read", at: place) }
     guard let count = checkedProduct(shape) else {
       throw Failure(.badData, "its shape \(brief(shape)) holds more numbers than can be counted", at: place)
     }
