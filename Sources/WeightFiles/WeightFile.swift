@@ -25,7 +25,9 @@ public struct WeightFile: Sendable {
   /// Reads a file's bytes, as `read(_:)`.
   /// - Parameter path: what to call them.
   public static func read(_ bytes: Data, path: String) throws -> WeightFile {
-    do { return try read(WeightBytes(bytes), path) } catch let failure as Failure { throw failure.within(path) }
+    do { return try read(WeightBytes(bytes, path: path), path) } catch let failure as Failure {
+      throw failure.within(path)
+    }
   }
 
   /// The tensor of a name, or nil.

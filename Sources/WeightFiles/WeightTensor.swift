@@ -56,7 +56,7 @@ public struct WeightTensor: Sendable {
 
   /// The numbers in row-major order of `shape`, converted to Float32: from float16 and bfloat16 exactly, from the others
   /// rounded to nearest even.
-  /// - Throws: `Failure` 65 naming the tensor and the first index that is NaN, infinite or beyond Float32.
+  /// - Throws: `Failure` 65 naming the file, the tensor and the first index that is NaN, infinite or beyond Float32.
   public func floats() throws -> [Float] {
     switch element {
     case .float32: try gather(UInt32.self) { Float(bitPattern: $0) }
@@ -115,7 +115,8 @@ public struct WeightTensor: Sendable {
       rest /= size
     }
     return Failure(
-      .badData, "number \(Array(index.reversed())) is \(value) as Float32", at: "tensor \(printable(name))",
+      .badData, "number \(Array(index.reversed())) is \(value) as Float32",
+      at: "\(bytes.path): tensor \(printable(name))",
       remedy: "weights must be finite, use another file")
   }
 }

@@ -3,6 +3,7 @@
 import Imagery
 import Support
 
+/// Called by libFuzzer for each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func readLabels(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
   guard count > 0 else { return 0 }

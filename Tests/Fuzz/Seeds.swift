@@ -5,6 +5,7 @@ import Foundation
 import Imagery
 import Tensors
 
+/// Called by libFuzzer once, before anything else.
 @_cdecl("LLVMFuzzerInitialize")
 public func initialize(_: UnsafeMutableRawPointer?, _: UnsafeMutableRawPointer?) -> CInt {
   guard let folder = ProcessInfo.processInfo.environment["FUZZ_SEEDS"] else { return 0 }
