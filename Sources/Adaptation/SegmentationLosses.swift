@@ -12,15 +12,16 @@ import Tensors
 /// - Parameters:
 ///   - pass: prefix of the terms' names.
 ///   - weights: per pixel, `[N, H, W]`, or nil for 1.
+///   - factor: weight of the pass, on both terms.
 public func segmentationLosses(
   _ output: TrainingOutput, pass: String, labels: LabelMap, weights: Tensor?, box: Box, detailWeight: Float,
-  _ context: ForwardContext
+  factor: Float = 1, _ context: ForwardContext
 ) -> [LossTerm] {
   var terms: [LossTerm] = []
   if let fused = output.fused {
     terms.append(
       crossEntropy(
-        fused, labels: labels, weights: weights, factor: output.detail == nil ? 1 : 1 - detailWeight,
+        fused, labels: labels, weights: weights, factor: factor * (output.detail == nil ? 1 : 1 - detailWeight),
         name: "\(pass).fused", context))
   }
   if let detail = output.detail {
@@ -30,7 +31,8 @@ public func segmentationLosses(
     }
     terms.append(
       crossEntropy(
-        detail, labels: labels.cropped(to: box), weights: inside, factor: output.fused == nil ? 1 : detailWeight,
+        detail, labels: labels.cropped(to: box), weights: inside,
+        factor: factor * (output.fused == nil ? 1 : detailWeight),
         name: "\(pass).detail", context))
   }
   return terms

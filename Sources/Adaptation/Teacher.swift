@@ -16,15 +16,20 @@ public struct PseudoLabels {
   public let weights: Tensor
   /// Share of pixels of the global batch whose probability reaches the threshold.
   public let confidentShare: Float
+  /// The fused logits themselves, at stride 4.
+  public let logits: Tensor
 
-  /// From logits `[N, H, W, K]` at image resolution.
+  /// From logits `[N, h, w, K]`, resized to the labels.
   ///
   /// A collective: the confident share is that of the global batch.
   /// - Parameters:
   ///   - valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
   ///   - threshold: the probability from which a pixel counts as confident.
-  public init(_ logits: Tensor, valid: Tensor?, threshold: Float, _ share: BatchShare) throws {
-    (labels, confidence) = Kernels.pseudoLabels(logits)
+  public init(
+    _ logits: Tensor, height: Int, width: Int, valid: Tensor?, threshold: Float, _ share: BatchShare
+  ) throws {
+    self.logits = logits
+    (labels, confidence) = Kernels.pseudoLabels(bilinear(logits, height: height, width: width))
     let confident = Kernels.countAtLeast(confidence, threshold).reduce(0, +)
     let total = try share.communicator.sumIntegers([Int64(confident)])[0]
     let pixels = share.globalBatch * labels.height * labels.width
@@ -59,7 +64,8 @@ public final class Teacher {
   /// collective: batch statistics and the confident share are those of the global batch.
   /// - Parameter valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
   public func pseudoLabels(_ target: Tensor, valid: Tensor?, _ share: BatchShare) throws -> PseudoLabels {
-    let logits = try network.logits(target, share.context(normalization: .batch))
-    return try PseudoLabels(logits, valid: valid, threshold: threshold, share)
+    let logits = try network.dense(target, share.context(normalization: .batch)).logits
+    return try PseudoLabels(
+      logits, height: target.shape[1], width: target.shape[2], valid: valid, threshold: threshold, share)
   }
 }

@@ -1,5 +1,6 @@
 // From a recipe's words about data to data sets and class sets.
 
+import Adaptation
 import Domains
 import Imagery
 import Networks
@@ -12,6 +13,7 @@ extension RecipeCatalogue {
       methods: [
         Method("source-only", needsTarget: false),
         Method("hrda"),
+        Method("mic", options: MaskedConsistencyOptions()),
       ],
       encoders: EncoderCatalogue.names,
       classSets: Dictionary(uniqueKeysWithValues: ClassSet.builtIn.map { ($0.name, $0.count) }),
@@ -26,8 +28,7 @@ extension Recipe {
     let absent = [
       ("batch.cropShards", batch.cropShards != 1, "leave it at 1"),
       ("reduction bf16", reduction == .bf16, "use reproducible or native"),
-      ("encoder.weights", encoder.weights != nil, "leave it out"),
-      ("init", initialCheckpoint != nil, "leave it out"), ("trace", trace, "leave it at false"),
+      ("trace", trace, "leave it at false"),
     ]
     for (key, isWanted, remedy) in absent where isWanted {
       throw Failure(.badData, "it is not available in this version", at: key, remedy: remedy)

@@ -1,6 +1,7 @@
 // A recipe: everything that decides the outcome of a run, complete and typed. Sections are in RecipeSections.swift and
 // RecipeData.swift; how a file becomes a recipe is in RecipeReading.swift. Every key is documented in docs/recipes.md.
 
+import Adaptation
 import Support
 
 /// The complete description of one training run.
@@ -97,7 +98,7 @@ public struct Recipe: Sendable, Equatable {
   }
 
   private mutating func visitOptions(_ settings: inout some SettingVisitor) throws {
-    func visit<Options: SettingGroup>(_ options: Options, _ settings: inout some SettingVisitor) throws -> Options {
+    func visit<Options: MethodOptions>(_ options: Options, _ settings: inout some SettingVisitor) throws -> Options {
       var options = options
       try settings.group("methodOptions", &options)
       return options
@@ -113,12 +114,12 @@ public struct RecipeCatalogue: Sendable {
     /// Its name in recipes.
     public let name: String
     /// The defaults of its own options.
-    public let options: any SettingGroup
+    public let options: any MethodOptions
     /// Whether it learns from a target domain.
     public let needsTarget: Bool
 
     /// A method, the defaults of its options and whether it needs `data.target`.
-    public init(_ name: String, options: any SettingGroup = NoOptions(), needsTarget: Bool = true) {
+    public init(_ name: String, options: any MethodOptions = NoOptions(), needsTarget: Bool = true) {
       self.name = name
       self.options = options
       self.needsTarget = needsTarget
@@ -143,14 +144,6 @@ public struct RecipeCatalogue: Sendable {
   }
 }
 
-/// The options of a method that has none of its own.
-public struct NoOptions: SettingGroup {
-  /// Nothing.
-  public init() {}
-  /// Shows nothing.
-  public mutating func visit(_ settings: inout some SettingVisitor) throws {}
-}
-
 extension Recipe {
   /// How gradients are summed over ranks.
   public enum Reduction: String, SettingChoice {
@@ -167,14 +160,16 @@ extension Recipe {
     /// Name in the catalogue.
     public var name = "hrda"
     /// The method's own options (`methodOptions`), of the type that its catalogue entry has.
-    public var options: any SettingGroup = NoOptions()
+    public var options: any MethodOptions = NoOptions()
 
     /// HRDA.
     public init() {}
 
     /// Same name, same type of options and equal options.
     public static func == (first: Method, second: Method) -> Bool {
-      func equal<Options: SettingGroup>(_ one: Options, _ other: any SettingGroup) -> Bool { one == other as? Options }
+      func equal<Options: MethodOptions>(_ one: Options, _ other: any MethodOptions) -> Bool {
+        one == other as? Options
+      }
       return first.name == second.name && equal(first.options, second.options)
     }
   }

@@ -1,5 +1,6 @@
-// One training step, top to bottom: the teacher follows the student, the student learns from labelled source images and
-// from mixed images that the teacher labelled, gradients are summed over samples and ranks, the optimizer advances.
+// One training step, top to bottom: the teacher follows the student, the student learns from labelled source images,
+// from mixed images that the teacher labelled and from what the method adds, gradients are summed over samples and
+// ranks, the optimizer advances.
 
 import Adaptation
 import Autograd
@@ -26,62 +27,8 @@ public struct StepRecord {
   public var phases: PhaseTimes
   /// Pseudo-labels of this rank's target images; nil without a teacher.
   public let pseudoLabels: PseudoLabels?
-}
-
-/// The constants of a step.
-public struct StepOptions: Sendable, Equatable {
-  /// Weight of the detail loss.
-  public var detailWeight: Float
-  /// Whether source images are jittered and blurred like mixed ones.
-  public var augmentSource: Bool
-  /// Seed of dropout and drop path; nil switches both off.
-  public var stochasticSeed: UInt64?
-
-  /// Given constants.
-  public init(detailWeight: Float, augmentSource: Bool, stochasticSeed: UInt64?) {
-    self.detailWeight = detailWeight
-    self.augmentSource = augmentSource
-    self.stochasticSeed = stochasticSeed
-  }
-}
-
-/// The parts that a step works with.
-public struct StepParts {
-  /// This rank's share of the global batch.
-  public let share: BatchShare
-  /// The trained network.
-  public let student: SegmentationNetwork
-  /// Its average; nil trains on source images alone.
-  public let teacher: Teacher?
-  /// The feature distance; nil switches it off.
-  public let featureDistance: FeatureDistanceTerm?
-  /// Where random choices come from.
-  public let draws: any DrawSource
-  /// Sums gradients over samples and ranks.
-  public let reduction: GradientReduction
-  /// The optimizer.
-  public let optimizer: AdamW
-  /// Learning rate by step.
-  public let schedule: LearningRateSchedule
-  /// Teacher momentum by step.
-  public let momentum: TeacherMomentum
-
-  /// All parts.
-  public init(
-    share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, featureDistance: FeatureDistanceTerm?,
-    draws: any DrawSource, reduction: GradientReduction, optimizer: AdamW, schedule: LearningRateSchedule,
-    momentum: TeacherMomentum
-  ) {
-    self.share = share
-    self.student = student
-    self.teacher = teacher
-    self.featureDistance = featureDistance
-    self.draws = draws
-    self.reduction = reduction
-    self.optimizer = optimizer
-    self.schedule = schedule
-    self.momentum = momentum
-  }
+  /// Operations recorded on tapes.
+  public let operations: Int
 }
 
 /// A training step of HRDA (Hoyer et al., ECCV 2022) and of its relatives.
@@ -91,6 +38,7 @@ public final class TrainingStep {
   private let options: StepOptions
   private var terms: [LossTerm] = []
   private var phases = PhaseTimes()
+  private var operations = 0
 
   /// A step over its parts.
   public init(_ parts: StepParts, _ options: StepOptions) {
@@ -103,6 +51,7 @@ public final class TrainingStep {
   public func run(_ batch: DomainBatch, step: Int) throws -> StepRecord {
     terms = []
     phases = PhaseTimes()
+    operations = 0
     phases.measure("teacher average") {
       parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
     }
@@ -111,8 +60,14 @@ public final class TrainingStep {
     let pseudo = try phases.measure("teacher") {
       try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, parts.share)
     }
-    if let pseudo { try phases.measure("mixed") { try mixedPass(batch, pseudo, step) } }
+    if let pseudo {
+      try phases.measure("mixed") { try mixedPass(batch, pseudo, step) }
+      for extra in parts.extraTargetPasses {
+        try phases.measure(extra.name) { try extraPass(extra, batch, pseudo, step) }
+      }
+    }
     let gradient = try phases.measure("reduction") { try sumGradients(step) }
+    parts.observer?.summed(gradient)
     let rate = parts.schedule.rate(at: step)
     phases.measure("optimizer") {
       parts.optimizer.advance(
@@ -120,7 +75,7 @@ public final class TrainingStep {
     }
     return StepRecord(
       completed: step + 1, losses: try sumLosses(), learningRate: rate, confidentShare: pseudo?.confidentShare,
-      phases: phases, pseudoLabels: pseudo)
+      phases: phases, pseudoLabels: pseudo, operations: operations)
   }
 
   private func sourcePass(_ batch: DomainBatch, _ step: Int) throws {
@@ -128,6 +83,8 @@ public final class TrainingStep {
     let image = options.augmentSource ? strongAugmentation(batch.sourceImage, drawn) : batch.sourceImage
     let context = trainingContext("source", step)
     let output = try parts.student.train(image, box: drawn.box, context)
+    parts.observer?.passed(
+      ObservedPass(name: "source", image: image, labels: batch.sourceLabels, weights: nil, output: output))
     terms += segmentationLosses(
       output, pass: "source", labels: batch.sourceLabels, weights: nil, box: drawn.box,
       detailWeight: options.detailWeight, context)
@@ -136,6 +93,7 @@ public final class TrainingStep {
     {
       terms.append(term)
     }
+    operations += context.tape?.recorded ?? 0
     context.tape?.walkBack()
   }
 
@@ -145,16 +103,31 @@ public final class TrainingStep {
     let mixed = classMix(batch, pseudo, drawn)
     let context = trainingContext("mixed", step)
     let output = try parts.student.train(mixed.image, box: drawn.box, context)
+    parts.observer?.passed(
+      ObservedPass(name: "mixed", image: mixed.image, labels: mixed.labels, weights: mixed.weights, output: output))
     terms += segmentationLosses(
       output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
       detailWeight: options.detailWeight, context)
+    operations += context.tape?.recorded ?? 0
+    context.tape?.walkBack()
+  }
+
+  private func extraPass(
+    _ extra: any ExtraTargetPass, _ batch: DomainBatch, _ pseudo: PseudoLabels, _ step: Int
+  ) throws {
+    let context = trainingContext(extra.name, step)
+    terms += try extra.losses(
+      TargetPass(
+        name: extra.name, step: step, batch: batch, pseudo: pseudo, student: parts.student,
+        detailWeight: options.detailWeight, context: context, draws: parts.draws, observer: parts.observer))
     context.tape?.walkBack()
   }
 
   private func draws(_ pass: String, _ step: Int, _ labels: LabelMap, present: [UInt8]) -> PassDraws {
     parts.draws.draws(
-      pass: pass, step: step, samples: parts.share.samples, height: labels.height, width: labels.width,
-      present: present)
+      DrawRequest(
+        pass: pass, step: step, samples: parts.share.samples, height: labels.height, width: labels.width,
+        present: present))
   }
 
   private func trainingContext(_ pass: String, _ step: Int) -> ForwardContext {

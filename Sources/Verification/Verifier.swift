@@ -70,16 +70,17 @@ public struct Verifier {
   /// - Parameters:
   ///   - whole: the name of the item for all together.
   ///   - tensors: paths, with values in file order.
-  ///   - nullAllowance: as above; nil stands for 3e-6 of the largest element of all, which is right for gradients.
+  ///   - nullAllowance: as above, by path; nil stands for 3e-6 of the largest element of all, which is right for gradients.
   public mutating func norms(
-    _ whole: String, _ tensors: [(path: String, actual: [Float])], nullAllowance: Double? = nil
+    _ whole: String, _ tensors: [(path: String, actual: [Float])], nullAllowance: ((String) -> Double)? = nil
   )
     throws
   {
     let largest = try tensors.map { try fixture.maximum($0.path) }.max() ?? 0
     var total = NormSums()
     for tensor in tensors {
-      total.add(try judgeNorm(tensor.path, tensor.actual, nullAllowance ?? Verifier.elementShare * largest))
+      total.add(
+        try judgeNorm(tensor.path, tensor.actual, nullAllowance?(tensor.path) ?? Verifier.elementShare * largest))
     }
     let times = total.times(tolerance)
     items.append(
@@ -159,8 +160,7 @@ public struct Verifier {
       ?? (tensor.count == shape.reduce(1, *) ? [] : tensor.values)
   }
 
-  private mutating func append(_ path: String, _ difference: Difference, _ shape: [Int], times: Double, _ note: String)
-  {
+  mutating func append(_ path: String, _ difference: Difference, _ shape: [Int], times: Double, _ note: String) {
     items.append(
       VerifiedItem(
         name: path, maxAbs: difference.largest, maxRel: ratio(difference.largest, difference.scale),

@@ -20,7 +20,8 @@ import Testing
     _ source: SeededDraws = source(), pass: String = "mixed", step: Int, samples: Range<Int> = 0..<2, size: Int = 1024,
     present: [UInt8] = present
   ) -> PassDraws {
-    source.draws(pass: pass, step: step, samples: samples, height: size, width: size, present: present)
+    source.draws(
+      DrawRequest(pass: pass, step: step, samples: samples, height: size, width: size, present: present))
   }
 
   /// Unit check of HRDA: offsets of a 512 crop in 1024 pixels are the 64 multiples of 8 from 0 to 504, never 512.
@@ -135,6 +136,38 @@ import Testing
       StepDrawsTests.draws(StepDrawsTests.source(seed: 2), step: 0, present: many).chosen,
     ].flatMap { $0 }
     #expect(Set(chosen).count == 8)
+  }
+
+  private static func maskedDraws(step: Int, samples: Range<Int>, height: Int = 160, width: Int = 96) -> PassDraws {
+    var request = DrawRequest(pass: "masked", step: step, samples: samples, height: height, width: width)
+    request.augmentsAlike = true
+    request.blockGrid = BlockGrid(height: height, width: width, block: 64)
+    return source(detail: 64).draws(request)
+  }
+
+  @Test func changingABatchAlikeSharesOrderAndBlurButNotFactors() {
+    var orders: Set<[Int]> = []
+    for step in 0..<300 {
+      let drawn = StepDrawsTests.maskedDraws(step: step, samples: 0..<3)
+      if let jitter = drawn.jitter {
+        #expect(Set(jitter.map(\.order)).count == 1 && Set(jitter.map(\.brightness)).count == 3)
+        orders.insert(jitter[0].order)
+      }
+      if let blur = drawn.blur { #expect(Set(blur).count == 1) }
+    }
+    #expect(orders.count == 24)
+  }
+
+  @Test func blocksAreDrawnForTheGlobalSample() throws {
+    let all = StepDrawsTests.maskedDraws(step: 5, samples: 0..<4)
+    let uniforms = try #require(all.blockUniforms)
+    #expect(uniforms.shape == [4, 2, 2], "160 and 96 pixels are 2.5 and 1.5 blocks of 64, rounded to even")
+    #expect(Set(uniforms.values).count == 16 && uniforms.values.allSatisfy { (0..<1).contains($0) })
+    let part = StepDrawsTests.maskedDraws(step: 5, samples: 2..<4)
+    #expect(part.blockUniforms?.values == Array(uniforms.values[8...]))
+    #expect(part.blur == all.blur.map { Array($0[2...]) } && part.jitter == all.jitter.map { Array($0[2...]) })
+    #expect(StepDrawsTests.maskedDraws(step: 6, samples: 0..<4).blockUniforms?.values != uniforms.values)
+    #expect(StepDrawsTests.draws(step: 5).blockUniforms == nil, "only passes that ask for blocks have them")
   }
 
   @Test func strongAugmentationIsJitterThenBlur() {

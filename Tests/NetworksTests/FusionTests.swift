@@ -43,12 +43,13 @@ import Testing
   }
 
   /// Unit check: box (256, 768, 128, 640) is (64, 192, 32, 160) at stride 4 and (32, 96, 16, 80) on the context grid.
-  @Test func boxesOnTheGrids() {
+  @Test func boxesOnTheGrids() throws {
     let box = Box(top: 256, bottom: 768, left: 128, right: 640)
-    #expect(box.divided(by: SegmentationNetwork.stride) == Box(top: 64, bottom: 192, left: 32, right: 160))
-    let reduction = NetworkConfiguration(encoder: "b5", classCount: 19, detailHeight: 512, detailWidth: 512)
-      .contextReduction
-    #expect(box.divided(by: SegmentationNetwork.stride * reduction) == Box(top: 32, bottom: 96, left: 16, right: 80))
+    let grid = try OutputGrid(
+      NetworkConfiguration(encoder: "b5", classCount: 19, detailHeight: 512, detailWidth: 512))
+    #expect(grid.onDetail(box) == Box(top: 64, bottom: 192, left: 32, right: 160))
+    #expect(grid.onContext(box) == Box(top: 32, bottom: 96, left: 16, right: 80))
+    #expect(grid.stride == 4 && grid.offsetMultiple == 8 && grid.coarsestStride == 32)
   }
 
   /// Unit check: windows of 512 every 256 over 1024 cover (0, 0) once, (300, 0) twice, (300, 300) four times.

@@ -7,17 +7,15 @@ import Testing
 import Training
 
 @Suite(.serialized) struct InvarianceTests {
-  let recipe: Recipe
-
-  init() throws {
-    let root = URL(fileURLWithPath: #filePath).appending(path: "../../..").standardizedFileURL
-    recipe = try Recipe.read(
-      root.appending(path: "Launch/recipes/test-invariance.yaml").path, environment: [:], catalogue: .standard)
-  }
-
   /// State digests after four steps, by rank.
-  private func train(ranks: Int, order: [Int]? = nil) throws -> [StateDigests] {
-    try LoopbackCommunicator.run(ranks: ranks) { [recipe] communicator in
+  private func train(
+    _ overrides: [String] = [], ranks: Int, order: [Int]? = nil
+  ) throws -> [StateDigests] {
+    let root = URL(fileURLWithPath: #filePath).appending(path: "../../..").standardizedFileURL
+    let recipe = try Recipe.read(
+      root.appending(path: "Launch/recipes/test-invariance.yaml").path, overrides: overrides, environment: [:],
+      catalogue: .standard)
+    return try LoopbackCommunicator.run(ranks: ranks) { communicator in
       let experiment = try Experiment(recipe, on: communicator, reductionOrder: order)
       for step in 0..<4 { _ = try experiment.step.run(try experiment.loader.batch(step: step), step: step) }
       return experiment.digests
@@ -34,6 +32,16 @@ import Training
     #expect(permuted[0].student != one.student)
     #expect(permuted[0].teacher != one.teacher)
     #expect(permuted[0].optimizer != one.optimizer)
+  }
+
+  @Test func maskedConsistencyKeepsTheBitsToo() throws {
+    let mic = ["method=mic", "methodOptions.block=32"]
+    let one = try train(mic, ranks: 1)[0]
+    #expect(try train(mic, ranks: 2) == Array(repeating: one, count: 2))
+    #expect(try train(mic, ranks: 4) == Array(repeating: one, count: 4))
+    let host = try train(ranks: 1)[0]
+    #expect(one.student != host.student, "the masked pass must change something")
+    #expect(try train(mic + ["methodOptions.weight=0"], ranks: 1)[0] == host)
   }
 
   @Test func twoRanksHaveOneTreeOnly() throws {

@@ -1,5 +1,6 @@
 // Reading recipes: defaults, overrides, and what is said about mistakes.
 
+import Adaptation
 import Foundation
 import Support
 import TestSupport
@@ -7,7 +8,7 @@ import Testing
 import Training
 
 /// Options of a made-up method, to see that methods bring their own.
-struct BlockOptions: SettingGroup {
+struct BlockOptions: MethodOptions {
   var blocks = 64
   var ratio = 0.7
   mutating func visit(_ settings: inout some SettingVisitor) throws {

@@ -1,0 +1,72 @@
+// What a training step is put together from, and its constants. How they work together is in TrainingStep.swift.
+
+import Adaptation
+import DataParallel
+import Networks
+import Optimization
+
+/// The constants of a step.
+public struct StepOptions: Sendable, Equatable {
+  /// Weight of the detail loss.
+  public var detailWeight: Float
+  /// Whether source images are jittered and blurred like mixed ones.
+  public var augmentSource: Bool
+  /// Seed of dropout and drop path; nil switches both off.
+  public var stochasticSeed: UInt64?
+
+  /// Given constants.
+  public init(detailWeight: Float, augmentSource: Bool, stochasticSeed: UInt64?) {
+    self.detailWeight = detailWeight
+    self.augmentSource = augmentSource
+    self.stochasticSeed = stochasticSeed
+  }
+}
+
+/// The parts that a step works with.
+public struct StepParts {
+  /// This rank's share of the global batch.
+  public let share: BatchShare
+  /// The trained network.
+  public let student: SegmentationNetwork
+  /// Its average; nil trains on source images alone.
+  public let teacher: Teacher?
+  /// The feature distance; nil switches it off.
+  public let featureDistance: FeatureDistanceTerm?
+  /// Passes that the method adds after the mixed one.
+  public let extraTargetPasses: [any ExtraTargetPass]
+  /// Where random choices come from.
+  public let draws: any DrawSource
+  /// Sums gradients over samples and ranks.
+  public let reduction: GradientReduction
+  /// The optimizer.
+  public let optimizer: AdamW
+  /// Learning rate by step.
+  public let schedule: LearningRateSchedule
+  /// Teacher momentum by step.
+  public let momentum: TeacherMomentum
+  /// Told what passes saw and made; nil in runs.
+  public let observer: (any StepObserver)?
+
+  /// All parts.
+  /// - Precondition: extra passes have a teacher and different names.
+  public init(
+    share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, featureDistance: FeatureDistanceTerm?,
+    extraTargetPasses: [any ExtraTargetPass] = [], draws: any DrawSource, reduction: GradientReduction,
+    optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum, observer: (any StepObserver)? = nil
+  ) {
+    let names = ["source", "mixed"] + extraTargetPasses.map(\.name)
+    precondition(Set(names).count == names.count, "passes \(names) of one step")
+    precondition(teacher != nil || extraTargetPasses.isEmpty, "passes \(names) need a teacher")
+    self.share = share
+    self.student = student
+    self.teacher = teacher
+    self.featureDistance = featureDistance
+    self.extraTargetPasses = extraTargetPasses
+    self.draws = draws
+    self.reduction = reduction
+    self.optimizer = optimizer
+    self.schedule = schedule
+    self.momentum = momentum
+    self.observer = observer
+  }
+}
