@@ -125,7 +125,7 @@ package struct Block {
   let dropPath: Float
 
   package init(
-    _ registry: ParameterRegistry, _ name: String, channels: Int, heads: Int, reduction: Int, expansion: Int,
+    _ registry: ParameterRegistry, _ name: String, channels: Int, heads: Int, reduction: Int, expansion: Int = 4,
     dropPath: Float
   ) {
     self.name = name

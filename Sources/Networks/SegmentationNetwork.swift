@@ -167,8 +167,8 @@ public final class SegmentationNetwork {
     }
     let attention = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
     let fused = SegmentationNetwork.fused(
-      context: logits, attention: attention, detail: detail, box: box, on: grid,
-      height: image.shape[1] / grid.stride, width: image.shape[2] / grid.stride, contextPass)
+      context: logits, attention: attention, detail: detail, box: box, height: image.shape[1] / grid.stride,
+      width: image.shape[2] / grid.stride, grid, contextPass)
     return TrainingOutput(
       fused: fused, detail: detail, context: logits, attention: attention, contextFeatures: contextFeatures,
       detailFeatures: detailFeatures)
@@ -177,11 +177,11 @@ public final class SegmentationNetwork {
   /// Context and detail logits blended by scale attention, which counts inside the detail crop only (Hoyer et al., HRDA,
   /// ECCV 2022, section 3.2).
   ///
-  /// Shapes: `context`, `attention` [N, h, w, K] at context scale; `detail` on the grid of the crop; result
-  /// [N, height, width, K], on that of the image.
+  /// Shapes: `context`, `attention` [N, h, w, K] at context scale; `detail` on the crop's grid; result
+  /// [N, height, width, K], on the image's.
   package static func fused(
-    context logits: Variable, attention: Variable, detail: Variable, box: Box, on grid: OutputGrid, height: Int,
-    width: Int, _ context: ForwardContext
+    context logits: Variable, attention: Variable, detail: Variable, box: Box, height: Int, width: Int,
+    _ grid: OutputGrid, _ context: ForwardContext
   ) -> Variable {
     let gate = maskOutside(attention, grid.onContext(box), context)
     let canvas = padded(detail, into: grid.onDetail(box), height: height, width: width, context)

@@ -58,7 +58,7 @@ enum FeatureDistanceKind: Kind {
 }
 
 /// Fusion of context and detail logits by scale attention (before its sigmoid), for one position of the detail crop.
-enum ScaleFusionKind: Kind {
+enum FusionKind: Kind {
   static let stems = ["fusion"]
 
   static func verify(group: String, _ fixture: Fixture, into verifier: inout Verifier) throws {
@@ -67,11 +67,9 @@ enum ScaleFusionKind: Kind {
     let detail = try replay.input("detail_logits")
     let attention = try replay.input("attention_logits")
     let edges = try fixture.integers(replay.path("box")).values
-    let shape = context.value.shape
-    // The published encoder and head, whatever their sizes.
-    let grid = try OutputGrid(
-      NetworkConfiguration(encoder: "b0", classCount: 1, detailHeight: 64, detailWidth: 64))
+    let grid = OutputGrid(stride: 4, coarsestStride: 32, contextReduction: 2)
     let stride = grid.contextReduction * grid.stride
+    let shape = context.value.shape
     guard shape.rank == 4, detail.value.shape.rank == 4, attention.value.shape == shape,
       detail.value.channels == shape[3], edges.count == 4, edges.allSatisfy({ $0 >= 0 && $0 % stride == 0 }),
       edges[0] < edges[1], edges[1] <= shape[1] * stride, edges[2] < edges[3], edges[3] <= shape[2] * stride,
@@ -81,8 +79,8 @@ enum ScaleFusionKind: Kind {
     let pass = replay.context(samples: shape[0])
     let fused = SegmentationNetwork.fused(
       context: context, attention: sigmoid(attention, pass), detail: detail,
-      box: Box(top: edges[0], bottom: edges[1], left: edges[2], right: edges[3]), on: grid,
-      height: grid.contextReduction * shape[1], width: grid.contextReduction * shape[2], pass)
+      box: Box(top: edges[0], bottom: edges[1], left: edges[2], right: edges[3]), height: 2 * shape[1],
+      width: 2 * shape[2], grid, pass)
     try replay.compare(fused, output: "fused", cotangent: "grad_fused", into: &verifier)
   }
 }
