@@ -33,8 +33,9 @@ let package = Package(
     .systemLibrary(name: "CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CKernels"),
+    .target(name: "CHeap"),
     // 1
-    floor("Support", ["CCrypto"]),
+    floor("Support", ["CCrypto", "CHeap"]),
     // 2
     floor("Tensors", ["Support"]),
     floor("Collectives", ["Support"]),
@@ -45,6 +46,7 @@ let package = Package(
     // 4
     floor("Autograd", ["Kernels", "Tensors", "Collectives", "Support"]),
     floor("Storage", ["Tensors", "Collectives", "Support"]),
+    floor("WeightFiles", ["Support"]),
     floor("StorageHDF5", ["Storage", "Tensors", "Support", "CHDF5"]),
     // 5
     floor("Networks", ["Autograd", "Kernels", "Tensors", "Collectives", "Support"]),
@@ -64,7 +66,7 @@ let package = Package(
       "Training",
       [
         "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels",
-        "Imagery", "Storage", "Tensors", "Collectives", "Support",
+        "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives", "Support",
         .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
       ]),
     floor(
@@ -78,7 +80,7 @@ let package = Package(
       name: "apus",
       dependencies: [
         "Verification", "Training", "StorageHDF5", "CollectivesMPI", "Adaptation", "Optimization", "DataParallel",
-        "Domains", "Networks", "Autograd", "Kernels", "Imagery", "Storage", "Tensors", "Collectives",
+        "Domains", "Networks", "Autograd", "Kernels", "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives",
         "Support", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: warningsAreErrors),
@@ -97,9 +99,13 @@ let package = Package(
     tests("Imagery", ["Imagery", "Tensors", "Support"]),
     tests("Autograd", ["Autograd", "Kernels", "Tensors", "Collectives", "Support"]),
     tests("Storage", ["StorageHDF5", "Storage", "Tensors", "Collectives", "Support"]),
+    tests("WeightFiles", ["WeightFiles", "Support"]),
     tests(
       "Networks",
-      ["Networks", "Autograd", "Kernels", "Tensors", "Collectives", "StorageHDF5", "Support"]),
+      [
+        "Networks", "Autograd", "Kernels", "WeightFiles", "Imagery", "Tensors", "Collectives", "StorageHDF5",
+        "Support",
+      ]),
     tests("Domains", ["Domains", "Imagery", "Tensors", "Support"]),
     tests("Optimization", ["Optimization", "Networks", "Tensors", "Support"]),
     tests("DataParallel", ["DataParallel", "Networks", "Tensors", "Collectives", "Support"]),
@@ -113,7 +119,7 @@ let package = Package(
       "Training",
       [
         "Training", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd",
-        "Kernels", "Imagery", "Storage", "StorageHDF5", "Tensors", "Collectives", "Support",
+        "Kernels", "Imagery", "Storage", "StorageHDF5", "WeightFiles", "Tensors", "Collectives", "Support",
       ]),
     tests("Verification", ["Verification", "StorageHDF5", "Storage", "Tensors", "Support"]),
     tests("Command", ["apus", "Support"]),

@@ -56,6 +56,8 @@ public struct MixTransformer: Encoder {
 
   /// Channels of the four feature maps.
   public let channels: [Int]
+  /// 4, 8, 16, 32.
+  public let strides = [4, 8, 16, 32]
   private let stages: [Stage]
 
   /// Declares the parameters under `prefix` ("backbone").

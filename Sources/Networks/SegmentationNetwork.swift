@@ -27,11 +27,15 @@ public struct NetworkConfiguration: Sendable, Equatable {
   public var classCount: Int
   /// Resolutions in use.
   public var resolution: Resolution
+  /// Name in the head catalogue.
+  public var head: String
+  /// How a DAFormer head fuses its embeddings.
+  public var fusion: FusionKind
   /// Width of the segmentation head.
   public var headWidth: Int
   /// Width of the scale-attention head.
   public var attentionWidth: Int
-  /// Dilations of the head's pyramid.
+  /// Dilations of the head's branches, where it has some.
   public var dilations: [Int]
   /// Channel dropout before each classifier.
   public var headDropout: Float
@@ -51,6 +55,8 @@ public struct NetworkConfiguration: Sendable, Equatable {
     encoderOptions = EncoderOptions()
     self.classCount = classCount
     resolution = .hrda
+    head = "daformer"
+    fusion = .separableASPP
     self.headWidth = headWidth
     self.attentionWidth = attentionWidth
     dilations = [1, 6, 12, 18]
@@ -62,7 +68,7 @@ public struct NetworkConfiguration: Sendable, Equatable {
   }
 }
 
-/// What a training pass yields. Maps are at stride 4 of what they look at.
+/// What a training pass yields. Maps are at the network's stride of what they look at.
 public struct TrainingOutput {
   /// Logits to train with on the whole crop; nil without a context.
   public let fused: Variable?
@@ -80,7 +86,7 @@ public struct TrainingOutput {
 
 /// What a dense pass yields.
 public struct DenseOutput {
-  /// Logits of the whole image, at stride 4 (at stride 4 of the context where that is all there is).
+  /// Logits of the whole image, at the network's stride (of the context where that is all there is).
   public let logits: Tensor
   /// The windows' mean detail logits, nil without a detail resolution.
   public let detail: Tensor?
@@ -88,36 +94,36 @@ public struct DenseOutput {
 
 /// Encoder and heads of one network, with its parameters.
 public final class SegmentationNetwork {
-  /// Stride of the heads' logits.
-  public static let stride = 4
-  /// Detail offsets are multiples of this many pixels.
-  public static let cropMultiple = 8
-
   /// What decides the shapes.
   public let configuration: NetworkConfiguration
   /// Arenas of parameters, statistics and gradient slots.
   public let parameters: NetworkParameters
+  /// Where the logits lie on the image.
+  public let grid: OutputGrid
   private let encoder: any Encoder
-  private let head: ContextAwareHead
-  private let scaleAttention: ContextAwareHead?
+  private let head: any SegmentationHead
+  private let scaleAttention: (any SegmentationHead)?
 
   /// Builds the network and draws its parameters from `seed`.
   /// - Parameter gradientSlots: local samples whose gradients are kept; 0 for a network that is not trained.
-  /// - Throws: `Failure` if no encoder has the configured name.
+  /// - Throws: `Failure` if no encoder or no head has the configured name.
   public init(_ configuration: NetworkConfiguration, gradientSlots: Int, seed: UInt64) throws {
     self.configuration = configuration
     let registry = ParameterRegistry()
     encoder = try configuration.encoder.make(registry, prefix: "backbone", configuration.encoderOptions)
+    let entry = try configuration.headEntry()
+    grid = OutputGrid(configuration, strides: encoder.strides, entry)
     let fused = configuration.resolution == .hrda
-    head = ContextAwareHead(
-      registry, fused ? "decode_head.head" : "decode_head", channels: encoder.channels,
-      width: configuration.headWidth, classCount: configuration.classCount,
-      fusion: .separablePyramid(dilations: configuration.dilations), dropout: configuration.headDropout)
+    let options = HeadOptions(
+      fusion: configuration.fusion, width: configuration.headWidth, dilations: configuration.dilations,
+      dropout: Double(configuration.headDropout))
+    head = entry.make(
+      registry, fused ? "decode_head.head" : "decode_head", encoder.channels, configuration.classCount, options)
     scaleAttention =
       fused
-      ? ContextAwareHead(
-        registry, "decode_head.scale_attention", channels: encoder.channels, width: configuration.attentionWidth,
-        classCount: configuration.classCount, fusion: .pointwise, dropout: configuration.headDropout) : nil
+      ? entry.makeAttention(
+        registry, "decode_head.scale_attention", channels: encoder.channels, classCount: configuration.classCount,
+        width: configuration.attentionWidth, options: options) : nil
     parameters = NetworkParameters(registry, gradientSlots: gradientSlots, seed: seed)
   }
 
@@ -137,7 +143,7 @@ public final class SegmentationNetwork {
   /// The detail side is computed first, so that walking the tape back adds the context's gradients before the
   /// detail's; batch statistics enter the running ones in the published order, context before detail.
   /// A collective where batch norm uses batch statistics.
-  /// - Parameter box: the detail crop, edges divisible by 8; one for all samples of all ranks.
+  /// - Parameter box: the detail crop, edges divisible by the grid's `offsetMultiple`; one for all samples of all ranks.
   public func train(_ image: Tensor, box: Box, _ context: ForwardContext) throws -> TrainingOutput {
     defer { context.statistics.apply() }
     let contextPass = context.with(unit: "context", rank: 0)
@@ -161,9 +167,8 @@ public final class SegmentationNetwork {
     }
     let attention = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
     let fused = SegmentationNetwork.fused(
-      context: logits, attention: attention, detail: detail, box: box,
-      height: image.shape[1] / SegmentationNetwork.stride, width: image.shape[2] / SegmentationNetwork.stride,
-      contextReduction: configuration.contextReduction, contextPass)
+      context: logits, attention: attention, detail: detail, box: box, height: image.shape[1] / grid.stride,
+      width: image.shape[2] / grid.stride, grid, contextPass)
     return TrainingOutput(
       fused: fused, detail: detail, context: logits, attention: attention, contextFeatures: contextFeatures,
       detailFeatures: detailFeatures)
@@ -172,14 +177,14 @@ public final class SegmentationNetwork {
   /// Context and detail logits blended by scale attention, which counts inside the detail crop only (Hoyer et al., HRDA,
   /// ECCV 2022, section 3.2).
   ///
-  /// Shapes: `context`, `attention` [N, h, w, K] at context scale; `detail` at stride 4 of the crop; result
-  /// [N, height, width, K], at stride 4 of the image.
+  /// Shapes: `context`, `attention` [N, h, w, K] at context scale; `detail` on the crop's grid; result
+  /// [N, height, width, K], on the image's.
   package static func fused(
     context logits: Variable, attention: Variable, detail: Variable, box: Box, height: Int, width: Int,
-    contextReduction: Int, _ context: ForwardContext
+    _ grid: OutputGrid, _ context: ForwardContext
   ) -> Variable {
-    let gate = maskOutside(attention, box.divided(by: stride * contextReduction), context)
-    let canvas = padded(detail, into: box.divided(by: stride), height: height, width: width, context)
+    let gate = maskOutside(attention, grid.onContext(box), context)
+    let canvas = padded(detail, into: grid.onDetail(box), height: height, width: width, context)
     return fuse(
       gate: bilinear(gate, height: height, width: width, context), detail: canvas,
       damped: bilinear(gatedContext(gate: gate, logits: logits, context), height: height, width: width, context),
@@ -215,7 +220,7 @@ public final class SegmentationNetwork {
     return DenseOutput(logits: fused.value, detail: detail)
   }
 
-  /// Mean logits of overlapping detail windows at stride 4 of the image.
+  /// Mean logits of overlapping detail windows at the network's stride of the image.
   private func detailWindows(_ image: Tensor, _ context: ForwardContext) throws -> Tensor? {
     let crop = (height: configuration.detailHeight, width: configuration.detailWidth)
     let step = configuration.detailOverlap ? 2 : 1
@@ -225,8 +230,8 @@ public final class SegmentationNetwork {
     let pass = context.with(unit: "windows", rank: 1, tilesPerSample: boxes.count)
     let logits = try head(try encoder(Variable(constant: windows(image, boxes)), pass), pass)
     return stitched(
-      logits.value, boxes.map { $0.divided(by: SegmentationNetwork.stride) }, samples: image.samples,
-      height: image.shape[1] / SegmentationNetwork.stride, width: image.shape[2] / SegmentationNetwork.stride)
+      logits.value, boxes.map(grid.onDetail), samples: image.samples, height: image.shape[1] / grid.stride,
+      width: image.shape[2] / grid.stride)
   }
 
   /// Dense logits `[N, H, W, K]` at image resolution.

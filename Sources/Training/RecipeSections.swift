@@ -1,7 +1,11 @@
 // The sections of a recipe that describe the network, the optimizer and the method's shared parts.
 // Defaults are the published ones; docs/recipes.md says what each key means.
 
+import Adaptation
+import Networks
 import Support
+
+extension FusionKind: SettingChoice {}
 
 extension Recipe {
   /// Samples of a step.
@@ -41,17 +45,28 @@ extension Recipe {
 
   /// The segmentation head, shared by both scales.
   public struct Head: SettingGroup {
+    /// Name in the catalogue. Another name brings that head's published width, dilations and dropout.
+    public var name = "daformer" {
+      didSet {
+        guard name != oldValue, let published = HeadCatalogue.entry(name)?.published else { return }
+        (width, dilations, dropout) = (published.width, published.dilations, published.dropout)
+      }
+    }
+    /// How a DAFormer head fuses its embeddings.
+    public var fusion = FusionKind.separableASPP
     /// Channels of embedded and fused features.
     public var width = 256
-    /// Dilations of the branches; 1 is a 1x1 convolution, the others are depthwise separable.
+    /// Dilations of the branches; 1 is a 1x1 convolution.
     public var dilations = [1, 6, 12, 18]
     /// Probability of dropping a channel before each classifier.
     public var dropout = 0.1
 
-    /// The published head.
+    /// The published DAFormer head.
     public init() {}
-    /// Shows all settings.
+    /// Shows all settings, the name first.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
+      try settings.value("name", &name)
+      try settings.value("fusion", &fusion)
       try settings.value("width", &width, .atLeast(1))
       try settings.value("dilations", &dilations, .each(.atLeast(1)))
       try settings.value("dropout", &dropout, .from(0, below: 1))
@@ -179,8 +194,10 @@ extension Recipe {
   public struct Teacher: SettingGroup {
     /// Momentum a of the average; min(1 - 1/(step + 1), a) acts.
     public var momentum = 0.999
-    /// Confidence from which a pixel counts as certain; the certain share of the batch is the pseudo-weight.
+    /// Confidence from which a pixel counts as certain; the certain share of pixels is the pseudo-weight.
     public var threshold = 0.968
+    /// The pixels that this share is of.
+    public var confidence = ConfidenceScope.batch
     /// Whether the newest pseudo-labels of every target image are kept in the run directory.
     public var cache = true
 
@@ -190,6 +207,7 @@ extension Recipe {
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.value("momentum", &momentum, .from(0, to: 1))
       try settings.value("threshold", &threshold, .from(0, to: 1))
+      try settings.value("confidence", &confidence)
       try settings.value("cache", &cache)
     }
   }

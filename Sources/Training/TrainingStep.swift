@@ -27,6 +27,8 @@ public struct StepRecord {
   public var phases: PhaseTimes
   /// Pseudo-labels of this rank's target images; nil without a teacher.
   public let pseudoLabels: PseudoLabels?
+  /// Operations recorded on tapes.
+  public let operations: Int
 }
 
 /// A training step of HRDA (Hoyer et al., ECCV 2022) and of its relatives.
@@ -36,6 +38,7 @@ public final class TrainingStep {
   private let options: StepOptions
   private var terms: [LossTerm] = []
   private var phases = PhaseTimes()
+  private var operations = 0
 
   /// A step over its parts.
   public init(_ parts: StepParts, _ options: StepOptions) {
@@ -48,6 +51,7 @@ public final class TrainingStep {
   public func run(_ batch: DomainBatch, step: Int) throws -> StepRecord {
     terms = []
     phases = PhaseTimes()
+    operations = 0
     phases.measure("teacher average") {
       parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
     }
@@ -71,7 +75,7 @@ public final class TrainingStep {
     }
     return StepRecord(
       completed: step + 1, losses: try sumLosses(), learningRate: rate, confidentShare: pseudo?.confidentShare,
-      phases: phases, pseudoLabels: pseudo)
+      phases: phases, pseudoLabels: pseudo, operations: operations)
   }
 
   private func sourcePass(_ batch: DomainBatch, _ step: Int) throws {
@@ -89,6 +93,7 @@ public final class TrainingStep {
     {
       terms.append(term)
     }
+    operations += context.tape?.recorded ?? 0
     context.tape?.walkBack()
   }
 
@@ -103,6 +108,7 @@ public final class TrainingStep {
     terms += segmentationLosses(
       output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
       detailWeight: options.detailWeight, context)
+    operations += context.tape?.recorded ?? 0
     context.tape?.walkBack()
   }
 
@@ -114,6 +120,7 @@ public final class TrainingStep {
       TargetPass(
         name: extra.name, step: step, batch: batch, pseudo: pseudo, student: parts.student,
         detailWeight: options.detailWeight, context: context, draws: parts.draws, observer: parts.observer))
+    operations += context.tape?.recorded ?? 0
     context.tape?.walkBack()
   }
 

@@ -42,7 +42,7 @@ enum FeatureDistanceKind: Kind {
     }
     let factor = labels.width / feature.value.shape[2]
     // Classes beyond the largest that occurs make no difference.
-    let classes = labels.values.reduce(0) { $1 == LabelMap.ignored ? $0 : max($0, Int($1) + 1) }
+    let classes = labels.values.reduce(1) { $1 == LabelMap.ignored ? $0 : max($0, Int($1) + 1) }
     guard labels.samples == feature.value.samples, factor * feature.value.shape[2] == labels.width,
       factor * feature.value.shape[1] == labels.height, factor > 0
     else { throw fixture.bad(group, "labels of \(labels.height)x\(labels.width) do not divide into cells") }
@@ -67,19 +67,20 @@ enum FusionKind: Kind {
     let detail = try replay.input("detail_logits")
     let attention = try replay.input("attention_logits")
     let edges = try fixture.integers(replay.path("box")).values
-    let stride = 2 * SegmentationNetwork.stride
+    let grid = OutputGrid(stride: 4, coarsestStride: 32, contextReduction: 2)
+    let stride = grid.contextReduction * grid.stride
     let shape = context.value.shape
     guard shape.rank == 4, detail.value.shape.rank == 4, attention.value.shape == shape,
       detail.value.channels == shape[3], edges.count == 4, edges.allSatisfy({ $0 >= 0 && $0 % stride == 0 }),
       edges[0] < edges[1], edges[1] <= shape[1] * stride, edges[2] < edges[3], edges[3] <= shape[2] * stride,
-      edges[1] - edges[0] == detail.value.shape[1] * SegmentationNetwork.stride,
-      edges[3] - edges[2] == detail.value.shape[2] * SegmentationNetwork.stride
+      edges[1] - edges[0] == detail.value.shape[1] * grid.stride,
+      edges[3] - edges[2] == detail.value.shape[2] * grid.stride
     else { throw fixture.bad(group, "box \(edges) does not fit \(shape) and \(detail.value.shape)") }
     let pass = replay.context(samples: shape[0])
     let fused = SegmentationNetwork.fused(
       context: context, attention: sigmoid(attention, pass), detail: detail,
       box: Box(top: edges[0], bottom: edges[1], left: edges[2], right: edges[3]), height: 2 * shape[1],
-      width: 2 * shape[2], contextReduction: 2, pass)
+      width: 2 * shape[2], grid, pass)
     try replay.compare(fused, output: "fused", cotangent: "grad_fused", into: &verifier)
   }
 }

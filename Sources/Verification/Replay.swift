@@ -48,7 +48,9 @@ struct Replay {
 
   /// A parameter of the group, in the shape it has there.
   func declare(_ name: String) throws -> Parameter {
-    registry.declare("\(Replay.layer).\(name)", try shape(name), .constant(0))
+    let shape = try self.shape(name)
+    guard (1...4).contains(shape.count) else { throw fixture.bad(path(name), "a parameter of shape \(shape)") }
+    return registry.declare("\(Replay.layer).\(name)", shape, .constant(0))
   }
 
   /// Reads everything that was declared.

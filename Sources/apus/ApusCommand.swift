@@ -24,6 +24,7 @@ struct Apus: ParsableCommand {
       CheckpointCommand.self,
       CacheCommand.self,
       VerifyCommand.self,
+      BenchmarkCommand.self,
       DoctorCommand.self,
       SelfTestCommand.self,
     ])

@@ -59,6 +59,8 @@ struct TrainCommand: ParsableCommand {
   var resume = false
   @Option(help: "Stop once this many steps are complete in total; schedule.steps stays as it is.")
   var steps: Int?
+  @Flag(help: "Write the first steps to trace.json in the run directory, as trace: true in the recipe does.")
+  var trace = false
   @Option(
     help: ArgumentHelp(
       "Summary of a source-only run, whose scores are put beside this run's.", valueName: "file"))
@@ -67,6 +69,7 @@ struct TrainCommand: ParsableCommand {
 
   mutating func validate() throws {
     if let steps, steps < 1 { throw ValidationError("--steps must be at least 1, not \(steps)") }
+    if trace { settings.overrides.append("trace=true") }
   }
 
   func run() throws {
@@ -78,7 +81,11 @@ struct TrainCommand: ParsableCommand {
       let sourceOnly = try communicator.together {
         isRoot ? try sourceOnlySummary.map { try Summary(contentsOf: $0).student } : nil
       }
-      let experiment = try Experiment(recipe, on: communicator)
+      let checkpoints = HDF5CheckpointStore(folder: RunLayout(path).checkpoints)
+      let hasCheckpoint = try communicator.together { isRoot && resume ? try !checkpoints.steps().isEmpty : false }
+      let experiment = try Experiment(
+        recipe, on: communicator,
+        startingWith: try communicator.orBits(hasCheckpoint ? 1 : 0) == 0 ? checkpoints : nil)
       let directory = try communicator.together { () throws -> RunDirectory? in
         guard isRoot else { return nil }
         let (directory, notes) = try RunDirectory.take(
@@ -91,7 +98,7 @@ struct TrainCommand: ParsableCommand {
       lineBufferOutput()
       let layout = RunLayout(path)
       let trainer = Trainer(
-        experiment, directory: directory, store: HDF5CheckpointStore(folder: layout.checkpoints),
+        experiment, directory: directory, store: checkpoints,
         pseudoLabels: HDF5PseudoLabelStore(folder: layout.pseudoLabels)
       ) { print($0) }
       try trainer.prepare(resume: resume)

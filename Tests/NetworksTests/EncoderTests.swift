@@ -92,8 +92,8 @@ import Testing
     let (encoder, _) = try EncoderTests.encoder("tiny")
     let image = Variable(constant: randomTensor([2, height, width, 3], seed: 2))
     let maps = try encoder(image, soloContext(2)).map(\.value)
-    for (index, map) in maps.enumerated() {
-      let stride = 4 << index
+    #expect(encoder.strides == [4, 8, 16, 32])
+    for (map, stride) in zip(maps, encoder.strides) {
       #expect(map.shape[1] == (height + stride - 1) / stride && map.shape[2] == (width + stride - 1) / stride)
       #expect(map.values.allSatisfy { $0.isFinite })
     }
