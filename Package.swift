@@ -33,8 +33,9 @@ let package = Package(
     .systemLibrary(name: "CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CKernels"),
+    .target(name: "CHeap"),
     // 1
-    floor("Support", ["CCrypto"]),
+    floor("Support", ["CCrypto", "CHeap"]),
     // 2
     floor("Tensors", ["Support"]),
     floor("Collectives", ["Support"]),
@@ -45,6 +46,7 @@ let package = Package(
     // 4
     floor("Autograd", ["Kernels", "Tensors", "Collectives", "Support"]),
     floor("Storage", ["Tensors", "Collectives", "Support"]),
+    floor("WeightFiles", ["Support"]),
     floor("StorageHDF5", ["Storage", "Tensors", "Support", "CHDF5"]),
     // 5
     floor("Networks", ["Autograd", "Kernels", "Tensors", "Collectives", "Support"]),
@@ -64,22 +66,30 @@ let package = Package(
       "Training",
       [
         "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels",
-        "Imagery", "Storage", "Tensors", "Collectives", "Support",
+        "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives", "Support",
         .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
+      ]),
+    floor(
+      "Verification",
+      [
+        "Training", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels",
+        "Storage", "Tensors", "Collectives", "Support",
       ]),
     // 9
     .executableTarget(
       name: "apus",
       dependencies: [
-        "Training", "StorageHDF5", "CollectivesMPI", "Adaptation", "Optimization", "DataParallel",
-        "Domains", "Networks", "Autograd", "Kernels", "Imagery", "Storage", "Tensors", "Collectives",
+        "Verification", "Training", "StorageHDF5", "CollectivesMPI", "Adaptation", "Optimization", "DataParallel",
+        "Domains", "Networks", "Autograd", "Kernels", "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives",
         "Support", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: warningsAreErrors),
     // Tests
     .target(
       name: "TestSupport",
-      dependencies: ["Networks", "Autograd", "Kernels", "Tensors", "Collectives", "StorageHDF5", "Support"],
+      dependencies: [
+        "Verification", "Networks", "Autograd", "Kernels", "Tensors", "Collectives", "StorageHDF5", "Support",
+      ],
       path: "Tests/TestSupport", swiftSettings: warningsAreErrors),
     tests("Architecture", []),
     tests("Support", ["Support"]),
@@ -89,6 +99,7 @@ let package = Package(
     tests("Imagery", ["Imagery", "Tensors", "Support"]),
     tests("Autograd", ["Autograd", "Kernels", "Tensors", "Collectives", "Support"]),
     tests("Storage", ["StorageHDF5", "Storage", "Tensors", "Collectives", "Support"]),
+    tests("WeightFiles", ["WeightFiles", "Support"]),
     tests(
       "Networks",
       ["Networks", "Autograd", "Kernels", "Tensors", "Collectives", "StorageHDF5", "Support"]),
@@ -107,6 +118,7 @@ let package = Package(
         "Training", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd",
         "Kernels", "Imagery", "Storage", "StorageHDF5", "Tensors", "Collectives", "Support",
       ]),
+    tests("Verification", ["Verification", "StorageHDF5", "Storage", "Tensors", "Support"]),
     tests("Command", ["apus", "Support"]),
   ],
   swiftLanguageModes: [.v6]

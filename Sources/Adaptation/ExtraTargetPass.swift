@@ -40,12 +40,15 @@ public struct TargetPass {
   /// Tape, dropout and batch statistics of this pass.
   public let context: ForwardContext
   private let source: any DrawSource
+  private let observer: (any StepObserver)?
 
   /// A pass of one step.
-  /// - Parameter draws: where random choices come from.
+  /// - Parameters:
+  ///   - draws: where random choices come from.
+  ///   - observer: told what the pass saw and made.
   public init(
     name: String, step: Int, batch: DomainBatch, pseudo: PseudoLabels, student: SegmentationNetwork,
-    detailWeight: Float, context: ForwardContext, draws: any DrawSource
+    detailWeight: Float, context: ForwardContext, draws: any DrawSource, observer: (any StepObserver)? = nil
   ) {
     self.name = name
     self.step = step
@@ -55,6 +58,7 @@ public struct TargetPass {
     self.detailWeight = detailWeight
     self.context = context
     source = draws
+    self.observer = observer
   }
 
   /// The pass's own draws; `change` says what it needs beyond a box, jitter and blur for each sample.
@@ -69,6 +73,8 @@ public struct TargetPass {
   /// The composite loss of the student on `image` against the pseudo-labels and their weights, times `factor`.
   public func consistency(_ image: Tensor, box: Box, factor: Float) throws -> [LossTerm] {
     let output = try student.train(image, box: box, context)
+    observer?.passed(
+      ObservedPass(name: name, image: image, labels: pseudo.labels, weights: pseudo.weights, output: output))
     return segmentationLosses(
       output, pass: name, labels: pseudo.labels, weights: pseudo.weights, box: box, detailWeight: detailWeight,
       factor: factor, context)

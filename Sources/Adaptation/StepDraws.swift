@@ -114,9 +114,14 @@ public struct SeededDraws: DrawSource {
   private let seed: UInt64
   private let configuration: NetworkConfiguration
   private let augmentation: AugmentationOptions
+  private let offsetMultiple: Int
 
   /// The draws of a run.
-  public init(seed: UInt64, configuration: NetworkConfiguration, augmentation: AugmentationOptions) {
+  /// - Parameter offsetMultiple: offsets of detail crops are multiples of it; see `OutputGrid`.
+  public init(
+    seed: UInt64, configuration: NetworkConfiguration, augmentation: AugmentationOptions, offsetMultiple: Int = 8
+  ) {
+    self.offsetMultiple = offsetMultiple
     self.seed = seed
     self.configuration = configuration
     self.augmentation = augmentation
@@ -138,13 +143,13 @@ public struct SeededDraws: DrawSource {
     RandomStream(seed: seed, step: request.step, sample: sample, purpose: Purpose(request.pass, draw))
   }
 
-  /// A detail crop at a multiple of 8 pixels; the last aligned offset is never drawn, as in the published code. Where
+  /// A detail crop at a multiple of some pixels; the last aligned offset is never drawn, as in the published code. Where
   /// the crop is the whole image nothing is drawn.
   private func box(_ request: DrawRequest) -> Box {
     var stream = stream(request, "box", nil)
     func offset(_ extent: Int, _ crop: Int) -> Int {
-      let choices = (max(extent - crop, 0) + 1) / SegmentationNetwork.cropMultiple
-      return choices > 0 ? stream.nextIndex(below: choices) * SegmentationNetwork.cropMultiple : 0
+      let choices = (max(extent - crop, 0) + 1) / offsetMultiple
+      return choices > 0 ? stream.nextIndex(below: choices) * offsetMultiple : 0
     }
     let cropHeight = min(request.height, configuration.detailHeight)
     let cropWidth = min(request.width, configuration.detailWidth)

@@ -18,6 +18,8 @@ public struct PseudoLabels {
   public let weights: Tensor
   /// Share of pixels of the global batch whose probability reaches the threshold.
   public let confidentShare: Float
+  /// The fused logits themselves, at stride 4.
+  public let logits: Tensor
 }
 
 /// The pixels whose confident share is a pseudo-label's weight.
@@ -55,13 +57,15 @@ public final class Teacher {
   /// collective: batch statistics and the confident share are those of the global batch.
   /// - Parameter valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
   public func pseudoLabels(_ target: Tensor, valid: Tensor?, _ share: BatchShare) throws -> PseudoLabels {
-    let logits = try network.logits(target, share.context(normalization: .batch))
-    let (labels, probability) = Kernels.pseudoLabels(logits)
+    let logits = try network.dense(target, share.context(normalization: .batch)).logits
+    let (labels, probability) = Kernels.pseudoLabels(
+      bilinear(logits, height: target.shape[1], width: target.shape[2]))
     let shares = try confidentShares(probability, threshold: threshold, share)
     let weights = pseudoWeights(
       confidence == .batch ? [Float](repeating: shares.batch, count: labels.samples) : shares.images,
       height: labels.height, width: labels.width, valid: valid)
-    return PseudoLabels(labels: labels, confidence: probability, weights: weights, confidentShare: shares.batch)
+    return PseudoLabels(
+      labels: labels, confidence: probability, weights: weights, confidentShare: shares.batch, logits: logits)
   }
 }
 

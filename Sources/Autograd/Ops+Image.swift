@@ -30,6 +30,46 @@ public func padded(_ x: Variable, into box: Box, height: Int, width: Int, _ cont
   return context.record(value, tracked: cell != nil) { gradient in cell?.accumulate(cropped(gradient, to: box)) }
 }
 
+/// The part of the map inside `box`.
+public func cropped(_ x: Variable, to box: Box, _ context: ForwardContext) -> Variable {
+  let cell = x.cell
+  let (height, width) = (x.value.shape[1], x.value.shape[2])
+  return context.record(Kernels.cropped(x.value, to: box), tracked: cell != nil) { gradient in
+    cell?.accumulate(Kernels.padded(gradient, into: box, height: height, width: width))
+  }
+}
+
+/// Pixels as tokens, group after group; see `Kernels.groupedPixels`.
+public func groupedPixels(
+  _ x: Variable, side: Int, _ grouping: PixelGrouping, _ context: ForwardContext
+) -> Variable {
+  let cell = x.cell
+  let (height, width) = (x.value.shape[1], x.value.shape[2])
+  return context.record(Kernels.groupedPixels(x.value, side: side, grouping), tracked: cell != nil) { gradient in
+    cell?.accumulate(Kernels.ungroupedPixels(gradient, height: height, width: width, side: side, grouping))
+  }
+}
+
+/// Maps put together from the tokens of `groupedPixels`; see `Kernels.ungroupedPixels`.
+public func ungroupedPixels(
+  _ tokens: Variable, height: Int, width: Int, side: Int, _ grouping: PixelGrouping, _ context: ForwardContext
+) -> Variable {
+  let cell = tokens.cell
+  let value = Kernels.ungroupedPixels(tokens.value, height: height, width: width, side: side, grouping)
+  return context.record(value, tracked: cell != nil) { gradient in
+    cell?.accumulate(Kernels.groupedPixels(gradient, side: side, grouping))
+  }
+}
+
+/// Mean of every cell of a grid over the map; see `Kernels.adaptiveAverage`.
+public func adaptiveAverage(_ x: Variable, cells: Int, _ context: ForwardContext) -> Variable {
+  let cell = x.cell
+  let (height, width) = (x.value.shape[1], x.value.shape[2])
+  return context.record(Kernels.adaptiveAverage(x.value, cells: cells), tracked: cell != nil) { gradient in
+    cell?.accumulate(adaptiveAverageGradient(gradient, height: height, width: width))
+  }
+}
+
 /// The map inside `box`, zero outside.
 public func maskOutside(_ x: Variable, _ box: Box, _ context: ForwardContext) -> Variable {
   let cell = x.cell

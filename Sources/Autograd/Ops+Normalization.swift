@@ -59,13 +59,13 @@ public final class BatchNormState {
   }
 }
 
-/// Batch norm, then ReLU if asked for.
+/// Batch norm, then the rectifier.
 ///
 /// In `.batch` mode the statistics are those of the global batch: every unit's sums are formed apart, added per sample
 /// in tile order, up the tree over samples and over ranks. A collective in that mode, forward and backward: every rank
 /// calls it in the same order. The published multi-process code does not do this; at one process the two agree.
 public func batchNorm(
-  _ x: Variable, _ state: BatchNormState, relu: Bool, _ context: ForwardContext
+  _ x: Variable, _ state: BatchNormState, rectifier: Rectifier, _ context: ForwardContext
 ) throws -> Variable {
   let channels = x.value.channels
   let batch = context.normalization == .batch
@@ -83,12 +83,14 @@ public func batchNorm(
     }
   }
   let output = batchNormApply(
-    x.value, mean: mean, inverseDeviation: deviation, scale: state.scale.value, shift: state.shift.value, relu: relu)
+    x.value, mean: mean, inverseDeviation: deviation, scale: state.scale.value, shift: state.shift.value,
+    rectifier: rectifier)
   let (input, cell) = (x.value, x.cell)
   let (fixedMean, fixedDeviation) = (mean, deviation)
   return context.record(output, tracked: cell != nil || state.scale.slots != nil) { gradient in
     let rows = batchNormGradientSums(
-      input, output: output, gradient: gradient, mean: fixedMean, inverseDeviation: fixedDeviation, relu: relu)
+      input, output: output, gradient: gradient, mean: fixedMean, inverseDeviation: fixedDeviation, rectifier: rectifier
+    )
     addToSlots(rows, state, channels: channels)
     var means = [Float](repeating: 0, count: 2 * channels)
     if batch {
@@ -100,7 +102,7 @@ public func batchNorm(
       batchNormInputGradient(
         input, output: output, gradient: gradient, mean: fixedMean, inverseDeviation: fixedDeviation,
         scale: state.scale.value, gradientMean: Array(means[..<channels]),
-        gradientDotMean: Array(means[channels...]), relu: relu))
+        gradientDotMean: Array(means[channels...]), rectifier: rectifier))
   }
 }
 

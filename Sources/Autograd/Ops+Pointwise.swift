@@ -11,6 +11,15 @@ public func gelu(_ x: Variable, _ context: ForwardContext) -> Variable {
   }
 }
 
+/// max(x, 0).
+public func relu(_ x: Variable, _ context: ForwardContext) -> Variable {
+  let output = Kernels.relu(x.value)
+  let cell = x.cell
+  return context.record(output, tracked: cell != nil) { gradient in
+    cell?.accumulate(reluGradient(output: output, gradient: gradient))
+  }
+}
+
 /// Logistic function.
 public func sigmoid(_ x: Variable, _ context: ForwardContext) -> Variable {
   let output = Kernels.sigmoid(x.value)

@@ -8,6 +8,7 @@ public final class GradientCell {
   /// The sum of all contributions so far.
   public private(set) var gradient: Tensor?
   private let shape: Shape
+  private var isKept = false
 
   /// An empty cell for a value of that shape.
   init(_ shape: Shape) { self.shape = shape }
@@ -18,9 +19,12 @@ public final class GradientCell {
     gradient = gradient.map { Kernels.add($0, part) } ?? part
   }
 
-  /// Hands the gradient over and forgets it.
+  /// Lets the gradient of a value that is no leaf be read after the walk, which otherwise forgets it.
+  public func keep() { isKept = true }
+
+  /// Hands the gradient over and, unless it is kept, forgets it.
   func take() -> Tensor? {
-    defer { gradient = nil }
+    defer { if !isKept { gradient = nil } }
     return gradient
   }
 }

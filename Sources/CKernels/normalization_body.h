@@ -79,13 +79,13 @@ ATTR static void NAME(batch_norm_sums)(const float *restrict x, double *restrict
 ATTR static void NAME(batch_norm_apply)(const float *restrict x, const float *restrict mean,
                                         const float *restrict deviation, const float *restrict scale,
                                         const float *restrict shift, float *restrict y, long rows, long columns,
-                                        int relu) {
-  const float lowest = relu ? 0.f : -__builtin_inff();
+                                        float lowest, float highest) {
   for (long row = 0; row < rows; row++, x += columns, y += columns) {
     for (long c = 0; c < columns; c++) {
       const float value = (x[c] - mean[c]) * deviation[c] * scale[c] + shift[c];
       // Written so that not-a-number passes.
-      y[c] = value < lowest ? lowest : value;
+      const float raised = value < lowest ? lowest : value;
+      y[c] = raised > highest ? highest : raised;
     }
   }
 }
@@ -93,14 +93,14 @@ ATTR static void NAME(batch_norm_apply)(const float *restrict x, const float *re
 ATTR static void NAME(batch_norm_gradient_sums)(const float *restrict x, const float *restrict output,
                                                 const float *restrict gradient, const float *restrict mean,
                                                 const float *restrict deviation, double *restrict sums, long rows,
-                                                long columns, int relu) {
-  const int all = !relu;
+                                                long columns, float lowest, float highest) {
+  const int all = lowest == -__builtin_inff();
   double *restrict dotted = sums + columns;
   __builtin_memset(sums, 0, 2 * columns * sizeof *sums);
   for (long row = 0; row < rows; row++, x += columns, output += columns, gradient += columns) {
     for (long c = 0; c < columns; c++) {
       const float arriving = gradient[c];
-      const float g = (output[c] > 0.f) | all ? arriving : 0.f;
+      const float g = ((output[c] > lowest) & (output[c] < highest)) | all ? arriving : 0.f;
       sums[c] += (double)g;
       dotted[c] += (double)(g * ((x[c] - mean[c]) * deviation[c]));
     }
@@ -112,12 +112,12 @@ ATTR static void NAME(batch_norm_input_gradient)(const float *restrict x, const 
                                                  const float *restrict deviation, const float *restrict scale,
                                                  const float *restrict gradient_mean,
                                                  const float *restrict gradient_dot_mean, float *restrict result,
-                                                 long rows, long columns, int relu) {
-  const int all = !relu;
+                                                 long rows, long columns, float lowest, float highest) {
+  const int all = lowest == -__builtin_inff();
   for (long row = 0; row < rows; row++, x += columns, output += columns, gradient += columns, result += columns) {
     for (long c = 0; c < columns; c++) {
       const float arriving = gradient[c];
-      const float g = (output[c] > 0.f) | all ? arriving : 0.f;
+      const float g = ((output[c] > lowest) & (output[c] < highest)) | all ? arriving : 0.f;
       const float normalised = (x[c] - mean[c]) * deviation[c];
       result[c] = scale[c] * deviation[c] * (g - gradient_mean[c] - normalised * gradient_dot_mean[c]);
     }

@@ -1,6 +1,7 @@
 // Activations, element by element, with their gradients.
 
 import CKernels
+import Support
 import Tensors
 
 /// Exact GELU: `x · Φ(x)` with Φ the standard normal distribution.
@@ -8,6 +9,8 @@ import Tensors
 /// Error at most 2e-7 of max(1, |result|), by a polynomial for Φ. Result as `x`.
 /// Source: Hendrycks, Gimpel, "Gaussian Error Linear Units", 2016; the erf form, not the tanh one.
 public func gelu(_ x: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.activation)
+  defer { KernelMeter.end(mark) }
   let output = Tensor(uninitialized: x.shape)
   forEachStretch(of: x) { first, count in ck_gelu(x.pointer + first, output.pointer + first, count) }
   return output
@@ -16,6 +19,8 @@ public func gelu(_ x: Tensor) -> Tensor {
 /// Gradient of `gelu` at `x`: `gradient · (Φ(x) + x · φ(x))`.
 /// - Precondition: the shapes agree.
 public func geluGradient(_ x: Tensor, gradient: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.activation)
+  defer { KernelMeter.end(mark) }
   precondition(x.shape == gradient.shape, "gradient \(gradient.shape) of \(x.shape)")
   let result = Tensor(uninitialized: x.shape)
   forEachStretch(of: x) { first, count in
@@ -26,6 +31,8 @@ public func geluGradient(_ x: Tensor, gradient: Tensor) -> Tensor {
 
 /// `max(x, 0)`; not-a-number stays.
 public func relu(_ x: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.activation)
+  defer { KernelMeter.end(mark) }
   let output = Tensor(uninitialized: x.shape)
   forEachStretch(of: x) { first, count in ck_relu(x.pointer + first, output.pointer + first, count) }
   return output
@@ -34,6 +41,8 @@ public func relu(_ x: Tensor) -> Tensor {
 /// Gradient of `relu`: the gradient where the output is positive.
 /// - Precondition: the shapes agree.
 public func reluGradient(output: Tensor, gradient: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.activation)
+  defer { KernelMeter.end(mark) }
   precondition(output.shape == gradient.shape, "gradient \(gradient.shape) of \(output.shape)")
   let result = Tensor(uninitialized: output.shape)
   forEachStretch(of: output) { first, count in
@@ -44,6 +53,8 @@ public func reluGradient(output: Tensor, gradient: Tensor) -> Tensor {
 
 /// Logistic function `1 / (1 + exp(-x))`, absolute error at most 1.5e-7.
 public func sigmoid(_ x: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.activation)
+  defer { KernelMeter.end(mark) }
   let output = Tensor(uninitialized: x.shape)
   forEachStretch(of: x) { first, count in ck_sigmoid(x.pointer + first, output.pointer + first, count) }
   return output
@@ -52,6 +63,8 @@ public func sigmoid(_ x: Tensor) -> Tensor {
 /// Gradient of `sigmoid`: `gradient · output · (1 - output)`.
 /// - Precondition: the shapes agree.
 public func sigmoidGradient(output: Tensor, gradient: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.activation)
+  defer { KernelMeter.end(mark) }
   precondition(output.shape == gradient.shape, "gradient \(gradient.shape) of \(output.shape)")
   let result = Tensor(uninitialized: output.shape)
   forEachStretch(of: output) { first, count in

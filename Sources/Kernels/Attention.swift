@@ -51,6 +51,8 @@ private struct AttentionSizes {
 /// [N, T, C]. Source: Vaswani et al., NeurIPS 2017, Eq. 1.
 /// - Precondition: the shapes agree and C is a multiple of `heads`.
 public func attention(queries: Tensor, keysValues: Tensor, heads: Int) -> Tensor {
+  let mark = KernelMeter.begin(.attention)
+  defer { KernelMeter.end(mark) }
   let sizes = AttentionSizes(queries.shape, keysValues.shape, heads: heads)
   let result = Tensor(uninitialized: queries.shape)
   let tiles = sizes.tiles
@@ -90,6 +92,8 @@ private func probabilities(
 public func attentionGradient(
   queries: Tensor, keysValues: Tensor, heads: Int, gradient: Tensor
 ) -> (queries: Tensor, keysValues: Tensor) {
+  let mark = KernelMeter.begin(.attention)
+  defer { KernelMeter.end(mark) }
   let sizes = AttentionSizes(queries.shape, keysValues.shape, heads: heads)
   precondition(gradient.shape == queries.shape, "gradient \(gradient.shape) for queries \(queries.shape)")
   let queryGradient = Tensor(uninitialized: queries.shape)

@@ -66,6 +66,9 @@ private struct ConvolutionSizes {
     self.outputs = outputs
   }
 
+  var prefersWinograd: Bool {
+    Kernels.prefersWinograd(geometry, inputs: inputs, outputs: outputs, height: height, width: width)
+  }
   var patch: Int { geometry.kernel * geometry.kernel * inputs }
   /// Output rows whose patches fill about two megabytes, at least one.
   var rowTile: Int { max(1, (512 << 10) / max(1, outputWidth * patch)) }
@@ -116,8 +119,13 @@ public func convolution(
   _ x: Tensor, weight: Tensor, bias: Tensor? = nil, _ geometry: ConvolutionGeometry
 ) -> Tensor {
   if geometry.isPointwise { return linear(x, weight: weight, bias: bias) }
+  let mark = KernelMeter.begin(.convolution)
+  defer { KernelMeter.end(mark) }
   let sizes = ConvolutionSizes(geometry, input: x.shape, outputs: weight.channels)
   precondition(weight.count == sizes.patch * sizes.outputs, "weight \(weight.shape) for input \(x.shape)")
+  if sizes.prefersWinograd {
+    return winogradConvolution(x, weight: weight, bias: bias, outputs: sizes.outputs, turned: false)
+  }
   let y = Tensor(uninitialized: [x.samples, sizes.outputHeight, sizes.outputWidth, sizes.outputs])
   let tiles = Tiles(of: sizes.outputHeight, size: sizes.rowTile)
   WorkerPool.shared.run(tiles: x.samples * tiles.number) { index in
@@ -145,12 +153,17 @@ public func convolutionInputGradient(
   _ gradient: Tensor, weight: Tensor, height: Int, width: Int, _ geometry: ConvolutionGeometry
 ) -> Tensor {
   if geometry.isPointwise { return linearInputGradient(gradient, weight: weight) }
+  let mark = KernelMeter.begin(.convolution)
+  defer { KernelMeter.end(mark) }
   let outputs = weight.channels
   let inputs = weight.count / outputs / (geometry.kernel * geometry.kernel)
   let sizes = ConvolutionSizes(geometry, input: [gradient.samples, height, width, inputs], outputs: outputs)
   precondition(
     gradient.shape == [gradient.samples, sizes.outputHeight, sizes.outputWidth, outputs],
     "gradient \(gradient.shape) of a convolution of \(height)x\(width) by \(weight.shape)")
+  if sizes.prefersWinograd {
+    return winogradConvolution(gradient, weight: weight, bias: nil, outputs: inputs, turned: true)
+  }
   let result = Tensor(uninitialized: [gradient.samples, height, width, inputs])
   let positions = sizes.outputHeight * sizes.outputWidth
   let patches = Tensor(uninitialized: [positions, sizes.patch])
@@ -204,10 +217,14 @@ public func convolutionWeightGradient(
   _ x: Tensor, _ gradient: Tensor, into slots: GradientSlots, _ geometry: ConvolutionGeometry
 ) {
   if geometry.isPointwise { return linearWeightGradient(x, gradient, into: slots) }
+  let mark = KernelMeter.begin(.convolution)
+  defer { KernelMeter.end(mark) }
   let sizes = ConvolutionSizes(geometry, input: x.shape, outputs: gradient.channels)
   precondition(slots.count == sizes.patch * sizes.outputs, "slot of \(slots.count) for \(x.shape), \(gradient.shape)")
   precondition(x.samples <= slots.samples, "\(x.samples) samples for \(slots.samples) slots")
-  if slots.count <= 64 << 10 {
+  if sizes.prefersWinograd {
+    winogradWeightGradient(x, gradient, into: slots)
+  } else if slots.count <= 64 << 10 {
     patchwiseWeightGradient(x, gradient, sizes, into: slots)
   } else {
     tapwiseWeightGradient(x, gradient, sizes, into: slots)

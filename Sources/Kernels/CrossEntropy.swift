@@ -1,6 +1,7 @@
 // Weighted cross-entropy per pixel. N samples, H×W pixels, K classes; label 255 is ignored.
 
 import CKernels
+import Support
 import Tensors
 
 /// Per sample, the sum over pixels of `weight · (log Σ exp logits - logit of the label)`.
@@ -9,6 +10,8 @@ import Tensors
 /// divides: by all pixels in the published code (Hoyer et al., DAFormer, CVPR 2022, Eq. 1 and 4).
 /// - Precondition: sizes agree; every label is below K or 255.
 public func crossEntropySums(_ logits: Tensor, labels: LabelMap, weights: Tensor?) -> [Double] {
+  let mark = KernelMeter.begin(.loss)
+  defer { KernelMeter.end(mark) }
   checkSizes(logits, labels, weights)
   let classes = logits.channels
   let tiles = SampleTiles(rowsOf: logits)
@@ -30,6 +33,8 @@ public func crossEntropySums(_ logits: Tensor, labels: LabelMap, weights: Tensor
 ///
 /// Shapes as in `crossEntropySums`; result as `logits`, zero at ignored pixels.
 public func crossEntropyGradient(_ logits: Tensor, labels: LabelMap, weights: Tensor?, factor: Float) -> Tensor {
+  let mark = KernelMeter.begin(.loss)
+  defer { KernelMeter.end(mark) }
   checkSizes(logits, labels, weights)
   let classes = logits.channels
   let result = Tensor(uninitialized: logits.shape)

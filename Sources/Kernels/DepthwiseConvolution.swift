@@ -2,6 +2,7 @@
 // N samples, H height, W width, C channels, k kernel. The vector loops are in CKernels/depthwise_body.h.
 
 import CKernels
+import Support
 import Tensors
 
 /// One k x k filter per channel over a zero-padded map.
@@ -12,8 +13,11 @@ import Tensors
 /// - Precondition: k is odd, `dilation` positive, shapes as above.
 /// - Complexity: O(N·H·W·C·k²). k = 3 is the fast case.
 public func depthwiseConvolution(_ x: Tensor, weight: Tensor, bias: Tensor?, dilation: Int) -> Tensor {
+  let mark = KernelMeter.begin(.depthwise)
+  defer { KernelMeter.end(mark) }
   let map = DepthwiseMap(x.shape, kernel: kernelSide(weight, channels: x.channels), dilation: dilation)
   precondition(bias.map { $0.count == map.channels } ?? true, "bias for \(map.channels) channels")
+  KernelMeter.count(operations: 2 * x.count * map.kernel * map.kernel)
   let start = bias ?? Tensor(zeros: [map.channels])
   let result = Tensor(uninitialized: x.shape)
   let tiles = RowTiles(
@@ -34,6 +38,8 @@ public func depthwiseConvolution(_ x: Tensor, weight: Tensor, bias: Tensor?, dil
 /// Shapes: `gradient` and result [N, H, W, C]; `weight` [k, k, 1, C].
 /// - Precondition: as for `depthwiseConvolution`.
 public func depthwiseConvolutionInputGradient(_ gradient: Tensor, weight: Tensor, dilation: Int) -> Tensor {
+  let mark = KernelMeter.begin(.depthwise)
+  defer { KernelMeter.end(mark) }
   let channels = gradient.channels
   let taps = kernelSide(weight, channels: channels) * kernelSide(weight, channels: channels)
   let turned = Tensor(uninitialized: weight.shape)
@@ -52,12 +58,15 @@ public func depthwiseConvolutionInputGradient(_ gradient: Tensor, weight: Tensor
 public func depthwiseConvolutionWeightGradient(
   _ x: Tensor, gradient: Tensor, kernel: Int, dilation: Int, weightSlots: GradientSlots, biasSlots: GradientSlots?
 ) {
+  let mark = KernelMeter.begin(.depthwise)
+  defer { KernelMeter.end(mark) }
   precondition(x.shape == gradient.shape, "input \(x.shape) and gradient \(gradient.shape)")
   let map = DepthwiseMap(x.shape, kernel: kernel, dilation: dilation)
   let taps = kernel * kernel * map.channels
   precondition(weightSlots.count == taps && weightSlots.samples >= map.samples, "weight slots for \(x.shape)")
   precondition(
     biasSlots.map { $0.count == map.channels && $0.samples >= map.samples } ?? true, "bias slots for \(x.shape)")
+  KernelMeter.count(operations: 2 * x.count * kernel * kernel)
   let tiles = RowTiles(samples: map.samples, rows: map.height, elementsPerRow: map.width, elements: 256)
   let part = taps + map.channels
   let scratch = Tensor(uninitialized: [tiles.count, part])

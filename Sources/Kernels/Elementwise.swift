@@ -2,6 +2,7 @@
 // N samples, C channels (the last axis).
 
 import CKernels
+import Support
 import Tensors
 
 /// `x + y`, element by element.
@@ -16,6 +17,8 @@ private func combined(
   _ x: Tensor, _ y: Tensor,
   _ kernel: (UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void
 ) -> Tensor {
+  let mark = KernelMeter.begin(.elementwise)
+  defer { KernelMeter.end(mark) }
   precondition(x.shape == y.shape, "\(x.shape) and \(y.shape)")
   let result = Tensor(uninitialized: x.shape)
   forEachStretch(of: x) { first, count in
@@ -27,6 +30,8 @@ private func combined(
 /// `destination += other`, in place.
 /// - Precondition: the counts agree; the two do not share memory.
 public func addInPlace(_ destination: Tensor, _ other: Tensor) {
+  let mark = KernelMeter.begin(.elementwise)
+  defer { KernelMeter.end(mark) }
   precondition(destination.count == other.count, "\(destination.shape) and \(other.shape)")
   forEachStretch(of: destination) { first, count in
     ck_add_in_place(destination.pointer + first, other.pointer + first, count)
@@ -35,6 +40,8 @@ public func addInPlace(_ destination: Tensor, _ other: Tensor) {
 
 /// `factor · x`.
 public func scaled(_ x: Tensor, by factor: Float) -> Tensor {
+  let mark = KernelMeter.begin(.elementwise)
+  defer { KernelMeter.end(mark) }
   let result = Tensor(uninitialized: x.shape)
   forEachStretch(of: x) { first, count in ck_scale(x.pointer + first, factor, result.pointer + first, count) }
   return result
@@ -43,6 +50,8 @@ public func scaled(_ x: Tensor, by factor: Float) -> Tensor {
 /// `x + factors[n] · branch` for sample n: a residual sum with drop path; nil factors are 1.
 /// - Precondition: the shapes agree; one factor per sample.
 public func addScaled(_ x: Tensor, _ branch: Tensor, factors: [Float]?) -> Tensor {
+  let mark = KernelMeter.begin(.elementwise)
+  defer { KernelMeter.end(mark) }
   precondition(x.shape == branch.shape, "\(x.shape) and \(branch.shape)")
   guard let factors else { return add(x, branch) }
   precondition(factors.count == x.samples, "\(factors.count) factors for \(x.shape)")
@@ -56,6 +65,8 @@ public func addScaled(_ x: Tensor, _ branch: Tensor, factors: [Float]?) -> Tenso
 /// `factors[n] · x` for sample n.
 /// - Precondition: one factor per sample.
 public func scaleSamples(_ x: Tensor, factors: [Float]) -> Tensor {
+  let mark = KernelMeter.begin(.elementwise)
+  defer { KernelMeter.end(mark) }
   precondition(factors.count == x.samples, "\(factors.count) factors for \(x.shape)")
   let result = Tensor(uninitialized: x.shape)
   SampleTiles(elementsOf: x).run { sample, _, first, count in
@@ -68,6 +79,8 @@ public func scaleSamples(_ x: Tensor, factors: [Float]) -> Tensor {
 ///
 /// Shapes: `x` [N, ..., C], `factors` [N, C].
 public func scaleChannels(_ x: Tensor, factors: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.elementwise)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(factors.shape == [x.samples, channels], "factors \(factors.shape) for \(x.shape)")
   let result = Tensor(uninitialized: x.shape)
@@ -83,6 +96,8 @@ public func scaleChannels(_ x: Tensor, factors: Tensor) -> Tensor {
 ///
 /// Shapes: `x` [N, ..., C], `bias` [C].
 public func addBias(_ x: Tensor, bias: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.elementwise)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(bias.count == channels, "bias \(bias.shape) for \(x.shape)")
   let result = Tensor(uninitialized: x.shape)
@@ -97,6 +112,8 @@ public func addBias(_ x: Tensor, bias: Tensor) -> Tensor {
 /// Shapes: `gradient` [N, ..., C]; slots of C numbers.
 /// - Precondition: there are at least N slots.
 public func columnSums(_ gradient: Tensor, into slots: GradientSlots) {
+  let mark = KernelMeter.begin(.elementwise)
+  defer { KernelMeter.end(mark) }
   let channels = gradient.channels
   precondition(slots.count == channels, "slots of \(slots.count) for \(gradient.shape)")
   let tiles = SampleTiles(rowsOf: gradient)
@@ -129,6 +146,8 @@ public func gatedContextGradient(
 /// Shapes: all [N, H, W, K]. Source: Hoyer, Dai, Van Gool, HRDA, ECCV 2022, Eq. 9.
 /// - Precondition: the shapes agree.
 public func fuse(gate: Tensor, detail: Tensor, context: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.elementwise)
+  defer { KernelMeter.end(mark) }
   precondition(
     gate.shape == detail.shape && gate.shape == context.shape, "\(gate.shape), \(detail.shape), \(context.shape)")
   let result = Tensor(uninitialized: gate.shape)
@@ -152,6 +171,8 @@ private func pairedGradient(
     UnsafeMutablePointer<Float>, Int
   ) -> Void
 ) -> (Tensor, Tensor) {
+  let mark = KernelMeter.begin(.elementwise)
+  defer { KernelMeter.end(mark) }
   precondition(
     first.shape == second.shape && first.shape == gradient.shape,
     "\(first.shape), \(second.shape), gradient \(gradient.shape)")
@@ -169,6 +190,8 @@ private func pairedGradient(
 /// Shape: `x` [N, H, W, C].
 /// - Precondition: the box lies inside the map.
 public func maskOutside(_ x: Tensor, _ box: Box) -> Tensor {
+  let mark = KernelMeter.begin(.elementwise)
+  defer { KernelMeter.end(mark) }
   checkInside(box, height: x.shape[1], width: x.shape[2])
   let result = Tensor(uninitialized: x.shape)
   forEachMapRow(samples: x.samples, height: x.shape[1]) { sample, y in

@@ -2,6 +2,7 @@
 // N samples, h x w feature cells, C channels.
 
 import CKernels
+import Support
 import Tensors
 
 /// The most frequent label of every factor x factor cell, or 255 where its share is below the minimum.
@@ -11,6 +12,8 @@ import Tensors
 /// - Precondition: the map holds at least one cell.
 /// Source: feature distance of DAFormer (Hoyer et al., CVPR 2022, equation 6), its code's label reduction.
 public func dominantLabels(_ labels: LabelMap, factor: Int, minimumShare: Float, classCount: Int) -> LabelMap {
+  let mark = KernelMeter.begin(.loss)
+  defer { KernelMeter.end(mark) }
   precondition(
     factor > 0 && labels.height >= factor && labels.width >= factor,
     "cells of \(factor) in \(labels.height)x\(labels.width)")
@@ -46,6 +49,8 @@ private func mostFrequent(_ counts: [Int], classCount: Int, enough: Float) -> UI
 /// - Precondition: shapes as above.
 /// Source: DAFormer (Hoyer et al., CVPR 2022), equation 7 before the division by the number of cells.
 public func featureDistanceSums(_ feature: Tensor, reference: Tensor, cells: [UInt8]) -> [Double] {
+  let mark = KernelMeter.begin(.loss)
+  defer { KernelMeter.end(mark) }
   let perSample = checkedCells(feature, reference, cells)
   let norms = Tensor(uninitialized: [feature.samples, perSample])
   cells.withUnsafeBufferPointer { cells in
@@ -68,6 +73,8 @@ public func featureDistanceSums(_ feature: Tensor, reference: Tensor, cells: [UI
 /// Shapes: as for `featureDistanceSums`; result [N, h, w, C].
 /// - Precondition: as for `featureDistanceSums`.
 public func featureDistanceGradient(_ feature: Tensor, reference: Tensor, cells: [UInt8], factor: Float) -> Tensor {
+  let mark = KernelMeter.begin(.loss)
+  defer { KernelMeter.end(mark) }
   let perSample = checkedCells(feature, reference, cells)
   let result = Tensor(uninitialized: feature.shape)
   cells.withUnsafeBufferPointer { cells in

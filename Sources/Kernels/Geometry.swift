@@ -2,6 +2,7 @@
 // N samples, H×W pixels, C channels.
 
 import CKernels
+import Support
 import Tensors
 
 /// Refuses a box that leaves a map.
@@ -26,6 +27,8 @@ func forEachMapRow(samples: Int, height: Int, _ body: (_ sample: Int, _ row: Int
 /// Shapes: `x` [N, H, W, C]; result [N, box.height, box.width, C].
 /// - Precondition: the box lies inside the map.
 public func cropped(_ x: Tensor, to box: Box) -> Tensor {
+  let mark = KernelMeter.begin(.copy)
+  defer { KernelMeter.end(mark) }
   checkInside(box, height: x.shape[1], width: x.shape[2])
   let result = Tensor(uninitialized: [x.samples, box.height, box.width, x.channels])
   let run = box.width * x.channels
@@ -41,6 +44,8 @@ public func cropped(_ x: Tensor, to box: Box) -> Tensor {
 /// Shapes: `x` [N, box.height, box.width, C]; result [N, height, width, C].
 /// - Precondition: the box has the map's size and lies inside the larger map.
 public func padded(_ x: Tensor, into box: Box, height: Int, width: Int) -> Tensor {
+  let mark = KernelMeter.begin(.copy)
+  defer { KernelMeter.end(mark) }
   checkInside(box, height: height, width: width)
   precondition(x.shape[1] == box.height && x.shape[2] == box.width, "\(x.shape) into \(box)")
   let result = Tensor(uninitialized: [x.samples, height, width, x.channels])
@@ -60,6 +65,8 @@ public func padded(_ x: Tensor, into box: Box, height: Int, width: Int) -> Tenso
 /// Shapes: parts [N, ..., Cᵢ]; result [N, ..., Σ Cᵢ].
 /// - Precondition: there is a part, and all axes but the last agree.
 public func concatenatedChannels(_ parts: [Tensor]) -> Tensor {
+  let mark = KernelMeter.begin(.copy)
+  defer { KernelMeter.end(mark) }
   precondition(!parts.isEmpty, "nothing to concatenate")
   precondition(
     parts.allSatisfy { $0.shape.withChannels(1) == parts[0].shape.withChannels(1) },
@@ -84,6 +91,8 @@ public func concatenatedChannels(_ parts: [Tensor]) -> Tensor {
 /// Shapes: `x` [N, ..., C]; results [N, ..., widths[i]].
 /// - Precondition: the widths add up to C.
 public func channelSlices(_ x: Tensor, widths: [Int]) -> [Tensor] {
+  let mark = KernelMeter.begin(.copy)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(widths.reduce(0, +) == channels, "slices of \(widths) channels of \(x.shape)")
   let slices = widths.map { Tensor(uninitialized: x.shape.withChannels($0)) }
@@ -126,6 +135,8 @@ public func slidingWindows(
 /// Shapes: `x` [N, H, W, C]; result [windows · N, h, w, C].
 /// - Precondition: there is a box, all have one size and lie inside the map.
 public func windows(_ x: Tensor, _ boxes: [Box]) -> Tensor {
+  let mark = KernelMeter.begin(.copy)
+  defer { KernelMeter.end(mark) }
   let (height, width) = windowSize(boxes)
   for box in boxes { checkInside(box, height: x.shape[1], width: x.shape[2]) }
   let result = Tensor(uninitialized: [boxes.count * x.samples, height, width, x.channels])
@@ -143,6 +154,8 @@ public func windows(_ x: Tensor, _ boxes: [Box]) -> Tensor {
 /// Shapes: `tiles` [windows · samples, h, w, C], window-major; result [samples, height, width, C].
 /// - Precondition: the boxes have the size of the tiles, lie inside the map and cover it.
 public func stitched(_ tiles: Tensor, _ boxes: [Box], samples: Int, height: Int, width: Int) -> Tensor {
+  let mark = KernelMeter.begin(.copy)
+  defer { KernelMeter.end(mark) }
   let size = windowSize(boxes)
   precondition(
     tiles.samples == boxes.count * samples && tiles.shape[1] == size.height && tiles.shape[2] == size.width,
@@ -184,6 +197,8 @@ private func windowSize(_ boxes: [Box]) -> (height: Int, width: Int) {
 ///
 /// Shape: `x` [N, H, W, C].
 public func horizontallyFlipped(_ x: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.copy)
+  defer { KernelMeter.end(mark) }
   let (width, channels) = (x.shape[2], x.channels)
   let result = Tensor(uninitialized: x.shape)
   forEachMapRow(samples: x.samples, height: x.shape[1]) { sample, y in

@@ -15,6 +15,8 @@ private let pixelsPerTile = 1 << 15
 /// (pixel - mean) / deviation of 8-bit RGB pixels, [samples, height, width, 3].
 /// - Precondition: there are samples · height · width · 3 bytes.
 public func normalised(_ pixels: [UInt8], samples: Int, height: Int, width: Int) -> Tensor {
+  let mark = KernelMeter.begin(.augmentation)
+  defer { KernelMeter.end(mark) }
   precondition(pixels.count == samples * height * width * 3, "\(pixels.count) bytes for \(samples)x\(height)x\(width)")
   let result = Tensor(uninitialized: [samples, height, width, 3])
   pixels.withUnsafeBufferPointer { source in
@@ -29,6 +31,8 @@ public func normalised(_ pixels: [UInt8], samples: Int, height: Int, width: Int)
 /// The 8-bit RGB pixels nearest to a normalised image (ties to even), clamped to 0...255.
 /// - Precondition: `image` is [N, H, W, 3].
 public func denormalised(_ image: Tensor) -> [UInt8] {
+  let mark = KernelMeter.begin(.augmentation)
+  defer { KernelMeter.end(mark) }
   precondition(image.shape.rank == 4 && image.channels == 3, "RGB images are [N, H, W, 3], not \(image.shape)")
   return [UInt8](unsafeUninitializedCapacity: image.count) { bytes, initialised in
     initialised = image.count
@@ -70,6 +74,8 @@ public struct ColourJitter: Equatable, Sendable {
 /// - Precondition: one jitter per sample, operations in 0...3, hue in -1...1.
 /// Source: strong augmentation of DACS (Tranheden et al., WACV 2021) as used by DAFormer and HRDA.
 public func colourJitter(_ image: Tensor, _ jitters: [ColourJitter]) -> Tensor {
+  let mark = KernelMeter.begin(.augmentation)
+  defer { KernelMeter.end(mark) }
   precondition(image.shape.rank == 4 && image.channels == 3, "RGB images are [N, H, W, 3], not \(image.shape)")
   precondition(jitters.count == image.samples, "\(jitters.count) jitters for \(image.samples) images")
   precondition(
@@ -96,6 +102,8 @@ public func colourJitter(_ image: Tensor, _ jitters: [ColourJitter]) -> Tensor {
 /// - Precondition: one positive sigma per sample.
 /// Source: strong augmentation of DACS as used by DAFormer and HRDA.
 public func gaussianBlur(_ image: Tensor, sigmas: [Float]) -> Tensor {
+  let mark = KernelMeter.begin(.augmentation)
+  defer { KernelMeter.end(mark) }
   precondition(image.shape.rank == 4, "images are [N, H, W, C], not \(image.shape)")
   precondition(sigmas.count == image.samples && sigmas.allSatisfy { $0 > 0 }, "sigmas \(sigmas) for \(image.shape)")
   let (height, width, channels) = (image.shape[1], image.shape[2], image.channels)

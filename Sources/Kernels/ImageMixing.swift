@@ -1,12 +1,15 @@
 // Class mixing of two domains and masking of image blocks. N samples, H height, W width, C channels.
 
 import CKernels
+import Support
 import Tensors
 
 /// 1 where a pixel's label is among the sample's chosen classes (its pixel is pasted), else 0; N·H·W bytes.
 /// - Precondition: one list of classes per sample. 255 may be chosen.
 /// Source: ClassMix (Olsson et al., WACV 2021) as used by DACS.
 public func classMask(_ labels: LabelMap, chosen: [[UInt8]]) -> [UInt8] {
+  let mark = KernelMeter.begin(.augmentation)
+  defer { KernelMeter.end(mark) }
   precondition(chosen.count == labels.samples, "\(chosen.count) choices for \(labels.samples) label maps")
   let perSample = labels.height * labels.width
   var mask = [UInt8](repeating: 0, count: labels.values.count)
@@ -23,6 +26,8 @@ public func classMask(_ labels: LabelMap, chosen: [[UInt8]]) -> [UInt8] {
 /// Shapes: `source`, `target` and result [N, H, W, C]; `mask` N·H·W bytes.
 /// - Precondition: shapes as above.
 public func mix(_ source: Tensor, _ target: Tensor, mask: [UInt8]) -> Tensor {
+  let mark = KernelMeter.begin(.augmentation)
+  defer { KernelMeter.end(mark) }
   let channels = source.channels
   precondition(source.shape == target.shape, "mix \(source.shape) with \(target.shape)")
   precondition(mask.count * channels == source.count, "\(mask.count) mask pixels for \(source.shape)")
@@ -41,6 +46,8 @@ public func mix(_ source: Tensor, _ target: Tensor, mask: [UInt8]) -> Tensor {
 /// Source labels where the mask is set, target labels elsewhere.
 /// - Precondition: equal sizes; one mask byte per pixel.
 public func mix(_ source: LabelMap, _ target: LabelMap, mask: [UInt8]) -> LabelMap {
+  let mark = KernelMeter.begin(.augmentation)
+  defer { KernelMeter.end(mark) }
   precondition(
     source.samples == target.samples && source.height == target.height && source.width == target.width
       && mask.count == source.values.count,
@@ -56,6 +63,8 @@ public func mix(_ source: LabelMap, _ target: LabelMap, mask: [UInt8]) -> LabelM
 /// Shapes: `weights` and result [N, H, W]; `mask` N·H·W bytes.
 /// - Precondition: one mask byte per weight.
 public func mix(weights: Tensor, mask: [UInt8]) -> Tensor {
+  let mark = KernelMeter.begin(.augmentation)
+  defer { KernelMeter.end(mark) }
   precondition(mask.count == weights.count, "\(mask.count) mask pixels for weights \(weights.shape)")
   let result = weights.copy()
   for pixel in 0..<mask.count where mask[pixel] != 0 { result.pointer[pixel] = 1 }
@@ -74,6 +83,8 @@ public func blockCount(side: Int, block: Int) -> Int {
 /// - Precondition: `uniforms` has rank 3 and all sizes are positive.
 /// Source: MIC (Hoyer et al., CVPR 2023), equations 3 and 4.
 public func blockMask(_ uniforms: Tensor, height: Int, width: Int, ratio: Float) -> Tensor {
+  let mark = KernelMeter.begin(.augmentation)
+  defer { KernelMeter.end(mark) }
   precondition(uniforms.shape.rank == 3 && uniforms.count > 0, "block mask of \(uniforms.shape)")
   precondition(height > 0 && width > 0, "block mask of \(height)x\(width)")
   let rows = nearestPositions(input: uniforms.shape[1], output: height)
@@ -94,6 +105,8 @@ public func blockMask(_ uniforms: Tensor, height: Int, width: Int, ratio: Float)
 /// Shapes: `image` and result [N, H, W, C]; `mask` [N, H, W].
 /// - Precondition: shapes as above.
 public func masked(_ image: Tensor, _ mask: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.augmentation)
+  defer { KernelMeter.end(mark) }
   let channels = image.channels
   precondition(mask.count * channels == image.count, "mask \(mask.shape) for image \(image.shape)")
   let result = Tensor(uninitialized: image.shape)

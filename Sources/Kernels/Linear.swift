@@ -13,6 +13,8 @@ let linearRowTile = 256
 /// result [N, ..., O].
 /// - Precondition: the last axis of `x` is I.
 public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil) -> Tensor {
+  let mark = KernelMeter.begin(.matrixProduct)
+  defer { KernelMeter.end(mark) }
   let outputs = weight.channels
   let inputs = weight.count / outputs
   precondition(x.channels == inputs, "linear map of \(x.shape) by weight \(weight.shape)")
@@ -36,6 +38,8 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil) -> Tensor {
 ///
 /// Shapes: `gradient` [N, ..., O], `weight` [I, O]; result [N, ..., I].
 public func linearInputGradient(_ gradient: Tensor, weight: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.matrixProduct)
+  defer { KernelMeter.end(mark) }
   let outputs = weight.channels
   let inputs = weight.count / outputs
   precondition(gradient.channels == outputs, "gradient \(gradient.shape) of a linear map by \(weight.shape)")
@@ -58,6 +62,8 @@ public func linearInputGradient(_ gradient: Tensor, weight: Tensor) -> Tensor {
 /// Shapes: `x` [N, ..., I], `gradient` [N, ..., O]; a slot holds I·O numbers. The sum over rows is cut into chunks
 /// of rows where the weight is small and into blocks of input channels where it is large, by shape only.
 public func linearWeightGradient(_ x: Tensor, _ gradient: Tensor, into slots: GradientSlots) {
+  let mark = KernelMeter.begin(.matrixProduct)
+  defer { KernelMeter.end(mark) }
   let inputs = x.channels
   let outputs = gradient.channels
   precondition(slots.count == inputs * outputs, "slot of \(slots.count) for \(x.shape) and \(gradient.shape)")

@@ -48,6 +48,7 @@ func multiply(
   rows: Int, columns: Int, depth: Int, accumulate: Bool = false
 ) {
   guard rows > 0, columns > 0 else { return }
+  KernelMeter.count(operations: 2 * rows * columns * depth)
   let keep: Float = accumulate ? 1 : 0
   switch MatrixBackend.current {
   case .oneDNN:

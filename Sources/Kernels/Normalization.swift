@@ -2,7 +2,23 @@
 // N samples, R rows (tokens or pixels) per sample, C channels.
 
 import CKernels
+import Support
 import Tensors
+
+/// What cuts a batch norm's output to a range. Cut outputs pass no gradient.
+public enum Rectifier: Sendable, CaseIterable {
+  /// Nothing is cut.
+  case identity
+  /// max(y, 0).
+  case relu
+  /// min(max(y, 0), 6). Source: Krizhevsky, "Convolutional Deep Belief Networks on CIFAR-10", 2010.
+  case relu6
+
+  /// Outputs that are less become this.
+  var lowest: Float { self == .identity ? -.infinity : 0 }
+  /// Outputs that are greater become this.
+  var highest: Float { self == .relu6 ? 6 : .infinity }
+}
 
 /// Elements of a tile of layer norm's gradient: few, so that Float sums of parameter gradients stay exact enough.
 private let gradientTileElements = 8192
@@ -16,6 +32,8 @@ private let gradientTileElements = 8192
 public func layerNorm(
   _ x: Tensor, scale: Tensor, shift: Tensor, epsilon: Float
 ) -> (output: Tensor, statistics: Tensor) {
+  let mark = KernelMeter.begin(.layerNorm)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(scale.count == channels && shift.count == channels, "\(scale.shape), \(shift.shape) for \(x.shape)")
   let tiles = SampleTiles(rowsOf: x)
@@ -37,6 +55,8 @@ public func layerNormGradient(
   _ x: Tensor, scale: Tensor, statistics: Tensor, gradient: Tensor, scaleSlots: GradientSlots?,
   shiftSlots: GradientSlots?
 ) -> Tensor {
+  let mark = KernelMeter.begin(.layerNorm)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(gradient.shape == x.shape, "gradient \(gradient.shape) of \(x.shape)")
   precondition(scale.count == channels, "scale \(scale.shape) for \(x.shape)")
@@ -61,6 +81,8 @@ public func layerNormGradient(
 /// Shape: `x` [N, ..., C]. Returns N rows of 2C numbers: sum, then sum of squares, of every channel. Squares are exact
 /// in Double and tiles are added in order, so that the variance may be formed as mean square minus squared mean.
 public func batchNormSums(_ x: Tensor) -> [Double] {
+  let mark = KernelMeter.begin(.batchNorm)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   let tiles = SampleTiles(rowsOf: x, elements: 65536)
   let partial = DoubleScratch(rows: x.samples * tiles.perSample, columns: 2 * channels)
@@ -71,14 +93,16 @@ public func batchNormSums(_ x: Tensor) -> [Double] {
   return partial.sums(samples: x.samples, tiles: tiles.perSample)
 }
 
-/// Batch norm with given statistics: `(x - mean) · inverseDeviation · scale + shift`, then ReLU if asked for.
+/// Batch norm with given statistics: `(x - mean) · inverseDeviation · scale + shift`, then the rectifier.
 ///
 /// Shapes: `x` [N, ..., C], all parameters of C numbers; result as `x`.
 /// Source: Ioffe, Szegedy, "Batch Normalization", ICML 2015.
 /// - Precondition: every parameter has C numbers.
 public func batchNormApply(
-  _ x: Tensor, mean: [Float], inverseDeviation: [Float], scale: Tensor, shift: Tensor, relu: Bool
+  _ x: Tensor, mean: [Float], inverseDeviation: [Float], scale: Tensor, shift: Tensor, rectifier: Rectifier
 ) -> Tensor {
+  let mark = KernelMeter.begin(.batchNorm)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(mean.count == channels && inverseDeviation.count == channels, "\(mean.count) means for \(x.shape)")
   precondition(scale.count == channels && shift.count == channels, "\(scale.shape), \(shift.shape) for \(x.shape)")
@@ -86,19 +110,22 @@ public func batchNormApply(
   SampleTiles(rowsOf: x).run { _, _, first, rows in
     ck_batch_norm_apply(
       x.pointer + first * channels, mean, inverseDeviation, scale.pointer, shift.pointer,
-      output.pointer + first * channels, rows, channels, relu ? 1 : 0)
+      output.pointer + first * channels, rows, channels, rectifier.lowest,
+      rectifier.highest)
   }
   return output
 }
 
 /// Per sample, the sums over rows that the gradient of batch norm needs.
 ///
-/// With g the gradient, masked by `output > 0` after a ReLU, and x̂ the normalised input: N rows of 2C numbers, Σ g then
+/// With g the gradient, masked where the rectifier cut the output, and x̂ the normalised input: N rows of 2C numbers, Σ g then
 /// Σ g·x̂. They are also this sample's gradients of shift and scale.
 /// - Precondition: `x`, `output` and `gradient` have one shape [N, ..., C].
 public func batchNormGradientSums(
-  _ x: Tensor, output: Tensor, gradient: Tensor, mean: [Float], inverseDeviation: [Float], relu: Bool
+  _ x: Tensor, output: Tensor, gradient: Tensor, mean: [Float], inverseDeviation: [Float], rectifier: Rectifier
 ) -> [Double] {
+  let mark = KernelMeter.begin(.batchNorm)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(
     x.shape == output.shape && x.shape == gradient.shape, "\(x.shape), \(output.shape), \(gradient.shape)")
@@ -108,7 +135,8 @@ public func batchNormGradientSums(
   tiles.run { sample, tile, first, rows in
     ck_batch_norm_gradient_sums(
       x.pointer + first * channels, output.pointer + first * channels, gradient.pointer + first * channels, mean,
-      inverseDeviation, partial.row(sample * tiles.perSample + tile), rows, channels, relu ? 1 : 0)
+      inverseDeviation, partial.row(sample * tiles.perSample + tile), rows, channels, rectifier.lowest,
+      rectifier.highest)
   }
   return partial.sums(samples: x.samples, tiles: tiles.perSample)
 }
@@ -121,8 +149,10 @@ public func batchNormGradientSums(
 /// - Precondition: shapes agree as in `batchNormGradientSums`.
 public func batchNormInputGradient(
   _ x: Tensor, output: Tensor, gradient: Tensor, mean: [Float], inverseDeviation: [Float], scale: Tensor,
-  gradientMean: [Float], gradientDotMean: [Float], relu: Bool
+  gradientMean: [Float], gradientDotMean: [Float], rectifier: Rectifier
 ) -> Tensor {
+  let mark = KernelMeter.begin(.batchNorm)
+  defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(
     x.shape == output.shape && x.shape == gradient.shape, "\(x.shape), \(output.shape), \(gradient.shape)")
@@ -134,7 +164,7 @@ public func batchNormInputGradient(
     ck_batch_norm_input_gradient(
       x.pointer + first * channels, output.pointer + first * channels, gradient.pointer + first * channels, mean,
       inverseDeviation, scale.pointer, gradientMean, gradientDotMean, result.pointer + first * channels, rows,
-      channels, relu ? 1 : 0)
+      channels, rectifier.lowest, rectifier.highest)
   }
   return result
 }

@@ -27,6 +27,8 @@ public func adamW(
   parameters: Tensor, gradient: Tensor, firstMoment: Tensor, secondMoment: Tensor, range: Range<Int>, rate: Float,
   decay: Float, beta1: Double, beta2: Double, epsilon: Double, step: Int
 ) {
+  let mark = KernelMeter.begin(.optimizer)
+  defer { KernelMeter.end(mark) }
   let count = parameters.count
   precondition(
     gradient.count == count && firstMoment.count == count && secondMoment.count == count,
@@ -47,6 +49,8 @@ public func adamW(
 /// `teacher ← momentum · teacher + (1 - momentum) · student`, in place; momentum 0 copies the bits.
 /// - Precondition: the counts agree.
 public func exponentialAverage(_ teacher: Tensor, _ student: Tensor, momentum: Float) {
+  let mark = KernelMeter.begin(.optimizer)
+  defer { KernelMeter.end(mark) }
   precondition(teacher.count == student.count, "teacher \(teacher.shape), student \(student.shape)")
   if momentum == 0 { return teacher.assign(student) }
   forEachStretch(of: 0..<teacher.count) { first, count in
@@ -60,6 +64,8 @@ public func exponentialAverage(_ teacher: Tensor, _ student: Tensor, momentum: F
 ///
 /// Shape: `slots` [samples, count].
 public func treeSum(_ slots: Tensor) {
+  let mark = KernelMeter.begin(.optimizer)
+  defer { KernelMeter.end(mark) }
   let samples = slots.samples
   let count = slots.perSample
   // Every stretch climbs the whole tree while it is in cache.
@@ -77,6 +83,8 @@ public func treeSum(_ slots: Tensor) {
 
 /// Whether no value is infinite or not-a-number.
 public func isFinite(_ x: Tensor) -> Bool {
+  let mark = KernelMeter.begin(.optimizer)
+  defer { KernelMeter.end(mark) }
   let tiles = (x.count + arenaTile - 1) / arenaTile
   let flags = Tensor(uninitialized: [tiles])
   forEachStretch(of: 0..<x.count) { first, count in

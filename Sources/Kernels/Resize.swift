@@ -2,6 +2,7 @@
 // N samples, h x w input, H x W output, C channels. The vector loops are in CKernels/resize_body.h.
 
 import CKernels
+import Support
 import Tensors
 
 /// Bilinear resampling with half-pixel centres (or aligned corners), without antialiasing.
@@ -12,6 +13,8 @@ import Tensors
 /// Source: PyTorch `interpolate(mode="bilinear")` given a size. Given a factor instead, PyTorch divides by the factor,
 /// which differs only where side times factor is no whole number.
 public func bilinear(_ x: Tensor, height: Int, width: Int, alignCorners: Bool = false) -> Tensor {
+  let mark = KernelMeter.begin(.resize)
+  defer { KernelMeter.end(mark) }
   precondition(x.shape.rank == 4 && height > 0 && width > 0, "bilinear \(x.shape) to \(height)x\(width)")
   let (inHeight, inWidth, channels) = (x.shape[1], x.shape[2], x.shape[3])
   if inHeight == height && inWidth == width { return x }
@@ -35,6 +38,8 @@ public func bilinear(_ x: Tensor, height: Int, width: Int, alignCorners: Bool = 
 /// - Precondition: `gradient` has rank 4 and all sizes are positive.
 /// - Complexity: O(N·H·W·C), one scratch line of W·C floats per tile.
 public func bilinearGradient(_ gradient: Tensor, height: Int, width: Int, alignCorners: Bool = false) -> Tensor {
+  let mark = KernelMeter.begin(.resize)
+  defer { KernelMeter.end(mark) }
   precondition(
     gradient.shape.rank == 4 && height > 0 && width > 0, "adjoint of \(height)x\(width) to \(gradient.shape)")
   let (outHeight, outWidth, channels) = (gradient.shape[1], gradient.shape[2], gradient.shape[3])
@@ -61,6 +66,8 @@ public func bilinearGradient(_ gradient: Tensor, height: Int, width: Int, alignC
 /// - Precondition: all sizes are positive.
 /// Source: PyTorch `interpolate(mode="nearest")` given a size.
 public func nearest(_ labels: LabelMap, height: Int, width: Int) -> LabelMap {
+  let mark = KernelMeter.begin(.resize)
+  defer { KernelMeter.end(mark) }
   precondition(height > 0 && width > 0, "nearest to \(height)x\(width)")
   let rows = nearestPositions(input: labels.height, output: height)
   let columns = nearestPositions(input: labels.width, output: width)

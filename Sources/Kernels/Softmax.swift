@@ -1,10 +1,13 @@
 // Soft-max along the last axis, and the choice of classes. N samples, H×W pixels, K classes.
 
 import CKernels
+import Support
 import Tensors
 
 /// Soft-max of every row of the last axis, the largest element subtracted first. Result as `x`.
 public func softmax(_ x: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.loss)
+  defer { KernelMeter.end(mark) }
   let columns = x.channels
   let output = Tensor(uninitialized: x.shape)
   SampleTiles(rowsOf: x).run { _, _, first, rows in
@@ -16,6 +19,8 @@ public func softmax(_ x: Tensor) -> Tensor {
 /// Gradient of `softmax` from its output: `output · (gradient - Σ output · gradient)` per row.
 /// - Precondition: the shapes agree.
 public func softmaxGradient(output: Tensor, gradient: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.loss)
+  defer { KernelMeter.end(mark) }
   precondition(output.shape == gradient.shape, "gradient \(gradient.shape) of \(output.shape)")
   let columns = output.channels
   let result = Tensor(uninitialized: output.shape)
@@ -41,6 +46,8 @@ public func pseudoLabels(_ logits: Tensor) -> (labels: LabelMap, confidence: Ten
 public func argMax(_ logits: Tensor) -> LabelMap { bestClasses(logits, confidence: nil) }
 
 private func bestClasses(_ logits: Tensor, confidence: Tensor?) -> LabelMap {
+  let mark = KernelMeter.begin(.loss)
+  defer { KernelMeter.end(mark) }
   precondition(logits.shape.rank == 4, "class choice takes [N, H, W, K], not \(logits.shape)")
   let classes = logits.channels
   precondition((1...255).contains(classes), "\(classes) classes do not fit into a label map")
@@ -62,7 +69,9 @@ private func bestClasses(_ logits: Tensor, confidence: Tensor?) -> LabelMap {
 ///
 /// Shape: `confidence` [N, ...].
 public func countAtLeast(_ confidence: Tensor, _ threshold: Float) -> [Int] {
-  (0..<confidence.samples).map { sample in
+  let mark = KernelMeter.begin(.loss)
+  defer { KernelMeter.end(mark) }
+  return (0..<confidence.samples).map { sample in
     var count = 0
     ck_count_at_least(
       confidence.pointer + sample * confidence.perSample, threshold, confidence.perSample, &count)

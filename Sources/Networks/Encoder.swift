@@ -7,13 +7,18 @@ import Tensors
 public protocol Encoder {
   /// Channels of every feature map, finest first.
   var channels: [Int] { get }
+  /// Image pixels per pixel of every feature map, finest first; extents are rounded up.
+  var strides: [Int] { get }
   /// Feature maps `[N, H/stride, W/stride, channels]` of an image `[N, H, W, 3]`, finest first.
+  ///
+  /// Every encoder takes images in `InputNormalisation.imageNet`; one that was trained on another changes it first.
   func callAsFunction(_ image: Variable, _ context: ForwardContext) throws -> [Variable]
 }
 
-/// Options that every encoder understands.
+/// Options that encoders understand.
 public struct EncoderOptions: Sendable, Equatable {
-  /// Drop-path rate of the last block; earlier blocks grow linearly up to it.
+  /// Drop-path rate of the last block of a Mix Transformer; earlier blocks grow linearly up to it. Convolutional
+  /// encoders have none.
   public var dropPath: Float
 
   /// Published default: 0.1.
@@ -22,9 +27,21 @@ public struct EncoderOptions: Sendable, Equatable {
 
 /// Encoders by the name recipes use. One line per encoder.
 public enum EncoderCatalogue {
-  /// Name and constructor of every encoder.
-  static let entries: [(name: String, make: @Sendable (ParameterRegistry, String, EncoderOptions) -> any Encoder)] =
-    MixTransformerVariant.all.map { variant in (variant.name, { MixTransformer($0, $1, variant, $2) }) }
+  /// Name and constructor of an encoder.
+  typealias Entry = (name: String, make: @Sendable (ParameterRegistry, String, EncoderOptions) -> any Encoder)
+
+  /// Every encoder.
+  static let entries: [Entry] = transformers + residual + efficient
+
+  private static let transformers: [Entry] = MixTransformerVariant.all.map { variant in
+    (variant.name, { MixTransformer($0, $1, variant, $2) })
+  }
+  private static let efficient: [Entry] = [
+    ("efficientnet-lite0", { registry, prefix, _ in EfficientNetLite(registry, prefix) })
+  ]
+  private static let residual: [Entry] = ResNetVariant.all.map { variant in
+    (variant.name, { registry, prefix, _ in ResNet(registry, prefix, variant) })
+  }
 
   /// Names in catalogue order.
   public static var names: [String] { entries.map(\.name) }

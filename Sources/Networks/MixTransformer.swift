@@ -18,14 +18,19 @@ public struct MixTransformerVariant: Sendable, Equatable {
   public let depths: [Int]
   /// Stride of the summary that keys and values come from, per stage.
   public let reductions: [Int]
+  /// Width of hidden layers in units of the stage's.
+  public let expansion: Int
 
-  /// A variant; hidden layers are four times as wide as the stage.
-  public init(_ name: String, widths: [Int], heads: [Int], depths: [Int], reductions: [Int] = [8, 4, 2, 1]) {
+  /// A variant; reductions and expansion are the published ones unless given.
+  public init(
+    _ name: String, widths: [Int], heads: [Int], depths: [Int], reductions: [Int] = [8, 4, 2, 1], expansion: Int = 4
+  ) {
     self.name = name
     self.widths = widths
     self.heads = heads
     self.depths = depths
     self.reductions = reductions
+    self.expansion = expansion
   }
 
   private static func wide(_ name: String, _ depths: [Int]) -> MixTransformerVariant {
@@ -51,6 +56,8 @@ public struct MixTransformer: Encoder {
 
   /// Channels of the four feature maps.
   public let channels: [Int]
+  /// 4, 8, 16, 32.
+  public let strides = [4, 8, 16, 32]
   private let stages: [Stage]
 
   /// Declares the parameters under `prefix` ("backbone").
@@ -71,7 +78,7 @@ public struct MixTransformer: Encoder {
         let rate = total > 1 ? options.dropPath * Float(number) / Float(total - 1) : 0
         return Block(
           registry, "\(prefix).block\(index + 1).\(block)", channels: width, heads: variant.heads[index],
-          reduction: variant.reductions[index], dropPath: rate)
+          reduction: variant.reductions[index], expansion: variant.expansion, dropPath: rate)
       }
       inputs = width
       return Stage(
@@ -116,7 +123,8 @@ private struct Block {
   let dropPath: Float
 
   init(
-    _ registry: ParameterRegistry, _ name: String, channels: Int, heads: Int, reduction: Int, dropPath: Float
+    _ registry: ParameterRegistry, _ name: String, channels: Int, heads: Int, reduction: Int, expansion: Int,
+    dropPath: Float
   ) {
     self.name = name
     self.dropPath = dropPath
@@ -124,7 +132,7 @@ private struct Block {
     attention = ReducedAttention(
       registry, "\(name).attn", channels: channels, heads: heads, reduction: reduction)
     norm2 = LayerNorm(registry, "\(name).norm2", channels: channels, epsilon: 1e-6)
-    feedForward = MixFeedForward(registry, "\(name).mlp", channels: channels, hidden: 4 * channels)
+    feedForward = MixFeedForward(registry, "\(name).mlp", channels: channels, hidden: expansion * channels)
   }
 
   func callAsFunction(_ x: Variable, _ context: ForwardContext) -> Variable {

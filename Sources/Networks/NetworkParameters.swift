@@ -23,9 +23,12 @@ public final class ParameterRegistry {
   }
 
   /// Declares a batch norm; its buffers are `name.running_mean` and `name.running_var`.
-  func declareBatchNorm(_ name: String, channels: Int, epsilon: Float = 1e-5, momentum: Float = 0.1) -> BatchNormState {
+  /// - Parameter scale: what every factor starts as.
+  func declareBatchNorm(
+    _ name: String, channels: Int, epsilon: Float = 1e-5, momentum: Float = 0.1, scale: Float = 1
+  ) -> BatchNormState {
     let state = BatchNormState(
-      scale: declare("\(name).weight", [channels], .constant(1)),
+      scale: declare("\(name).weight", [channels], .constant(scale)),
       shift: declare("\(name).bias", [channels], .constant(0)), epsilon: epsilon, momentum: momentum)
     batchNorms.append((name, state))
     return state

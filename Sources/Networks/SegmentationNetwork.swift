@@ -19,19 +19,23 @@ public enum Resolution: String, Sendable, Equatable, CaseIterable, Codable {
 
 /// Everything that decides the shapes of a network.
 public struct NetworkConfiguration: Sendable, Equatable {
-  /// Name in the encoder catalogue.
-  public var encoder: String
+  /// The encoder, by name or by sizes.
+  public var encoder: EncoderChoice
   /// Options of the encoder.
   public var encoderOptions: EncoderOptions
   /// Number of classes.
   public var classCount: Int
   /// Resolutions in use.
   public var resolution: Resolution
+  /// Name in the head catalogue.
+  public var head: String
+  /// How a DAFormer head fuses its embeddings.
+  public var fusion: FusionKind
   /// Width of the segmentation head.
   public var headWidth: Int
   /// Width of the scale-attention head.
   public var attentionWidth: Int
-  /// Dilations of the head's pyramid.
+  /// Dilations of the head's branches, where it has some.
   public var dilations: [Int]
   /// Channel dropout before each classifier.
   public var headDropout: Float
@@ -44,13 +48,15 @@ public struct NetworkConfiguration: Sendable, Equatable {
 
   /// HRDA's published values but for the sizes that depend on the data.
   public init(
-    encoder: String, classCount: Int, detailHeight: Int, detailWidth: Int, headWidth: Int = 256,
+    encoder: EncoderChoice, classCount: Int, detailHeight: Int, detailWidth: Int, headWidth: Int = 256,
     attentionWidth: Int = 256
   ) {
     self.encoder = encoder
     encoderOptions = EncoderOptions()
     self.classCount = classCount
     resolution = .hrda
+    head = "daformer"
+    fusion = .separableASPP
     self.headWidth = headWidth
     self.attentionWidth = attentionWidth
     dilations = [1, 6, 12, 18]
@@ -62,7 +68,7 @@ public struct NetworkConfiguration: Sendable, Equatable {
   }
 }
 
-/// What a training pass yields. Maps are at stride 4 of what they look at.
+/// What a training pass yields. Maps are at the network's stride of what they look at.
 public struct TrainingOutput {
   /// Logits to train with on the whole crop; nil without a context.
   public let fused: Variable?
@@ -80,7 +86,7 @@ public struct TrainingOutput {
 
 /// What a dense pass yields.
 public struct DenseOutput {
-  /// Logits of the whole image, at stride 4 (at stride 4 of the context where that is all there is).
+  /// Logits of the whole image, at the network's stride (of the context where that is all there is).
   public let logits: Tensor
   /// The windows' mean detail logits, nil without a detail resolution.
   public let detail: Tensor?
@@ -88,44 +94,36 @@ public struct DenseOutput {
 
 /// Encoder and heads of one network, with its parameters.
 public final class SegmentationNetwork {
-  /// Stride of the heads' logits.
-  public static let stride = 4
-  /// Detail offsets are multiples of this many pixels.
-  public static let cropMultiple = 8
-
   /// What decides the shapes.
   public let configuration: NetworkConfiguration
   /// Arenas of parameters, statistics and gradient slots.
   public let parameters: NetworkParameters
+  /// Where the logits lie on the image.
+  public let grid: OutputGrid
   private let encoder: any Encoder
-  private let head: ContextAwareHead
-  private let scaleAttention: ContextAwareHead?
+  private let head: any SegmentationHead
+  private let scaleAttention: (any SegmentationHead)?
 
   /// Builds the network and draws its parameters from `seed`.
   /// - Parameter gradientSlots: local samples whose gradients are kept; 0 for a network that is not trained.
-  /// - Throws: `Failure` if no encoder has the configured name.
+  /// - Throws: `Failure` if no encoder or no head has the configured name.
   public init(_ configuration: NetworkConfiguration, gradientSlots: Int, seed: UInt64) throws {
     self.configuration = configuration
     let registry = ParameterRegistry()
-    guard
-      let encoder = EncoderCatalogue.make(
-        configuration.encoder, registry, prefix: "backbone", configuration.encoderOptions)
-    else {
-      throw Failure(
-        .badData, "unknown encoder \"\(configuration.encoder)\"", at: "encoder.name",
-        remedy: "use one of \(EncoderCatalogue.names.joined(separator: ", "))")
-    }
-    self.encoder = encoder
+    encoder = try configuration.encoder.make(registry, prefix: "backbone", configuration.encoderOptions)
+    let entry = try configuration.headEntry()
+    grid = OutputGrid(configuration, strides: encoder.strides, entry)
     let fused = configuration.resolution == .hrda
-    head = ContextAwareHead(
-      registry, fused ? "decode_head.head" : "decode_head", channels: encoder.channels,
-      width: configuration.headWidth, classCount: configuration.classCount,
-      fusion: .separablePyramid(dilations: configuration.dilations), dropout: configuration.headDropout)
+    let options = HeadOptions(
+      fusion: configuration.fusion, width: configuration.headWidth, dilations: configuration.dilations,
+      dropout: Double(configuration.headDropout))
+    head = entry.make(
+      registry, fused ? "decode_head.head" : "decode_head", encoder.channels, configuration.classCount, options)
     scaleAttention =
       fused
-      ? ContextAwareHead(
-        registry, "decode_head.scale_attention", channels: encoder.channels, width: configuration.attentionWidth,
-        classCount: configuration.classCount, fusion: .pointwise, dropout: configuration.headDropout) : nil
+      ? entry.makeAttention(
+        registry, "decode_head.scale_attention", channels: encoder.channels, classCount: configuration.classCount,
+        width: configuration.attentionWidth, options: options) : nil
     parameters = NetworkParameters(registry, gradientSlots: gradientSlots, seed: seed)
   }
 
@@ -145,7 +143,7 @@ public final class SegmentationNetwork {
   /// The detail side is computed first, so that walking the tape back adds the context's gradients before the
   /// detail's; batch statistics enter the running ones in the published order, context before detail.
   /// A collective where batch norm uses batch statistics.
-  /// - Parameter box: the detail crop, edges divisible by 8; one for all samples of all ranks.
+  /// - Parameter box: the detail crop, edges divisible by the grid's `offsetMultiple`; one for all samples of all ranks.
   public func train(_ image: Tensor, box: Box, _ context: ForwardContext) throws -> TrainingOutput {
     defer { context.statistics.apply() }
     let contextPass = context.with(unit: "context", rank: 0)
@@ -168,12 +166,10 @@ public final class SegmentationNetwork {
         detailFeatures: [])
     }
     let attention = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
-    let gate = maskOutside(
-      attention, box.divided(by: SegmentationNetwork.stride * configuration.contextReduction), contextPass)
-    let height = image.shape[1] / SegmentationNetwork.stride
-    let width = image.shape[2] / SegmentationNetwork.stride
-    let canvas = padded(
-      detail, into: box.divided(by: SegmentationNetwork.stride), height: height, width: width, contextPass)
+    let gate = maskOutside(attention, grid.onContext(box), contextPass)
+    let height = image.shape[1] / grid.stride
+    let width = image.shape[2] / grid.stride
+    let canvas = padded(detail, into: grid.onDetail(box), height: height, width: width, contextPass)
     let fused = fuse(
       gate: bilinear(gate, height: height, width: width, contextPass), detail: canvas,
       damped: bilinear(
@@ -213,7 +209,7 @@ public final class SegmentationNetwork {
     return DenseOutput(logits: fused.value, detail: detail)
   }
 
-  /// Mean logits of overlapping detail windows at stride 4 of the image.
+  /// Mean logits of overlapping detail windows at the network's stride of the image.
   private func detailWindows(_ image: Tensor, _ context: ForwardContext) throws -> Tensor? {
     let crop = (height: configuration.detailHeight, width: configuration.detailWidth)
     let step = configuration.detailOverlap ? 2 : 1
@@ -223,8 +219,8 @@ public final class SegmentationNetwork {
     let pass = context.with(unit: "windows", rank: 1, tilesPerSample: boxes.count)
     let logits = try head(try encoder(Variable(constant: windows(image, boxes)), pass), pass)
     return stitched(
-      logits.value, boxes.map { $0.divided(by: SegmentationNetwork.stride) }, samples: image.samples,
-      height: image.shape[1] / SegmentationNetwork.stride, width: image.shape[2] / SegmentationNetwork.stride)
+      logits.value, boxes.map(grid.onDetail), samples: image.samples, height: image.shape[1] / grid.stride,
+      width: image.shape[2] / grid.stride)
   }
 
   /// Dense logits `[N, H, W, K]` at image resolution.
@@ -264,11 +260,7 @@ public final class ReferenceEncoder {
   /// - Throws: `Failure` if no encoder has the configured name.
   public init(_ configuration: NetworkConfiguration, seed: UInt64) throws {
     let registry = ParameterRegistry()
-    guard
-      let encoder = EncoderCatalogue.make(
-        configuration.encoder, registry, prefix: "backbone", configuration.encoderOptions)
-    else { throw Failure(.badData, "unknown encoder \"\(configuration.encoder)\"", at: "encoder.name") }
-    self.encoder = encoder
+    encoder = try configuration.encoder.make(registry, prefix: "backbone", configuration.encoderOptions)
     parameters = NetworkParameters(registry, gradientSlots: 0, seed: seed)
   }
 

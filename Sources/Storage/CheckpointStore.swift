@@ -40,7 +40,8 @@ public protocol CheckpointStore: Sendable {
   /// The folder.
   var folder: String { get }
   /// Copies a snapshot into the form in which it will be written: the only part a training step waits for.
-  func prepare(_ snapshot: Snapshot) throws -> any PreparedCheckpoint
+  /// - Parameter path: where the file will be.
+  func prepare(_ snapshot: Snapshot, to path: String) throws -> any PreparedCheckpoint
   /// Reads a checkpoint after proving that it is complete and undamaged.
   /// - Parameter groups: read only these, such as `[Snapshot.student]`; nil reads all.
   /// - Throws: `Failure` 66 if there is none, 65 if it is damaged or no checkpoint, 74 if it cannot be read.
@@ -57,6 +58,15 @@ public protocol CheckpointStore: Sendable {
 extension CheckpointStore {
   /// Path of the checkpoint of a step.
   public func file(step: Int) -> String { "\(folder)/\(CheckpointName.of(step: step))" }
+
+  /// Copies a snapshot into the form in which it will be written, under the name of its step.
+  public func prepare(_ snapshot: Snapshot) throws -> any PreparedCheckpoint {
+    try prepare(snapshot, to: file(step: snapshot.step))
+  }
+
+  /// Writes a snapshot to a path of any name; the caller waits until it is on disk.
+  @discardableResult
+  public func save(_ snapshot: Snapshot, to path: String) throws -> String { try prepare(snapshot, to: path).publish() }
 
   /// Writes a snapshot and returns its path; the caller waits until it is on disk.
   @discardableResult

@@ -21,11 +21,14 @@ public struct RunDescription: Sendable, Equatable {
   public var cpuLevel: String
   /// Numbers of the schedule for the reader's use, such as `steps` and `learningRate`; a resumed run derives its own.
   public var schedule: [String: Double]
+  /// Digests of what the run began with, by name, such as `frozen-encoder`.
+  public var digests: [String: String]
 
   /// A description from its parts.
   public init(
     step: Int, recipe: String, classNames: [String], worldSize: Int, programVersion: String,
-    libraryVersions: [String: String], cpuLevel: String, schedule: [String: Double] = [:]
+    libraryVersions: [String: String], cpuLevel: String, schedule: [String: Double] = [:],
+    digests: [String: String] = [:]
   ) {
     precondition(step >= 0 && worldSize > 0, "step \(step) of \(worldSize) ranks")
     self.step = step
@@ -36,6 +39,7 @@ public struct RunDescription: Sendable, Equatable {
     self.libraryVersions = libraryVersions
     self.cpuLevel = cpuLevel
     self.schedule = schedule
+    self.digests = digests
   }
 }
 
@@ -45,6 +49,8 @@ public struct Snapshot: Sendable {
   public static let student = "student"
   /// Where the teacher's parameters and buffers are: `teacher/NAME`.
   public static let teacher = "teacher"
+  /// Where a frozen encoder's parameters and buffers are, in a file of its own or an imported one: `frozen/NAME`.
+  public static let frozen = "frozen"
   /// Where the first moments are: `optimizer/first-moment/NAME`.
   public static let firstMoment = "optimizer/first-moment"
   /// Where the second moments are: `optimizer/second-moment/NAME`.
@@ -121,7 +127,7 @@ public struct Snapshot: Sendable {
     let parts = path.split(separator: "/", omittingEmptySubsequences: false)
     guard !parts.contains(where: \.isEmpty), !parts.contains("."), !parts.contains("..") else { return false }
     switch parts.first {
-    case "student", "teacher": return parts.count == 2
+    case "student", "teacher", "frozen": return parts.count == 2
     case "optimizer": return parts.count == 3 && (parts[1] == "first-moment" || parts[1] == "second-moment")
     case "objective": return parts.count == 3
     default: return false

@@ -19,8 +19,7 @@ public final class HDF5CheckpointStore: CheckpointStore {
   public init(folder: String) { self.folder = folder.isEmpty ? "." : folder }
 
   /// Builds the file in memory: costs a copy of all values and nothing else. Digests, hash and disk come in `publish`.
-  public func prepare(_ snapshot: Snapshot) throws -> any PreparedCheckpoint {
-    let path = file(step: snapshot.step)
+  public func prepare(_ snapshot: Snapshot, to path: String) throws -> any PreparedCheckpoint {
     // An object header with its digest and link takes about 500 bytes.
     let capacity = snapshot.byteCount + 700 * snapshot.records.count + (1 << 20)
     let file = try HDF5File(building: path, userBlock: Seal.length, capacity: capacity)
@@ -104,7 +103,7 @@ public final class HDF5CheckpointStore: CheckpointStore {
       else { return true }
       return withExtendedLifetime(tensor) {
         let hash = SHA256()
-        hash.update(UnsafeRawBufferPointer(start: tensor.pointer, count: tensor.count * 4))
+        hash.update(UnsafeRawBufferPointer(start: tensor.pointer, count: tensor.count * 4).bytes)
         return hash.hexadecimal() != digest
       }
     }
@@ -133,7 +132,7 @@ private final class PreparedFile: PreparedCheckpoint {
       let hash = SHA256()
       if let offset = try file.offset(of: record) {
         let count = try file.shape(of: record).reduce(4, *)
-        hash.update(UnsafeRawBufferPointer(rebasing: image.bytes[offset..<offset + count]))
+        hash.update(UnsafeRawBufferPointer(rebasing: image.bytes[offset..<offset + count]).bytes)
       }
       try file.setAttribute(HDF5CheckpointStore.digestName, of: record, to: .text(hash.hexadecimal()))
     }

@@ -5,7 +5,7 @@ import Support
 
 extension HDF5File {
   /// Writes a description as attributes of a group: `step`, `recipe`, `class-names`, `world-size`, `program-version`,
-  /// `cpu-level`, and one `library NAME` and `schedule NAME` each.
+  /// `cpu-level`, and one `library NAME`, `schedule NAME` and `digest NAME` each.
   func write(_ run: RunDescription, to group: String) throws {
     try createGroup(group)
     var attributes: [(String, HDF5Value)] = [
@@ -19,6 +19,7 @@ extension HDF5File {
     attributes += run.schedule.sorted { precedesInBytes($0.key, $1.key) }.map {
       ("schedule \($0.key)", .number($0.value))
     }
+    attributes += run.digests.sorted { precedesInBytes($0.key, $1.key) }.map { ("digest \($0.key)", .text($0.value)) }
     for (name, value) in attributes { try setAttribute(name, of: group, to: value) }
   }
 
@@ -45,6 +46,7 @@ extension HDF5File {
       worldSize: worldSize, programVersion: try needed("program-version", \.text),
       libraryVersions: Dictionary(uniqueKeysWithValues: named("library ").map { ($0.0, $0.1.text ?? "") }),
       cpuLevel: try needed("cpu-level", \.text),
-      schedule: Dictionary(uniqueKeysWithValues: named("schedule ").map { ($0.0, $0.1.number ?? 0) }))
+      schedule: Dictionary(uniqueKeysWithValues: named("schedule ").map { ($0.0, $0.1.number ?? 0) }),
+      digests: Dictionary(uniqueKeysWithValues: named("digest ").map { ($0.0, $0.1.text ?? "") }))
   }
 }

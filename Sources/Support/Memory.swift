@@ -1,5 +1,7 @@
 // What the system says about this process's memory.
 
+import CHeap
+
 #if canImport(Glibc)
   import Glibc
 #else
@@ -12,3 +14,13 @@ public func peakMemoryBytes() -> Int {
   getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
   return usage.ru_maxrss * 1024
 }
+
+/// Pages this process was given so far without reading a file.
+public func minorPageFaults() -> Int {
+  var usage = rusage()
+  getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+  return usage.ru_minflt
+}
+
+/// Requests for heap memory of all threads so far; 0 where the C library does not let them be counted.
+public func heapAllocations() -> Int { Int(cheap_allocations()) }

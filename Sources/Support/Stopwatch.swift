@@ -22,11 +22,11 @@ public struct PhaseTimes: Sendable {
   /// No phases yet.
   public init() {}
 
-  /// Runs `body` and adds its time to the phase.
+  /// Runs `body` and adds its time to the phase; a listening `KernelMeter` records it too.
   public mutating func measure<Result>(_ name: String, _ body: () throws -> Result) rethrows -> Result {
     let watch = Stopwatch()
     defer { add(name, watch.seconds) }
-    return try body()
+    return try KernelMeter.phase(name, body)
   }
 
   /// Adds seconds to a phase.

@@ -50,17 +50,29 @@ public final class WorkerPool: @unchecked Sendable {
     self.threads = threads
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(wake, nil)
-    for _ in 1..<max(threads, 1) { start() }
+    for worker in 1..<max(threads, 1) { start(worker) }
   }
 
-  private func start() {
+  /// What a new thread is told.
+  private final class Worker {
+    let pool: WorkerPool
+    let number: Int
+
+    init(pool: WorkerPool, number: Int) {
+      self.pool = pool
+      self.number = number
+    }
+  }
+
+  private func start(_ number: Int) {
     var thread = pthread_t()
-    let argument = Unmanaged.passRetained(self).toOpaque()
+    let argument = Unmanaged.passRetained(Worker(pool: self, number: number)).toOpaque()
     let status = pthread_create(
       &thread, nil,
       { argument in
         guard let argument else { return nil }
-        Unmanaged<WorkerPool>.fromOpaque(argument).takeRetainedValue().work()
+        let worker = Unmanaged<Worker>.fromOpaque(argument).takeRetainedValue()
+        worker.pool.work(worker.number)
         return nil
       }, argument)
     precondition(status == 0, "cannot start a worker thread: error \(status)")
@@ -117,13 +129,13 @@ public final class WorkerPool: @unchecked Sendable {
     }
   }
 
-  private func work() {
+  private func work(_ number: Int) {
     var seen = 0
     while true {
       waitForEpoch(after: seen)
       seen = epoch.load(ordering: .acquiring)
       if stopping.load(ordering: .acquiring) { return }
-      takeTiles()
+      KernelMeter.work(on: number) { takeTiles() }
       arrived.add(1, ordering: .releasing)
     }
   }

@@ -41,7 +41,7 @@ public struct Predictor {
   }
 
   private func roundedUp(_ extent: Int) -> Int {
-    let multiple = SegmentationNetwork.cropMultiple
+    let multiple = network.grid.offsetMultiple
     return (extent + multiple - 1) / multiple * multiple
   }
 }

@@ -7,6 +7,7 @@ import Domains
 import Kernels
 import Networks
 import Optimization
+import Storage
 import Support
 import Tensors
 
@@ -31,15 +32,23 @@ public final class Experiment {
   /// Labelled images to score on; nil if the recipe names none.
   public let validation: (any Dataset)?
 
+  /// What the run began with, by digest.
+  public internal(set) var origin = RunOrigin()
+
   /// The trained network.
   public var student: SegmentationNetwork { step.parts.student }
   /// Its average; nil for source-only runs.
   public var teacher: Teacher? { step.parts.teacher }
 
   /// Assembles a run. A collective: a failure on one rank is thrown on all.
+  /// - Parameter checkpoints: reads the files that `init` and `encoder.weights` name; nil where the weights come from a
+  ///   checkpoint of the run, as in resuming.
   /// - Parameter reductionOrder: rank at each position of the tree that adds gradients; nil, as in every run, is the
   ///   order of ranks. Another one is a control for tests and gives other bits.
-  public init(_ recipe: Recipe, on communicator: any Communicator, reductionOrder: [Int]? = nil) throws {
+  public init(
+    _ recipe: Recipe, on communicator: any Communicator, startingWith checkpoints: (any CheckpointStore)? = nil,
+    reductionOrder: [Int]? = nil
+  ) throws {
     self.recipe = recipe
     plan = try communicator.together {
       try recipe.checkAbilities()
@@ -66,7 +75,9 @@ public final class Experiment {
       StepParts(
         share: share, student: student, teacher: teacher, featureDistance: featureDistance,
         extraTargetPasses: recipe.method.options.extraTargetPasses,
-        draws: SeededDraws(seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation),
+        draws: SeededDraws(
+          seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,
+          offsetMultiple: student.grid.offsetMultiple),
         reduction: GradientReduction(
           on: communicator, method: recipe.reduction == .native ? .native : .reproducible, order: reductionOrder),
         optimizer: recipe.makeOptimizer(student.parameters),
@@ -74,6 +85,8 @@ public final class Experiment {
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource,
         stochasticSeed: recipe.seed))
+    if let checkpoints { try takeStartingWeights(checkpoints) }
+    noteOrigin()
   }
 
   private static func makeData(
@@ -130,10 +143,12 @@ extension Recipe {
   /// What decides the shapes of the network.
   public func networkConfiguration(classCount: Int) -> NetworkConfiguration {
     var configuration = NetworkConfiguration(
-      encoder: encoder.name, classCount: classCount, detailHeight: network.detailCrop.height,
+      encoder: .named(encoder.name), classCount: classCount, detailHeight: network.detailCrop.height,
       detailWidth: network.detailCrop.width, headWidth: head.width, attentionWidth: attention.width)
     configuration.encoderOptions = EncoderOptions(dropPath: Float(encoder.dropPath))
     configuration.resolution = Resolution(rawValue: network.resolution.rawValue) ?? .hrda
+    configuration.head = head.name
+    configuration.fusion = head.fusion
     configuration.dilations = head.dilations
     configuration.headDropout = Float(head.dropout)
     configuration.contextReduction = Int((1 / network.contextScale).rounded())

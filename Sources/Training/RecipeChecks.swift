@@ -1,6 +1,7 @@
 // What single settings cannot tell: whether they fit together.
 
 import Foundation
+import Networks
 import Support
 
 /// Complains about a setting at the place where it, or the nearest group around it, was given.
@@ -30,7 +31,8 @@ extension Recipe {
   /// Throws a `Failure` 65 at the first pair of settings that do not fit together.
   func check(_ check: RecipeCheck, _ catalogue: RecipeCatalogue) throws {
     try check.require(encoder.name, in: catalogue.encoders, "encoder.name")
-    try checkSizes(check)
+    try checkHead(check)
+    try checkSizes(check, try OutputGrid(networkConfiguration(classCount: 1)))
     try checkClasses(check, catalogue)
     try check.require(mix.blurSigma[0] <= mix.blurSigma[1], "mix.blurSigma", "has its least value after its greatest")
     try check.require(
@@ -48,18 +50,49 @@ extension Recipe {
     }
   }
 
-  private func checkSizes(_ check: RecipeCheck) throws {
+  /// Options that the head does not have are left as they are.
+  private func checkHead(_ check: RecipeCheck) throws {
+    try check.require(head.name, in: HeadCatalogue.names, "head.name")
+    guard let entry = HeadCatalogue.entry(head.name) else { return }
+    let published = entry.published
+    func refuse(_ isGiven: Bool, _ key: String, _ value: String, _ owner: String = "") throws {
+      try check.require(
+        !isGiven, key, "is \(value), but a \(head.name) head\(owner) has no such option", remedy: "leave it out")
+    }
+    let hasFusion = head.name == "daformer"
+    let hasDilations = entry.hasDilations(head.fusion)
+    try refuse(!hasFusion && head.fusion != published.fusion, "head.fusion", head.fusion.rawValue)
+    try refuse(
+      !hasDilations && head.dilations != published.dilations, "head.dilations", "\(head.dilations)",
+      hasFusion ? " with \(head.fusion.rawValue) fusion" : "")
+    try check.require(!hasDilations || !head.dilations.isEmpty, "head.dilations", "is empty; one branch is needed")
+    guard !entry.hasWidth else { return }
+    try refuse(head.width != published.width, "head.width", "\(head.width)")
+    try refuse(head.dropout != published.dropout, "head.dropout", "\(head.dropout)")
+    try refuse(attention.width != Attention().width, "attention.width", "\(attention.width)")
+  }
+
+  private func checkSizes(_ check: RecipeCheck, _ grid: OutputGrid) throws {
     let (crop, detail) = (crop.size, network.detailCrop)
+    let sizes = [("crop.size", crop), ("evaluation.crop", evaluation.crop), ("network.detailCrop", detail)]
     if network.resolution == .hrda {
       try check.require(
         detail.height <= crop.height && detail.width <= crop.width, "network.detailCrop",
         "\(detail) is larger than crop.size \(crop)")
     }
-    for (name, size) in [("crop.size", crop), ("evaluation.crop", evaluation.crop), ("network.detailCrop", detail)] {
-      let sides = [size.height, size.width].map { Double($0) * network.contextScale / 4 }
+    for (name, size) in sizes {
+      let sides = [size.height, size.width].map { Double($0) * network.contextScale / Double(grid.stride) }
       try check.require(
         network.resolution == .detailOnly || sides.allSatisfy { $0 == $0.rounded() }, name,
-        "\(size) times network.contextScale \(network.contextScale) is not a multiple of 4")
+        "\(size) times network.contextScale \(network.contextScale) is not a multiple of \(grid.stride)")
+    }
+    // Detail windows of dense passes start at multiples of their advance, logits at multiples of the stride.
+    let step = network.detailOverlap ? 2 * grid.stride : grid.stride
+    for (name, size) in sizes where network.resolution != .contextOnly {
+      let multiple = name == "network.detailCrop" ? step : grid.stride
+      try check.require(
+        size.height % multiple == 0 && size.width % multiple == 0, name,
+        "\(size) is not a multiple of \(multiple), which logits at stride \(grid.stride) need")
     }
     // The first attention sums up 8 x 8 cells at stride 4; less than one summary leaves it without keys.
     let smallest = 32
@@ -72,9 +105,12 @@ extension Recipe {
         !isSeen || Double(min(size.height, size.width)) * scale >= Double(smallest), name,
         "\(size) leaves the encoder less than \(smallest) pixels a side", remedy: "choose a larger size")
     }
+    let seen = network.resolution == .detailOnly ? detail : crop
+    let cell = grid.coarsestStride * (network.resolution == .detailOnly ? 1 : grid.contextReduction)
     try check.require(
-      featureDistance.weight == 0 || (crop.height % 64 == 0 && crop.width % 64 == 0), "crop.size",
-      "\(crop) is not a multiple of 64, which the feature distance needs",
+      featureDistance.weight == 0 || (seen.height % cell == 0 && seen.width % cell == 0),
+      network.resolution == .detailOnly ? "network.detailCrop" : "crop.size",
+      "\(seen) is not a multiple of \(cell), which the feature distance needs",
       remedy: "set featureDistance.weight to 0 or change the size")
     let (window, stride) = (evaluation.crop, evaluation.stride)
     try check.require(

@@ -2,7 +2,10 @@
 // Defaults are the published ones; docs/recipes.md says what each key means.
 
 import Adaptation
+import Networks
 import Support
+
+extension FusionKind: SettingChoice {}
 
 extension Recipe {
   /// Samples of a step.
@@ -42,17 +45,28 @@ extension Recipe {
 
   /// The segmentation head, shared by both scales.
   public struct Head: SettingGroup {
+    /// Name in the catalogue. Another name brings that head's published width, dilations and dropout.
+    public var name = "daformer" {
+      didSet {
+        guard name != oldValue, let published = HeadCatalogue.entry(name)?.published else { return }
+        (width, dilations, dropout) = (published.width, published.dilations, published.dropout)
+      }
+    }
+    /// How a DAFormer head fuses its embeddings.
+    public var fusion = FusionKind.separableASPP
     /// Channels of embedded and fused features.
     public var width = 256
-    /// Dilations of the branches; 1 is a 1x1 convolution, the others are depthwise separable.
+    /// Dilations of the branches; 1 is a 1x1 convolution.
     public var dilations = [1, 6, 12, 18]
     /// Probability of dropping a channel before each classifier.
     public var dropout = 0.1
 
-    /// The published head.
+    /// The published DAFormer head.
     public init() {}
-    /// Shows all settings.
+    /// Shows all settings, the name first.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
+      try settings.value("name", &name)
+      try settings.value("fusion", &fusion)
       try settings.value("width", &width, .atLeast(1))
       try settings.value("dilations", &dilations, .each(.atLeast(1)))
       try settings.value("dropout", &dropout, .from(0, below: 1))

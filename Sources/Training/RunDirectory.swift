@@ -25,6 +25,8 @@ public struct RunLayout: Sendable, Equatable {
   public var summary: String { path + "/summary.json" }
   /// Folder of checkpoints.
   public var checkpoints: String { path + "/checkpoints" }
+  /// The frozen encoder of the feature distance.
+  public var frozenEncoder: String { path + "/frozen-encoder.h5" }
   /// Folder of pseudo-label caches.
   public var pseudoLabels: String { path + "/pseudo-labels" }
   /// Phases in Chrome's trace format.

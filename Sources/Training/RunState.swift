@@ -12,38 +12,29 @@ extension Experiment {
   func snapshot(step: Int) -> Snapshot {
     let student = self.student.parameters
     let optimizer = self.step.parts.optimizer
-    var records = records(Snapshot.student, student, student.values) + statistics(Snapshot.student, student)
-    if let teacher = teacher?.network.parameters {
-      records += self.records(Snapshot.teacher, teacher, teacher.values) + statistics(Snapshot.teacher, teacher)
-    }
-    records += self.records(Snapshot.firstMoment, student, optimizer.firstMoment)
-    records += self.records(Snapshot.secondMoment, student, optimizer.secondMoment)
-    return Snapshot(
-      run: RunDescription(
-        step: step, recipe: recipe.resolvedYAML, classNames: classes.names,
-        worldSize: share.communicator.worldSize, programVersion: programVersion,
-        libraryVersions: matrixLibraryVersions, cpuLevel: "\(CPULevel.current)",
-        schedule: ["steps": Double(recipe.schedule.steps), "learningRate": recipe.optimizer.learningRate]),
-      records: records)
+    var records = networkRecords(Snapshot.student, student)
+    if let teacher = teacher?.network.parameters { records += networkRecords(Snapshot.teacher, teacher) }
+    records += parameterRecords(Snapshot.firstMoment, student, optimizer.firstMoment)
+    records += parameterRecords(Snapshot.secondMoment, student, optimizer.secondMoment)
+    return Snapshot(run: description(step: step), records: records)
   }
 
-  /// Records of the parameters; layouts are converted when a record is read, one tensor at a time.
-  private func records(_ group: String, _ parameters: NetworkParameters, _ arena: Tensor) -> [Snapshot.Record] {
-    parameters.slices.map { slice in
-      let shape = Shape(slice.officialShape)
-      return Snapshot.Record("\(group)/\(slice.name)", shape) {
-        Tensor(NetworkParameters.official(slice, of: arena), shape)
-      }
-    }
-  }
-
-  private func statistics(_ group: String, _ parameters: NetworkParameters) -> [Snapshot.Record] {
-    parameters.officialBuffers().map { Snapshot.Record("\(group)/\($0.name)", Tensor($0.values, Shape($0.shape))) }
+  /// What is told about the run after `step` completed steps.
+  func description(step: Int) -> RunDescription {
+    RunDescription(
+      step: step, recipe: recipe.resolvedYAML, classNames: classes.names, worldSize: share.communicator.worldSize,
+      programVersion: programVersion, libraryVersions: matrixLibraryVersions, cpuLevel: "\(CPULevel.current)",
+      schedule: ["steps": Double(recipe.schedule.steps), "learningRate": recipe.optimizer.learningRate],
+      digests: origin.digests)
   }
 
   /// Takes over a snapshot's tensors: student, teacher and both moments.
   /// - Throws: `Failure` 65 if a tensor is missing, is not known here, or has another shape.
   func restore(_ snapshot: Snapshot, from file: String) throws {
+    let stored = RunOrigin(snapshot.run.digests)
+    // Runs that name no origin began with drawn weights, as this experiment did.
+    if let teacher = stored.firstTeacher { origin.firstTeacher = teacher }
+    origin.frozenEncoder = stored.frozenEncoder
     let student = self.student.parameters
     let optimizer = step.parts.optimizer
     try load(snapshot, Snapshot.student, into: student, arena: student.values, buffers: true, file)
@@ -53,6 +44,22 @@ extension Experiment {
     try load(snapshot, Snapshot.firstMoment, into: student, arena: optimizer.firstMoment, buffers: false, file)
     try load(snapshot, Snapshot.secondMoment, into: student, arena: optimizer.secondMoment, buffers: false, file)
   }
+}
+
+/// Records of parameters; layouts are converted when a record is read, one tensor at a time.
+func parameterRecords(_ group: String, _ parameters: NetworkParameters, _ arena: Tensor) -> [Snapshot.Record] {
+  parameters.slices.map { slice in
+    let shape = Shape(slice.officialShape)
+    return Snapshot.Record("\(group)/\(slice.name)", shape) {
+      Tensor(NetworkParameters.official(slice, of: arena), shape)
+    }
+  }
+}
+
+/// Records of a network: its parameters and running statistics.
+func networkRecords(_ group: String, _ parameters: NetworkParameters) -> [Snapshot.Record] {
+  parameterRecords(group, parameters, parameters.values)
+    + parameters.officialBuffers().map { Snapshot.Record("\(group)/\($0.name)", Tensor($0.values, Shape($0.shape))) }
 }
 
 /// Takes over the tensors of one group of a snapshot.

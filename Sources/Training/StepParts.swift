@@ -44,14 +44,15 @@ public struct StepParts {
   public let schedule: LearningRateSchedule
   /// Teacher momentum by step.
   public let momentum: TeacherMomentum
+  /// Told what passes saw and made; nil in runs.
+  public let observer: (any StepObserver)?
 
   /// All parts.
   /// - Precondition: extra passes have a teacher and different names.
   public init(
     share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, featureDistance: FeatureDistanceTerm?,
     extraTargetPasses: [any ExtraTargetPass] = [], draws: any DrawSource, reduction: GradientReduction,
-    optimizer: AdamW,
-    schedule: LearningRateSchedule, momentum: TeacherMomentum
+    optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum, observer: (any StepObserver)? = nil
   ) {
     let names = ["source", "mixed"] + extraTargetPasses.map(\.name)
     precondition(Set(names).count == names.count, "passes \(names) of one step")
@@ -66,5 +67,6 @@ public struct StepParts {
     self.optimizer = optimizer
     self.schedule = schedule
     self.momentum = momentum
+    self.observer = observer
   }
 }

@@ -70,32 +70,37 @@ public final class Trainer {
       ("the network", ReplicaAgreement.layoutDigest(parameters.slices.map { ($0.name, $0.officialShape) })),
       ("the CPU level", "\(CPULevel.current)"),
     ])
-    let firstTeacher = experiment.teacher?.network.parameters.digest()
-    if resume { try restoreNewest() }
+    let isResumed = resume ? try restoreNewest() : false
     try agreement.share(state.map(\.tensor))
-    if let firstTeacher, experiment.recipe.teacher.cache { try startRecording(firstTeacher) }
+    let firstTeacher = try communicator.broadcastString(experiment.origin.firstTeacher ?? "")
+    if experiment.teacher != nil, experiment.recipe.teacher.cache { try startRecording(firstTeacher) }
     try communicator.together {
       guard let directory else { return }
+      if !isResumed { try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store) }
       log = try RunLog(directory.layout.log, keepingUpTo: firstStep)
       events = try EventFile(folder: directory.layout.path)
       if firstStep == 0 { try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe) }
     }
   }
 
-  private func restoreNewest() throws {
+  /// Goes on from the newest good checkpoint; false if there is none.
+  private func restoreNewest() throws -> Bool {
     let found = try communicator.together { communicator.rank == 0 ? try store.latest() : nil }
     let step = try communicator.broadcastString(found.map { String($0.snapshot.step) } ?? "")
     guard let step = Int(step) else {
       say("no checkpoint in \(store.folder): starting afresh")
-      return
+      return false
     }
     for skipped in found?.skipped ?? [] { say("passed over checkpoint of step \(skipped.step): \(skipped.failure)") }
     try communicator.together {
-      if let found { try experiment.restore(found.snapshot, from: found.file) }
+      guard let found, let directory else { return }
+      try experiment.restore(found.snapshot, from: found.file)
+      try experiment.restoreFrozenEncoder(from: directory.layout.frozenEncoder, store: store)
     }
     if let run = found?.snapshot.run { warnOfChanges(since: run) }
     firstStep = step
     say("resuming after step \(step) from \(store.file(step: step))")
+    return true
   }
 
   /// Bits depend on the CPU level and the libraries: going on with others is allowed, but not silently.
@@ -131,6 +136,9 @@ public final class Trainer {
     ]
     if let teacher = experiment.teacher?.network.parameters {
       tensors += [("teacher parameters", teacher.values), ("teacher statistics", teacher.buffers)]
+    }
+    if let frozen = experiment.reference?.parameters {
+      tensors += [("frozen encoder", frozen.values), ("frozen encoder's statistics", frozen.buffers)]
     }
     return tensors
   }

@@ -27,6 +27,8 @@ public struct StepRecord {
   public var phases: PhaseTimes
   /// Pseudo-labels of this rank's target images; nil without a teacher.
   public let pseudoLabels: PseudoLabels?
+  /// Operations recorded on tapes.
+  public let operations: Int
 }
 
 /// A training step of HRDA (Hoyer et al., ECCV 2022) and of its relatives.
@@ -36,6 +38,7 @@ public final class TrainingStep {
   private let options: StepOptions
   private var terms: [LossTerm] = []
   private var phases = PhaseTimes()
+  private var operations = 0
 
   /// A step over its parts.
   public init(_ parts: StepParts, _ options: StepOptions) {
@@ -48,6 +51,7 @@ public final class TrainingStep {
   public func run(_ batch: DomainBatch, step: Int) throws -> StepRecord {
     terms = []
     phases = PhaseTimes()
+    operations = 0
     phases.measure("teacher average") {
       parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
     }
@@ -63,6 +67,7 @@ public final class TrainingStep {
       }
     }
     let gradient = try phases.measure("reduction") { try sumGradients(step) }
+    parts.observer?.summed(gradient)
     let rate = parts.schedule.rate(at: step)
     phases.measure("optimizer") {
       parts.optimizer.advance(
@@ -70,7 +75,7 @@ public final class TrainingStep {
     }
     return StepRecord(
       completed: step + 1, losses: try sumLosses(), learningRate: rate, confidentShare: pseudo?.confidentShare,
-      phases: phases, pseudoLabels: pseudo)
+      phases: phases, pseudoLabels: pseudo, operations: operations)
   }
 
   private func sourcePass(_ batch: DomainBatch, _ step: Int) throws {
@@ -78,6 +83,8 @@ public final class TrainingStep {
     let image = options.augmentSource ? strongAugmentation(batch.sourceImage, drawn) : batch.sourceImage
     let context = trainingContext("source", step)
     let output = try parts.student.train(image, box: drawn.box, context)
+    parts.observer?.passed(
+      ObservedPass(name: "source", image: image, labels: batch.sourceLabels, weights: nil, output: output))
     terms += segmentationLosses(
       output, pass: "source", labels: batch.sourceLabels, weights: nil, box: drawn.box,
       detailWeight: options.detailWeight, context)
@@ -86,6 +93,7 @@ public final class TrainingStep {
     {
       terms.append(term)
     }
+    operations += context.tape?.recorded ?? 0
     context.tape?.walkBack()
   }
 
@@ -95,9 +103,12 @@ public final class TrainingStep {
     let mixed = classMix(batch, pseudo, drawn)
     let context = trainingContext("mixed", step)
     let output = try parts.student.train(mixed.image, box: drawn.box, context)
+    parts.observer?.passed(
+      ObservedPass(name: "mixed", image: mixed.image, labels: mixed.labels, weights: mixed.weights, output: output))
     terms += segmentationLosses(
       output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
       detailWeight: options.detailWeight, context)
+    operations += context.tape?.recorded ?? 0
     context.tape?.walkBack()
   }
 
@@ -108,7 +119,7 @@ public final class TrainingStep {
     terms += try extra.losses(
       TargetPass(
         name: extra.name, step: step, batch: batch, pseudo: pseudo, student: parts.student,
-        detailWeight: options.detailWeight, context: context, draws: parts.draws))
+        detailWeight: options.detailWeight, context: context, draws: parts.draws, observer: parts.observer))
     context.tape?.walkBack()
   }
 

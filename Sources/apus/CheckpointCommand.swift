@@ -1,4 +1,5 @@
-// `apus checkpoint`: looking into checkpoints, proving them, comparing them, deleting old ones.
+// `apus checkpoint`: looking into checkpoints, proving them, comparing them, deleting old ones. Import and export are in
+// CheckpointExchangeCommands.swift.
 
 import ArgumentParser
 import Collectives
@@ -11,10 +12,10 @@ import Training
 /// Parent of the commands about checkpoints.
 struct CheckpointCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "checkpoint", abstract: "Inspect, verify, compare and prune checkpoints.",
+    commandName: "checkpoint", abstract: "Inspect, verify, compare and prune checkpoints; weights in and out.",
     subcommands: [
       CheckpointInspectCommand.self, CheckpointVerifyCommand.self, CheckpointCompareCommand.self,
-      CheckpointPruneCommand.self,
+      CheckpointImportCommand.self, CheckpointExportCommand.self, CheckpointPruneCommand.self,
     ])
 }
 

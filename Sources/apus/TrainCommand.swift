@@ -78,7 +78,11 @@ struct TrainCommand: ParsableCommand {
       let sourceOnly = try communicator.together {
         isRoot ? try sourceOnlySummary.map { try Summary(contentsOf: $0).student } : nil
       }
-      let experiment = try Experiment(recipe, on: communicator)
+      let checkpoints = HDF5CheckpointStore(folder: RunLayout(path).checkpoints)
+      let hasCheckpoint = try communicator.together { isRoot && resume ? try !checkpoints.steps().isEmpty : false }
+      let experiment = try Experiment(
+        recipe, on: communicator,
+        startingWith: try communicator.orBits(hasCheckpoint ? 1 : 0) == 0 ? checkpoints : nil)
       let directory = try communicator.together { () throws -> RunDirectory? in
         guard isRoot else { return nil }
         let (directory, notes) = try RunDirectory.take(
@@ -91,7 +95,7 @@ struct TrainCommand: ParsableCommand {
       lineBufferOutput()
       let layout = RunLayout(path)
       let trainer = Trainer(
-        experiment, directory: directory, store: HDF5CheckpointStore(folder: layout.checkpoints),
+        experiment, directory: directory, store: checkpoints,
         pseudoLabels: HDF5PseudoLabelStore(folder: layout.pseudoLabels)
       ) { print($0) }
       try trainer.prepare(resume: resume)

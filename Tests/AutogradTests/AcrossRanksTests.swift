@@ -2,6 +2,7 @@
 
 import Autograd
 import Collectives
+import Kernels
 import Tensors
 import TestSupport
 import Testing
@@ -64,13 +65,13 @@ import Testing
     (0..<samples).flatMap { parameter.slots?.values($0) ?? [] }
   }
 
-  @Test(arguments: [false, true]) func batchNormHasTheSameBits(relu: Bool) throws {
+  @Test(arguments: Rectifier.allCases) func batchNormHasTheSameBits(rectifier: Rectifier) throws {
     let input = AcrossRanksTests.uneven([4, 13, 11, 6], seed: 1)
     let cotangent = AcrossRanksTests.uneven([4, 13, 11, 6], seed: 2)
     try AcrossRanksTests.expectSameBits { samples, context in
       let state = AcrossRanksTests.state(samples: samples.count, channels: 6)
       let x = Variable(tracked: input.samples(samples).copy())
-      let y = try batchNorm(x, state, relu: relu, context)
+      let y = try batchNorm(x, state, rectifier: rectifier, context)
       y.cell?.accumulate(cotangent.samples(samples).copy())
       context.tape?.walkBack()
       context.statistics.apply()
@@ -92,7 +93,7 @@ import Testing
         [3 * samples.count, 5, 7, 6])
       var pass = context.with(unit: "windows", rank: 1, tilesPerSample: 3)
       pass.tape = nil
-      let y = try batchNorm(Variable(constant: local), state, relu: true, pass).value
+      let y = try batchNorm(Variable(constant: local), state, rectifier: .relu, pass).value
       context.statistics.apply()
       return Outcome(
         bySample: (0..<3).map { y.samples($0 * samples.count..<($0 + 1) * samples.count).values },
@@ -159,7 +160,7 @@ import Testing
     let state = state()
     let context = soloContext(2)
     for (batch, rank) in batches {
-      _ = try batchNorm(Variable(constant: batch), state, relu: false, context.with(unit: "unit", rank: rank))
+      _ = try batchNorm(Variable(constant: batch), state, rectifier: .identity, context.with(unit: "unit", rank: rank))
     }
     context.statistics.apply()
     return [state.runningMean.values, state.runningVariance.values]
@@ -190,7 +191,7 @@ import Testing
     let state = RunningStatisticsTests.state()
     let context = soloContext(2)
     let batch = Variable(constant: RunningStatisticsTests.maps[0])
-    _ = try batchNorm(batch, state, relu: false, context)
+    _ = try batchNorm(batch, state, rectifier: .identity, context)
     #expect(state.runningMean.values == [0, 0, 0] && state.runningVariance.values == [1, 1, 1])
     context.statistics.apply()
     let once = state.runningMean.values
@@ -204,7 +205,7 @@ import Testing
     state.bind(runningMean: Tensor([1, 2, 3], [3]), runningVariance: Tensor([4, 1, 0.25], [3]))
     let context = soloContext(2, .running)
     let x = RunningStatisticsTests.maps[0]
-    let y = try batchNorm(Variable(constant: x), state, relu: false, context).value
+    let y = try batchNorm(Variable(constant: x), state, rectifier: .identity, context).value
     context.statistics.apply()
     #expect(state.runningMean.values == [1, 2, 3] && state.runningVariance.values == [4, 1, 0.25])
     let (scale, shift) = (doubles(state.scale.value), doubles(state.shift.value))

@@ -60,19 +60,20 @@ import Testing
       })
   }
 
-  @Test(arguments: [false, true], [NormalizationMode.batch, .running])
-  func batchNormalisation(relu: Bool, mode: NormalizationMode) throws {
-    // Values near 1 and -1, so that none crosses the kink of the ReLU within a step.
+  @Test(arguments: Rectifier.allCases, [NormalizationMode.batch, .running])
+  func batchNormalisation(rectifier: Rectifier, mode: NormalizationMode) throws {
+    // Values near 1 and -1, so that none crosses a kink at 0 or 6 within a step.
     let spread = randomTensor([2, 6, 5, 8], seed: 5, scale: 0.2, offset: 1).values
     let input = Tensor(spread.enumerated().map { $0 * 29 % 7 < 4 ? $1 : -$1 }, [2, 6, 5, 8])
     let scale = randomParameter([8], samples: 2, seed: 18, scale: 0.2, offset: 1.5)
-    let shift = randomParameter([8], samples: 2, seed: 19, scale: 0.1)
+    let shift = randomParameter(
+      [8], samples: 2, seed: 19, scale: 0.1, offset: rectifier == .relu6 ? 6 : 0)
     let state = BatchNormState(scale: scale, shift: shift)
     state.bind(
       runningMean: randomTensor([8], seed: 20, scale: 0.1), runningVariance: Tensor((1...8).map { Float($0) / 4 }, [8]))
     try expectGradients(
       GradientCheck([input], [scale, shift], context: soloContext(2, mode)) { x, context in
-        try batchNorm(x[0], state, relu: relu, context)
+        try batchNorm(x[0], state, rectifier: rectifier, context)
       })
   }
 

@@ -22,6 +22,19 @@ import Testing
     #expect(order == [4, 3, 2, 1, 0] && tape.recorded == 5)
   }
 
+  @Test func keptGradientsOutliveTheWalk() {
+    let tape = Tape()
+    let x = Variable(tracked: Tensor([1], [1]))
+    let kept = tape.record(x.value) { gradient in x.cell?.accumulate(gradient) }
+    let forgotten = tape.record(x.value) { gradient in kept.cell?.accumulate(gradient) }
+    kept.cell?.keep()
+    forgotten.cell?.accumulate(Tensor([2], [1]))
+    kept.cell?.accumulate(Tensor([3], [1]))
+    tape.walkBack()
+    #expect(kept.gradient?.values == [5] && x.gradient?.values == [5])
+    #expect(forgotten.gradient == nil)
+  }
+
   @Test func nodesWithoutGradientAreLeftOut() {
     let tape = Tape()
     var visited: [String] = []

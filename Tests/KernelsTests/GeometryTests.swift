@@ -64,7 +64,7 @@ extension KernelTests {
     @Test("window fixtures", .enabled(if: hasSharedFolder, "needs ../shared"))
     func windowFixtures() throws {
       let file = try #require(try FixtureFile("schedule"))
-      let paths = try file.datasets(under: "windows")
+      let paths = file.datasets(under: "windows")
       #expect(!paths.isEmpty)
       for path in paths {
         let name = try #require(path.split(separator: "/").last)

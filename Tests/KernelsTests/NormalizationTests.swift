@@ -118,23 +118,25 @@ extension KernelTests {
   }
 
   @Suite struct BatchNormTests {
-    @Test("output and gradients with batch statistics agree with the twin", arguments: rowShapes, [false, true])
-    func twin(_ extents: [Int], _ relu: Bool) {
+    @Test("output and gradients with batch statistics agree with the twin", arguments: rowShapes, Rectifier.allCases)
+    func twin(_ extents: [Int], _ rectifier: Rectifier) {
       let channels = extents[2]
       let x = randomTensor(Shape(extents), seed: 21, scale: 2, offset: 3)
-      let scale = randomTensor([channels], seed: 22, scale: 0.2, offset: 1)
+      // Wide enough for values beyond 6.
+      let spread: Double = rectifier == .relu6 ? 5 : 1
+      let scale = randomTensor([channels], seed: 22, scale: 0.2 * spread, offset: spread)
       let shift = randomTensor([channels], seed: 23)
       let upstream = randomTensor(x.shape, seed: 24)
       // A large epsilon keeps the case of one row in all away from 0 / 0.
       let epsilon = 1e-2
       let expected = naiveBatchNorm(
-        doubles(x), scale: doubles(scale), shift: doubles(shift), epsilon: epsilon, relu: relu)
+        doubles(x), scale: doubles(scale), shift: doubles(shift), epsilon: epsilon, rectifier: rectifier)
       let gradients = naiveBatchNormGradients(
-        doubles(x), scale: doubles(scale), shift: doubles(shift), epsilon: epsilon, relu: relu,
+        doubles(x), scale: doubles(scale), shift: doubles(shift), epsilon: epsilon, rectifier: rectifier,
         gradient: doubles(upstream))
       onEveryLevel {
         let result = batchNormOverBatch(
-          x, scale: scale, shift: shift, epsilon: epsilon, relu: relu, gradient: upstream)
+          x, scale: scale, shift: shift, epsilon: epsilon, rectifier: rectifier, gradient: upstream)
         #expect(relativeError(result.output, expected) < 2e-6)
         let single = x.count == channels
         #expect(relativeError(result.input.values + [single ? 10 : 1], gradients.x + [single ? 10 : 1]) < 2e-6)
@@ -143,15 +145,15 @@ extension KernelTests {
       }
     }
 
-    @Test("the twin's gradient is the derivative of the twin", arguments: [false, true])
-    func derivative(_ relu: Bool) {
+    @Test("the twin's gradient is the derivative of the twin", arguments: Rectifier.allCases)
+    func derivative(_ rectifier: Rectifier) {
       let channels = 3
-      let scale = doubles(randomTensor([channels], seed: 25, offset: 1))
+      let scale = doubles(randomTensor([channels], seed: 25, offset: rectifier == .relu6 ? 5 : 1))
       let shift = doubles(randomTensor([channels], seed: 26))
       let x = doubles(randomTensor([6, channels], seed: 27))
       let upstream = doubles(randomTensor([6, channels], seed: 28))
       let gradients = naiveBatchNormGradients(
-        x, scale: scale, shift: shift, epsilon: 1e-3, relu: relu, gradient: upstream)
+        x, scale: scale, shift: shift, epsilon: 1e-3, rectifier: rectifier, gradient: upstream)
       let point = x + scale + shift
       let error = directionalError(
         at: point, direction: doubles(randomTensor([point.count], seed: 29)),
@@ -160,7 +162,8 @@ extension KernelTests {
         innerProduct(
           upstream,
           naiveBatchNorm(
-            Array(point[..<18]), scale: Array(point[18..<21]), shift: Array(point[21...]), epsilon: 1e-3, relu: relu))
+            Array(point[..<18]), scale: Array(point[18..<21]), shift: Array(point[21...]), epsilon: 1e-3,
+            rectifier: rectifier))
       }
       #expect(error < 1e-7)
     }
@@ -170,11 +173,11 @@ extension KernelTests {
       let x = Tensor([1, 2, 3, 4], [1, 2, 2])
       let scale = Tensor([2, 3], [2])
       let output = batchNormApply(
-        x, mean: [1, 3], inverseDeviation: [0.5, 2], scale: scale, shift: Tensor([0.5, 1], [2]), relu: true)
+        x, mean: [1, 3], inverseDeviation: [0.5, 2], scale: scale, shift: Tensor([0.5, 1], [2]), rectifier: .relu)
       #expect(output.values == [0.5, 0, 2.5, 7])
       let dx = batchNormInputGradient(
         x, output: output, gradient: Tensor([1, 1, 2, 2], [1, 2, 2]), mean: [1, 3], inverseDeviation: [0.5, 2],
-        scale: scale, gradientMean: [0, 0], gradientDotMean: [0, 0], relu: true)
+        scale: scale, gradientMean: [0, 0], gradientDotMean: [0, 0], rectifier: .relu)
       #expect(dx.values == [1, 0, 2, 12])
     }
 
@@ -190,7 +193,7 @@ extension KernelTests {
     func notANumber() {
       let one = Tensor([1], [1])
       let output = batchNormApply(
-        Tensor([.nan], [1, 1]), mean: [0], inverseDeviation: [1], scale: one, shift: one, relu: true)
+        Tensor([.nan], [1, 1]), mean: [0], inverseDeviation: [1], scale: one, shift: one, rectifier: .relu)
       #expect(output.values[0].isNaN)
     }
 
@@ -210,12 +213,12 @@ extension KernelTests {
       func run(_ samples: Int) -> (sums: [Double], output: [Float], dots: [Double], input: [Float]) {
         let x = randomTensor([samples, 71, 103, 19], seed: 30)
         let output = batchNormApply(
-          x, mean: mean, inverseDeviation: deviation, scale: scale, shift: scale, relu: true)
+          x, mean: mean, inverseDeviation: deviation, scale: scale, shift: scale, rectifier: .relu)
         let dots = batchNormGradientSums(
-          x, output: output, gradient: x, mean: mean, inverseDeviation: deviation, relu: true)
+          x, output: output, gradient: x, mean: mean, inverseDeviation: deviation, rectifier: .relu)
         let input = batchNormInputGradient(
           x, output: output, gradient: x, mean: mean, inverseDeviation: deviation, scale: scale, gradientMean: mean,
-          gradientDotMean: mean, relu: true)
+          gradientDotMean: mean, rectifier: .relu)
         return (batchNormSums(x), output.values, dots, input.values)
       }
       onEveryLevel {
@@ -240,7 +243,8 @@ extension KernelTests {
         deviation: try file.tensor(group + "running_var_before").values.map { 1 / ($0 + 1e-5).squareRoot() }
       )
       let result = batchNormOverBatch(
-        x, scale: try file.tensor(group + "weight"), shift: try file.tensor(group + "bias"), epsilon: 1e-5, relu: false,
+        x, scale: try file.tensor(group + "weight"), shift: try file.tensor(group + "bias"), epsilon: 1e-5,
+        rectifier: .identity,
         gradient: try file.tensor(group + "grad_output"), given: mode == "eval" ? given : nil)
       #expect(try file.timesAllowed(result.output, group + "output") <= 1)
       #expect(try file.timesAllowed(result.input, group + "grad_input") <= 1)
@@ -252,7 +256,7 @@ extension KernelTests {
 
 /// The whole batch norm as its caller puts it together; with `given`, constant statistics.
 private func batchNormOverBatch(
-  _ x: Tensor, scale: Tensor, shift: Tensor, epsilon: Double, relu: Bool, gradient: Tensor,
+  _ x: Tensor, scale: Tensor, shift: Tensor, epsilon: Double, rectifier: Rectifier, gradient: Tensor,
   given: (mean: [Float], deviation: [Float])? = nil
 ) -> (output: Tensor, input: Tensor, scale: [Double], shift: [Double]) {
   let channels = x.channels
@@ -265,14 +269,15 @@ private func batchNormOverBatch(
     deviation.append(Float(1 / (variance + epsilon).squareRoot()))
   }
   if let given { (mean, deviation) = (given.mean, given.deviation) }
-  let output = batchNormApply(x, mean: mean, inverseDeviation: deviation, scale: scale, shift: shift, relu: relu)
+  let output = batchNormApply(
+    x, mean: mean, inverseDeviation: deviation, scale: scale, shift: shift, rectifier: rectifier)
   let rows = batchNormGradientSums(
-    x, output: output, gradient: gradient, mean: mean, inverseDeviation: deviation, relu: relu)
+    x, output: output, gradient: gradient, mean: mean, inverseDeviation: deviation, rectifier: rectifier)
   let dots = naiveColumnSums(rows, channels: 2 * channels)
   let means = dots.map { given == nil ? Float($0 / count) : 0 }
   let input = batchNormInputGradient(
     x, output: output, gradient: gradient, mean: mean, inverseDeviation: deviation, scale: scale,
-    gradientMean: Array(means[..<channels]), gradientDotMean: Array(means[channels...]), relu: relu)
+    gradientMean: Array(means[..<channels]), gradientDotMean: Array(means[channels...]), rectifier: rectifier)
   return (output, input, Array(dots[channels...]), Array(dots[..<channels]))
 }
 

@@ -37,7 +37,8 @@ import Testing
     defer { WorkerPool.configure(threads: 1) }
     WorkerPool.configure(threads: 2)
     let parameters = try SegmentationNetwork(
-      NetworkConfiguration(encoder: name, classCount: 19, detailHeight: 512, detailWidth: 512), gradientSlots: 0,
+      NetworkConfiguration(encoder: .named(name), classCount: 19, detailHeight: 512, detailWidth: 512),
+      gradientSlots: 0,
       seed: 1
     ).parameters
     #expect(parameters.slices.count == tensors)
@@ -53,6 +54,24 @@ import Testing
       try SegmentationNetwork(
         NetworkConfiguration(encoder: "b9", classCount: 2, detailHeight: 8, detailWidth: 8), gradientSlots: 0, seed: 0)
     }
+  }
+
+  @Test func networksOfOtherSizes() throws {
+    let variant = MixTransformerVariant(
+      "own", widths: [8, 24, 40, 48], heads: [2, 3, 5, 6], depths: [1, 2, 1, 1], reductions: [4, 2, 2, 1], expansion: 2)
+    let network = try SegmentationNetwork(
+      NetworkConfiguration(
+        encoder: .mixTransformer(variant), classCount: 3, detailHeight: 32, detailWidth: 32, headWidth: 12,
+        attentionWidth: 20), gradientSlots: 0, seed: 1)
+    var shapes: [String: [Int]] = [:]
+    for slice in network.parameters.slices { shapes[slice.name] = slice.officialShape }
+    #expect(shapes["backbone.block2.1.mlp.fc1.weight"] == [48, 24])
+    #expect(shapes["backbone.block1.0.attn.sr.weight"] == [8, 8, 4, 4])
+    #expect(shapes["backbone.block3.1.norm1.weight"] == nil)
+    #expect(shapes["decode_head.scale_attention.embed_layers.3.proj.weight"] == [20, 48])
+    let image = Variable(constant: randomTensor([1, 64, 64, 3], seed: 1))
+    let maps = try network.features(image, soloContext(1)).map(\.value.shape)
+    #expect(maps == [[1, 16, 16, 8], [1, 8, 8, 24], [1, 4, 4, 40], [1, 2, 2, 48]])
   }
 
   @Test func featureMapsOfB0() throws {
@@ -73,8 +92,8 @@ import Testing
     let (encoder, _) = try EncoderTests.encoder("tiny")
     let image = Variable(constant: randomTensor([2, height, width, 3], seed: 2))
     let maps = try encoder(image, soloContext(2)).map(\.value)
-    for (index, map) in maps.enumerated() {
-      let stride = 4 << index
+    #expect(encoder.strides == [4, 8, 16, 32])
+    for (map, stride) in zip(maps, encoder.strides) {
       #expect(map.shape[1] == (height + stride - 1) / stride && map.shape[2] == (width + stride - 1) / stride)
       #expect(map.values.allSatisfy { $0.isFinite })
     }

@@ -27,7 +27,7 @@ struct FixtureTests {
 
   private func expectGradients(_ network: SegmentationNetwork, _ fixture: FixtureFile) throws {
     let gradients = officialGradients(network)
-    let paths = try fixture.datasets(under: "gradients")
+    let paths = fixture.datasets(under: "gradients")
     #expect(!paths.isEmpty)
     for path in paths {
       let name = String(path.drop { $0 != "/" }.dropFirst())
@@ -108,7 +108,7 @@ struct FixtureTests {
     #expect(try fixture.timesAllowed(dense.logits, "dense_train/fused_logits") <= 1)
     #expect(try fixture.timesAllowed(try #require(dense.detail), "dense_train/detail_logits") <= 1)
     let trained = try #require(try fixtureNetwork(slots: 0))
-    for path in try fixture.datasets(under: "statistics_after") {
+    for path in fixture.datasets(under: "statistics_after") {
       let name = String(path.drop { $0 != "/" }.dropFirst())
       #expect(trained.parameters.loadBuffer(try fixture.floats(path).values, named: name))
     }
@@ -121,7 +121,7 @@ struct FixtureTests {
     let weights = try #require(try FixtureFile("weights"))
     let network = try #require(try fixtureNetwork(slots: 0))
     var expected: [String: [Int]] = [:]
-    for path in try weights.datasets(under: "student") {
+    for path in weights.datasets(under: "student") {
       expected[String(path.drop { $0 != "/" }.dropFirst())] = try weights.floats(path).shape
     }
     let own = network.parameters.official(of: network.parameters.values) + network.parameters.officialBuffers()

@@ -15,7 +15,7 @@ public func fixtureNetwork(detail: (Int, Int) = (64, 64), slots: Int = 2) throws
   configuration.encoderOptions = EncoderOptions(dropPath: 0)
   configuration.headDropout = 0
   let network = try SegmentationNetwork(configuration, gradientSlots: slots, seed: 0)
-  for path in try weights.datasets(under: "student") {
+  for path in weights.datasets(under: "student") {
     let name = String(path.drop { $0 != "/" }.dropFirst())
     let values = try weights.floats(path).values
     let isKnown =
@@ -58,7 +58,7 @@ public func fixtureReferenceEncoder() throws -> ReferenceEncoder? {
   guard let weights = try FixtureFile("weights") else { return nil }
   let configuration = NetworkConfiguration(encoder: "tiny", classCount: 7, detailHeight: 64, detailWidth: 64)
   let encoder = try ReferenceEncoder(configuration, seed: 0)
-  for path in try weights.datasets(under: "frozen_encoder") {
+  for path in weights.datasets(under: "frozen_encoder") {
     let name = String(path.drop { $0 != "/" }.dropFirst())
     let values = try weights.floats(path).values
     guard encoder.parameters.load(values, named: name, into: encoder.parameters.values) else {

@@ -1,5 +1,7 @@
 // Layer norm and batch norm in Double, written for clearness. Values are rows of `channels` numbers.
 
+import Kernels
+
 /// Normalises every row: `(x - mean) / sqrt(variance + epsilon) · scale + shift`.
 public func naiveLayerNorm(_ x: [Double], scale: [Double], shift: [Double], epsilon: Double) -> [Double] {
   let channels = scale.count
@@ -34,26 +36,26 @@ public func naiveLayerNormGradients(
   return result
 }
 
-/// Batch norm with the statistics of all rows, then ReLU if asked for.
+/// Batch norm with the statistics of all rows, then the rectifier.
 public func naiveBatchNorm(
-  _ x: [Double], scale: [Double], shift: [Double], epsilon: Double, relu: Bool
+  _ x: [Double], scale: [Double], shift: [Double], epsilon: Double, rectifier: Rectifier
 ) -> [Double] {
   let channels = scale.count
   let statistics = (0..<channels).map { meanAndDeviation(column($0, of: x, channels), epsilon) }
   return x.indices.map { index in
     let c = index % channels
     let value = (x[index] - statistics[c].mean) / statistics[c].deviation * scale[c] + shift[c]
-    return relu ? max(value, 0) : value
+    return rectified(value, rectifier)
   }
 }
 
 /// Gradients of `naiveBatchNorm`, through the statistics too.
 public func naiveBatchNormGradients(
-  _ x: [Double], scale: [Double], shift: [Double], epsilon: Double, relu: Bool, gradient: [Double]
+  _ x: [Double], scale: [Double], shift: [Double], epsilon: Double, rectifier: Rectifier, gradient: [Double]
 ) -> (x: [Double], scale: [Double], shift: [Double]) {
   let channels = scale.count
-  let output = naiveBatchNorm(x, scale: scale, shift: shift, epsilon: epsilon, relu: relu)
-  let masked = x.indices.map { !relu || output[$0] > 0 ? gradient[$0] : 0 }
+  let output = naiveBatchNorm(x, scale: scale, shift: shift, epsilon: epsilon, rectifier: rectifier)
+  let masked = x.indices.map { isCut(output[$0], rectifier) ? 0 : gradient[$0] }
   var result = (x: [Double](repeating: 0, count: x.count), scale: [Double](), shift: [Double]())
   for c in 0..<channels {
     let values = column(c, of: x, channels)
@@ -76,6 +78,18 @@ public func naiveBatchNormGradients(
 /// Every `channels`-th number from `index` on.
 public func column(_ index: Int, of values: [Double], _ channels: Int) -> [Double] {
   stride(from: index, to: values.count, by: channels).map { values[$0] }
+}
+
+private func rectified(_ value: Double, _ rectifier: Rectifier) -> Double {
+  switch rectifier {
+  case .identity: value
+  case .relu: max(value, 0)
+  case .relu6: min(max(value, 0), 6)
+  }
+}
+
+private func isCut(_ output: Double, _ rectifier: Rectifier) -> Bool {
+  rectifier != .identity && output <= 0 || rectifier == .relu6 && output >= 6
 }
 
 private func meanAndDeviation(_ values: [Double], _ epsilon: Double) -> (mean: Double, deviation: Double) {

@@ -11,3 +11,5 @@
 #include "depthwise.h"
 #include "distance.h"
 #include "resize.h"
+#include "window.h"
+#include "winograd.h"

@@ -10,14 +10,17 @@ void ck_layer_norm_gradient(const float *x, const float *scale, const float *sta
                             float *result, float *sums, long rows, long columns);
 /// Column sums (first `columns` numbers) and column sums of squares.
 void ck_batch_norm_sums(const float *x, double *sums, long rows, long columns);
-/// (x - mean) * deviation * scale + shift, negative results replaced by zero if relu is not 0.
+/// (x - mean) * deviation * scale + shift, cut to lowest ... highest.
 void ck_batch_norm_apply(const float *x, const float *mean, const float *deviation, const float *scale,
-                         const float *shift, float *y, long rows, long columns, int relu);
-/// Column sums of the gradient and of gradient times normalised input; where relu is not 0, the gradient counts only
-/// where output is positive.
+                         const float *shift, float *y, long rows, long columns, float lowest,
+                         float highest);
+/// Column sums of the gradient and of gradient times normalised input; the gradient counts only where lowest < output <
+/// highest, everywhere if lowest is minus infinity.
 void ck_batch_norm_gradient_sums(const float *x, const float *output, const float *gradient, const float *mean,
-                                 const float *deviation, double *sums, long rows, long columns, int relu);
+                                 const float *deviation, double *sums, long rows, long columns, float lowest,
+                                 float highest);
 /// scale * deviation * (g - mean of g - normalised input * mean of g times normalised input).
 void ck_batch_norm_input_gradient(const float *x, const float *output, const float *gradient, const float *mean,
                                   const float *deviation, const float *scale, const float *gradient_mean,
-                                  const float *gradient_dot_mean, float *result, long rows, long columns, int relu);
+                                  const float *gradient_dot_mean, float *result, long rows, long columns, float lowest,
+                                  float highest);

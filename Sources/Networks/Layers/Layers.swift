@@ -99,6 +99,29 @@ struct ConvolutionModule {
       isDepthwise
       ? depthwiseConvolution(x, weight, nil, dilation: geometry.dilation, context)
       : convolution(x, weight, nil, geometry, context)
-    return try batchNorm(y, norm, relu: true, context)
+    return try batchNorm(y, norm, rectifier: .relu, context)
+  }
+}
+
+/// Convolution without bias, batch norm under a name of its own, rectifier.
+struct NormalisedConvolution {
+  let weight: Parameter
+  let norm: BatchNormState
+  let geometry: ConvolutionGeometry
+
+  init(
+    _ registry: ParameterRegistry, _ name: String, norm normName: String, inputs: Int, outputs: Int,
+    _ geometry: ConvolutionGeometry, epsilon: Float = 1e-5, momentum: Float = 0.1, scale: Float = 1
+  ) {
+    self.geometry = geometry
+    weight = registry.declare(
+      "\(name).weight", [outputs, inputs, geometry.kernel, geometry.kernel],
+      .heNormal(outputs: outputs, taps: geometry.kernel * geometry.kernel))
+    norm = registry.declareBatchNorm(
+      normName, channels: outputs, epsilon: epsilon, momentum: momentum, scale: scale)
+  }
+
+  func callAsFunction(_ x: Variable, _ rectifier: Rectifier, _ context: ForwardContext) throws -> Variable {
+    try batchNorm(convolution(x, weight, nil, geometry, context), norm, rectifier: rectifier, context)
   }
 }

@@ -1,0 +1,193 @@
+// 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3) (Lavin and Gray, CVPR 2016): 36 matrix products over tiles of
+// 4×4 outputs do the work of 144, a quarter of the multiplications. N samples, H×W pixels, I inputs, O outputs, T tiles.
+
+import CKernels
+import Tensors
+
+/// Sizes and cuts of one Winograd call. Everything follows from one sample's shape.
+private struct WinogradPlan {
+  static let positions = 36
+  /// Channels that are transformed and multiplied together.
+  static let chunk = 256
+  /// Scratch that the samples of one round may take, in numbers.
+  static let roundLimit = 16 << 20
+
+  let height: Int
+  let width: Int
+  let inputs: Int
+  let outputs: Int
+  let tileRows: Int
+  let tileColumns: Int
+
+  init(_ x: Shape, outputs: Int) {
+    height = x[1]
+    width = x[2]
+    inputs = x[3]
+    self.outputs = outputs
+    tileRows = (height + 3) / 4
+    tileColumns = (width + 3) / 4
+  }
+
+  var tiles: Int { tileRows * tileColumns }
+  /// Rows of a product; more tiles are cut so that threads share them.
+  var rowTiles: Tiles { Tiles(of: tiles, size: 256) }
+
+  /// Elements between positions: not a power of two, so that the 36 streams of a transform do not share cache sets.
+  static func stride(_ count: Int) -> Int { (count + 15) / 16 * 16 + 16 }
+}
+
+/// Whether a convolution takes Winograd's way: 3×3, stride 1, one pixel of padding, enough channels and tiles for the
+/// transforms to pay.
+func prefersWinograd(_ geometry: ConvolutionGeometry, inputs: Int, outputs: Int, height: Int, width: Int) -> Bool {
+  geometry.kernel == 3 && geometry.stride == 1 && geometry.padding == 1 && geometry.dilation == 1 && inputs >= 32
+    && outputs >= 32 && height >= 8 && width >= 8
+}
+
+/// Convolution by 3×3 taps with one pixel of zero padding.
+///
+/// Shapes: `x` [N, H, W, I]; `weight` [3, 3, I, O], or, `turned`, the taps read backwards and [3, 3, O, I], which is the
+/// gradient with respect to the input; `bias` [O]; result [N, H, W, O]. Rounding errors are about five times those of
+/// direct sums (docs/numerics.md).
+func winogradConvolution(_ x: Tensor, weight: Tensor, bias: Tensor?, outputs: Int, turned: Bool) -> Tensor {
+  let plan = WinogradPlan(x.shape, outputs: outputs)
+  let result = Tensor(uninitialized: [x.samples, plan.height, plan.width, outputs])
+  let inputChunks = Tiles(of: plan.inputs, size: WinogradPlan.chunk)
+  let outputChunks = Tiles(of: outputs, size: WinogradPlan.chunk)
+  let inputStride = WinogradPlan.stride(plan.tiles * min(plan.inputs, WinogradPlan.chunk))
+  let outputStride = WinogradPlan.stride(plan.tiles * min(outputs, WinogradPlan.chunk))
+  let perSample = WinogradPlan.positions * (inputStride + outputStride)
+  let round = max(1, min(x.samples, WinogradPlan.roundLimit / perSample))
+  let transformed = Tensor(uninitialized: [round, WinogradPlan.positions, inputStride])
+  let products = Tensor(uninitialized: [round, WinogradPlan.positions, outputStride])
+  let weightStride = WinogradPlan.stride(
+    min(plan.inputs, WinogradPlan.chunk) * min(outputs, WinogradPlan.chunk))
+  let taps = Tensor(uninitialized: [WinogradPlan.positions, weightStride])
+  for first in Swift.stride(from: 0, to: x.samples, by: round) {
+    let samples = first..<min(first + round, x.samples)
+    for outputChunk in 0..<outputChunks.number {
+      for inputChunk in 0..<inputChunks.number {
+        let (ins, outs) = (inputChunks[inputChunk], outputChunks[outputChunk])
+        transformWeight(
+          weight, plan, ins, outs, turned: turned, into: taps.pointer, positionStride: weightStride)
+        if outputChunk == 0 || inputChunks.number > 1 {
+          transformInput(x, plan, samples, ins, into: transformed, positionStride: inputStride)
+        }
+        let matrices = MatrixPositions(
+          base: taps.pointer, positionStride: weightStride, rowStride: turned ? ins.count : outs.count,
+          transposed: turned)
+        multiplyPositions(
+          transformed, inputStride, matrices, into: products, outputStride, plan, samples.count, ins.count,
+          outs.count, accumulate: inputChunk > 0)
+      }
+      WorkerPool.shared.run(tiles: samples.count * plan.tileRows) { index in
+        let (local, row) = index.quotientAndRemainder(dividingBy: plan.tileRows)
+        let outs = outputChunks[outputChunk]
+        ck_winograd_output(
+          products.pointer + local * products.perSample + row * plan.tileColumns * outs.count, outputStride,
+          bias.map { $0.pointer + outs.lowerBound },
+          result.pointer + (samples.lowerBound + local) * result.perSample + outs.lowerBound, plan.height, plan.width,
+          outputs, outs.count, row)
+      }
+    }
+  }
+  return result
+}
+
+/// Transforms the taps between some inputs and some outputs; rows of inputs follow each other.
+private func transformWeight(
+  _ weight: Tensor, _ plan: WinogradPlan, _ ins: Range<Int>, _ outs: Range<Int>, turned: Bool,
+  into target: UnsafeMutablePointer<Float>, positionStride: Int
+) {
+  let tapStride = plan.inputs * plan.outputs
+  // A turned weight lies as [3, 3, outputs, inputs], so its transform is stored the same way and multiplied transposed.
+  let (rows, columns, columnCount) = turned ? (outs, ins, plan.inputs) : (ins, outs, plan.outputs)
+  WorkerPool.shared.run(tiles: (rows.count + 15) / 16) { block in
+    for row in block * 16..<min(block * 16 + 16, rows.count) {
+      ck_winograd_weight(
+        weight.pointer + (rows.lowerBound + row) * columnCount + columns.lowerBound, tapStride, columns.count,
+        turned ? 1 : 0, target + row * columns.count, positionStride)
+    }
+  }
+}
+
+/// Transforms some channels of some samples.
+private func transformInput(
+  _ x: Tensor, _ plan: WinogradPlan, _ samples: Range<Int>, _ channels: Range<Int>, into target: Tensor,
+  positionStride: Int
+) {
+  WorkerPool.shared.run(tiles: samples.count * plan.tileRows) { index in
+    let (local, row) = index.quotientAndRemainder(dividingBy: plan.tileRows)
+    ck_winograd_input(
+      x.pointer + (samples.lowerBound + local) * x.perSample + channels.lowerBound, plan.height, plan.width,
+      plan.inputs, channels.count, row,
+      target.pointer + local * target.perSample + row * plan.tileColumns * channels.count, positionStride)
+  }
+}
+
+/// The product of every position, samples innermost so that the taps stay in the cache.
+private func multiplyPositions(
+  _ transformed: Tensor, _ inputStride: Int, _ taps: MatrixPositions, into products: Tensor, _ outputStride: Int,
+  _ plan: WinogradPlan, _ samples: Int, _ inputs: Int, _ outputs: Int, accumulate: Bool
+) {
+  let rowTiles = plan.rowTiles
+  WorkerPool.shared.run(tiles: WinogradPlan.positions * samples * rowTiles.number) { index in
+    let rows = rowTiles[index % rowTiles.number]
+    let (position, sample) = (index / rowTiles.number).quotientAndRemainder(dividingBy: samples)
+    let source = transformed.pointer + sample * transformed.perSample + position * inputStride
+    let target = products.pointer + sample * products.perSample + position * outputStride
+    multiply(
+      MatrixView(source + rows.lowerBound * inputs, stride: inputs), taps[position],
+      into: target + rows.lowerBound * outputs, stride: outputs, rows: rows.count, columns: outputs, depth: inputs,
+      accumulate: accumulate)
+  }
+}
+
+/// The transformed taps of every position as matrices.
+private struct MatrixPositions {
+  let base: UnsafePointer<Float>
+  let positionStride: Int
+  let rowStride: Int
+  let transposed: Bool
+
+  subscript(position: Int) -> MatrixView {
+    MatrixView(base + position * positionStride, stride: rowStride, transposed: transposed)
+  }
+}
+
+/// Gradient of a 3×3 convolution with one pixel of padding with respect to its weight, added once to each sample's slot.
+///
+/// Shapes: `x` [N, H, W, I], `gradient` [N, H, W, O]; a slot holds [3, 3, I, O].
+func winogradWeightGradient(_ x: Tensor, _ gradient: Tensor, into slots: GradientSlots) {
+  let plan = WinogradPlan(x.shape, outputs: gradient.channels)
+  let chunks = Tiles(of: plan.inputs, size: 64)
+  let outputStride = WinogradPlan.stride(plan.tiles * plan.outputs)
+  let inputStride = WinogradPlan.stride(plan.tiles * min(plan.inputs, chunks.size))
+  let productStride = WinogradPlan.stride(min(plan.inputs, chunks.size) * plan.outputs)
+  let cotangents = Tensor(uninitialized: [WinogradPlan.positions, outputStride])
+  let transformed = Tensor(uninitialized: [1, WinogradPlan.positions, inputStride])
+  let products = Tensor(uninitialized: [WinogradPlan.positions, productStride])
+  for sample in 0..<x.samples {
+    WorkerPool.shared.run(tiles: plan.tileRows) { row in
+      ck_winograd_output_gradient(
+        gradient.pointer + sample * gradient.perSample, plan.height, plan.width, plan.outputs, plan.outputs, row,
+        cotangents.pointer + row * plan.tileColumns * plan.outputs, outputStride)
+    }
+    for chunk in 0..<chunks.number {
+      let ins = chunks[chunk]
+      transformInput(x, plan, sample..<sample + 1, ins, into: transformed, positionStride: inputStride)
+      WorkerPool.shared.run(tiles: WinogradPlan.positions) { position in
+        multiply(
+          MatrixView(transformed.pointer + position * inputStride, stride: ins.count, transposed: true),
+          MatrixView(cotangents.pointer + position * outputStride, stride: plan.outputs),
+          into: products.pointer + position * productStride, stride: plan.outputs, rows: ins.count,
+          columns: plan.outputs, depth: plan.tiles)
+      }
+      let slot = slots.pointer(sample)
+      WorkerPool.shared.run(tiles: ins.count) { row in
+        ck_winograd_weight_gradient(
+          products.pointer + row * plan.outputs, productStride, plan.outputs,
+          slot + (ins.lowerBound + row) * plan.outputs, plan.inputs * plan.outputs)
+      }
+    }
+  }
+}

@@ -1,0 +1,38 @@
+// How DAFormer's head fuses its concatenated embeddings: the catalogue. One file for each fusion.
+
+import Autograd
+
+/// A fusion by the name recipes use (Hoyer et al., DAFormer, CVPR 2022, table 7).
+public enum FusionKind: String, Sendable, CaseIterable {
+  /// Depthwise-separable atrous spatial pyramid without image pooling, then a 3×3 bottleneck: DAFormer.
+  case separableASPP = "separable-aspp"
+  /// The same pyramid with dense 3×3 convolutions.
+  case aspp
+  /// One 1×1 convolution: SegFormer's fusion, and that of the scale attention.
+  case pointwise
+  /// Interlaced sparse self-attention.
+  case isa
+
+  /// Whether it has branches with dilations.
+  public var hasDilations: Bool { self == .separableASPP || self == .aspp }
+
+  /// Declares the fusion's parameters under `name`.
+  /// - Parameter dilations: of the branches, where it has some.
+  func make(
+    _ registry: ParameterRegistry, _ name: String, inputs: Int, outputs: Int, dilations: [Int]
+  ) -> any Fusion {
+    switch self {
+    case .separableASPP:
+      SeparablePyramidFusion(registry, name, inputs: inputs, outputs: outputs, dilations: dilations)
+    case .aspp: PyramidFusion(registry, name, inputs: inputs, outputs: outputs, dilations: dilations)
+    case .pointwise: PointwiseFusion(registry, name, inputs: inputs, outputs: outputs)
+    case .isa: InterlacedAttentionFusion(registry, name, inputs: inputs, outputs: outputs)
+    }
+  }
+}
+
+/// Turns concatenated embeddings into a narrower map of the same size.
+protocol Fusion {
+  /// `[N, H, W, outputs]` of `[N, H, W, inputs]`. A collective where batch norm uses batch statistics.
+  func callAsFunction(_ x: Variable, _ context: ForwardContext) throws -> Variable
+}

@@ -1,0 +1,80 @@
+// The catalogue: which code repeats which part of a reference file. What a part is, is read from its names, never from the
+// name of the file. To add a kind: one file, one line here.
+
+import Foundation
+import Support
+
+/// A kind of group, told by the beginning of its name: `attention_sr8` and `attention_sr1` are of the stem `attention`.
+public protocol Kind: SendableMetatype {
+  /// What the names of its groups begin with; the end of the name, an underscore or a digit follows.
+  static var stems: [String] { get }
+
+  /// Computes what the group holds and compares it.
+  /// - Throws: what stands in the way of computing it; it becomes a failed item.
+  static func verify(group: String, _ fixture: Fixture, into verifier: inout Verifier) throws
+}
+
+/// A kind of file, told by which datasets there are; it may be part of a file.
+public protocol FileKind: SendableMetatype {
+  /// Names at the top of the file that this kind answers for; none if the file is of another kind.
+  static func names(in fixture: Fixture) -> Set<String>
+
+  /// Computes what the file holds and compares it.
+  /// - Throws: what stands in the way of computing it; it becomes a failed item.
+  static func verify(_ fixture: Fixture, into verifier: inout Verifier) throws
+}
+
+/// All kinds.
+public enum Kinds {
+  /// Kinds of groups.
+  static let groups: [any Kind.Type] = []
+
+  /// Kinds of files.
+  static let files: [any FileKind.Type] = [
+    WeightsKind.self, EncoderKind.self, NetworkKind.self, StepsKind.self,
+  ]
+
+  /// The kind of a group: of all whose stem the name begins with, the one with the longest stem.
+  static func group(_ name: String) -> (any Kind.Type)? {
+    let matches = groups.flatMap { kind in kind.stems.filter { begins(name, with: $0) }.map { ($0, kind) } }
+    return matches.max { $0.0.count < $1.0.count }?.1
+  }
+
+  private static func begins(_ name: String, with stem: String) -> Bool {
+    guard name.hasPrefix(stem) else { return false }
+    guard let next = name.dropFirst(stem.count).first else { return true }
+    return next == "_" || next.isNumber
+  }
+}
+
+/// Repeats everything a reference file holds and compares it.
+///
+/// Every dataset has to be used, as input or for comparison: one that no kind knows is an item that failed, and so is a kind that
+/// could not be computed.
+/// - Parameter tolerance: factor of every allowed error.
+public func verify(_ fixture: Fixture, tolerance: Double = 1) -> VerifiedFile {
+  var verifier = Verifier(fixture, tolerance: tolerance)
+  var rest = fixture.names()
+  func attempt(_ names: [String], _ label: String, _ body: (inout Verifier) throws -> Void) {
+    do {
+      try body(&verifier)
+      for path in names.flatMap({ fixture.unread(at: $0) }) { verifier.unknown(path) }
+    } catch {
+      verifier.failed(label, (error as? Failure)?.description ?? String(describing: error))
+    }
+  }
+  for kind in Kinds.files {
+    let names = rest.filter(kind.names(in: fixture).contains)
+    guard !names.isEmpty else { continue }
+    rest.removeAll(where: names.contains)
+    attempt(names, names.joined(separator: ", ")) { try kind.verify(fixture, into: &$0) }
+  }
+  for name in rest {
+    guard let kind = Kinds.group(name), !fixture.contains(name) else {
+      verifier.unknown(name)
+      continue
+    }
+    attempt([name], name) { try kind.verify(group: name, fixture, into: &$0) }
+  }
+  return VerifiedFile(file: fixture.file.path, items: verifier.items)
+}

@@ -1,0 +1,85 @@
+// `apus benchmark`: how fast this build is on this machine, and what holds it back.
+
+import ArgumentParser
+import Foundation
+import Support
+import Tensors
+import Training
+
+/// Groups the benchmarks.
+struct BenchmarkCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "benchmark", abstract: "Time steps and kernels, and compare them with what the machine can do.",
+    subcommands: [BenchmarkStepCommand.self])
+}
+
+extension StepBenchmarkPart: ExpressibleByArgument {}
+
+/// Times training steps.
+struct BenchmarkStepCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "step", abstract: "Time whole training steps on random images.",
+    discussion: """
+      A step has one source and one target image: source pass with feature distance, teacher with overlapping windows,
+      mixed pass with jitter and blur, AdamW, teacher average; dropout and drop path are on. Timed steps run without the
+      meter; shares of kernels come from further steps. Compare runs on an idle machine with equal threads only.
+      """)
+
+  @Option(
+    name: .customLong("case"),
+    help: ArgumentHelp("\(StepBenchmarkCase.all.map(\.name).joined(separator: ", ")).", valueName: "name"))
+  var caseName: String
+  @Option(help: "What is timed.")
+  var part = StepBenchmarkPart.step
+  @Option(help: "Compute threads; APUS_THREADS or all cores if not given.")
+  var threads: Int?
+  @Option(help: "Steps to time; by default 7, 5 or 3, by the size of the case.")
+  var repeats: Int?
+  @Option(help: "Steps before the timed ones.")
+  var warmUp = 2
+  @Option(help: ArgumentHelp("Write the first metered step as a Chrome trace.", valueName: "file"))
+  var trace: String?
+  @Flag(help: "Print one JSON object on standard output.")
+  var json = false
+
+  func validate() throws {
+    let names = StepBenchmarkCase.all.map(\.name)
+    guard names.contains(caseName) else {
+      throw ValidationError("no case \"\(caseName)\"; there are \(names.joined(separator: ", "))")
+    }
+    for (name, value) in [("--threads", threads), ("--repeats", repeats), ("--warm-up", warmUp + 1)] {
+      if let value, value < 1 { throw ValidationError("\(name) is too small") }
+    }
+  }
+
+  func run() throws {
+    try runOnRanks { communicator in
+      try communicator.together { try requireOneRank(communicator.worldSize) }
+      try setUpMachine(threads: try threads ?? benchmarkThreads(), on: communicator)
+      guard let setting = StepBenchmarkCase.all.first(where: { $0.name == caseName }) else {
+        throw Failure(.usage, "no case \"\(caseName)\"", at: "--case")
+      }
+      let (report, spans) = try StepBenchmark(setting, part: part)
+        .run(warmUp: warmUp, repeats: repeats ?? setting.repeats)
+      say(report.text, json: json)
+      if json { print(try jsonLine(report)) }
+      if let trace { try writeTrace(try chromeTrace(spans), to: trace) }
+      return .done
+    }
+  }
+}
+
+/// The threads that `APUS_THREADS` asks for, else 0.
+private func benchmarkThreads() throws -> Int {
+  guard let text = ProcessInfo.processInfo.environment["APUS_THREADS"], !text.isEmpty else { return 0 }
+  guard let threads = Int(text), threads >= 0 else {
+    throw Failure(.usage, "\"\(text)\" is no number of threads", at: "APUS_THREADS", remedy: "give a whole number")
+  }
+  return threads
+}
+
+/// Refuses several ranks, whose steps would be timed against each other.
+private func requireOneRank(_ ranks: Int) throws {
+  guard ranks > 1 else { return }
+  throw Failure(.usage, "it runs on one rank, not on \(ranks)", at: "benchmark", remedy: "start it without mpirun")
+}
