@@ -18,8 +18,29 @@ public struct PseudoLabels {
   public let weights: Tensor
   /// Share of pixels of the global batch whose probability reaches the threshold.
   public let confidentShare: Float
-  /// The fused logits themselves, at stride 4.
+  /// The logits they come from, as coarse as they were.
   public let logits: Tensor
+
+  /// From logits `[N, h, w, K]`, resized bilinearly to the image's `size` first; nil: they have it.
+  ///
+  /// A collective: the batch's confident share is that of the global batch.
+  /// - Parameters:
+  ///   - valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
+  ///   - threshold: the probability from which a pixel counts as confident.
+  ///   - scope: whose confident share is the weight.
+  public init(
+    _ logits: Tensor, size: (height: Int, width: Int)? = nil, valid: Tensor?, threshold: Float,
+    scope: ConfidenceScope = .batch, _ share: BatchShare
+  ) throws {
+    self.logits = logits
+    (labels, confidence) = Kernels.pseudoLabels(
+      size.map { bilinear(logits, height: $0.height, width: $0.width) } ?? logits)
+    let shares = try confidentShares(confidence, threshold: threshold, share)
+    weights = pseudoWeights(
+      scope == .batch ? [Float](repeating: shares.batch, count: labels.samples) : shares.images,
+      height: labels.height, width: labels.width, valid: valid)
+    confidentShare = shares.batch
+  }
 }
 
 /// The pixels whose confident share is a pseudo-label's weight.
@@ -58,14 +79,8 @@ public final class Teacher {
   /// - Parameter valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
   public func pseudoLabels(_ target: Tensor, valid: Tensor?, _ share: BatchShare) throws -> PseudoLabels {
     let logits = try network.dense(target, share.context(normalization: .batch)).logits
-    let (labels, probability) = Kernels.pseudoLabels(
-      bilinear(logits, height: target.shape[1], width: target.shape[2]))
-    let shares = try confidentShares(probability, threshold: threshold, share)
-    let weights = pseudoWeights(
-      confidence == .batch ? [Float](repeating: shares.batch, count: labels.samples) : shares.images,
-      height: labels.height, width: labels.width, valid: valid)
-    return PseudoLabels(
-      labels: labels, confidence: probability, weights: weights, confidentShare: shares.batch, logits: logits)
+    return try PseudoLabels(
+      logits, size: (target.shape[1], target.shape[2]), valid: valid, threshold: threshold, scope: confidence, share)
   }
 }
 

@@ -36,7 +36,7 @@ import Testing
     #expect(try file.bytes("a/bytes") == ([0, 255], [1, 2]))
     #expect(try file.floats("scalar") == ([4], []))
     #expect(try file.floats("empty") == ([], [0, 3]))
-    #expect(file.datasets() == ["a/b/floats.weight", "a/bytes", "empty", "integers", "scalar"])
+    #expect(try file.datasets() == ["a/b/floats.weight", "a/bytes", "empty", "integers", "scalar"])
     #expect(try file.element(of: "a/bytes") == .integer(bytes: 1, signed: false))
     #expect(try file.contains("a/b") && !file.contains("a/c/d"))
   }
@@ -83,7 +83,7 @@ import Testing
   @Test func aClosedFileRefuses() throws {
     let file = try built { _ in }
     try file.close()
-    #expect(throws: Failure.self) { file.datasets() }
+    #expect(throws: Failure.self) { try file.datasets() }
   }
 
   @Test func sameContentSameBytes() throws {
