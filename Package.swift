@@ -102,7 +102,10 @@ let package = Package(
     tests("WeightFiles", ["WeightFiles", "Support"]),
     tests(
       "Networks",
-      ["Networks", "Autograd", "Kernels", "Tensors", "Collectives", "StorageHDF5", "Support"]),
+      [
+        "Networks", "Autograd", "Kernels", "WeightFiles", "Imagery", "Tensors", "Collectives", "StorageHDF5",
+        "Support",
+      ]),
     tests("Domains", ["Domains", "Imagery", "Tensors", "Support"]),
     tests("Optimization", ["Optimization", "Networks", "Tensors", "Support"]),
     tests("DataParallel", ["DataParallel", "Networks", "Tensors", "Collectives", "Support"]),
@@ -116,7 +119,7 @@ let package = Package(
       "Training",
       [
         "Training", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd",
-        "Kernels", "Imagery", "Storage", "StorageHDF5", "Tensors", "Collectives", "Support",
+        "Kernels", "Imagery", "Storage", "StorageHDF5", "WeightFiles", "Tensors", "Collectives", "Support",
       ]),
     tests("Verification", ["Verification", "StorageHDF5", "Storage", "Tensors", "Support"]),
     tests("Command", ["apus", "Support"]),

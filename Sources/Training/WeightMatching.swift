@@ -72,8 +72,9 @@ public struct WeightMatch: Sendable {
     var sources: [String: Source] = [:]
     var found: [String: WeightLine] = [:]
     var rest: [WeightLine] = []
+    let coarsestFirst = WeightNames.concatenatesCoarsestFirst(stored.map(\.name))
     for (name, weight) in stored {
-      let targets = WeightNames.targets(of: name, among: known)
+      let targets = WeightNames.targets(of: name, among: known, coarsestFirst: coarsestFirst)
       for target in targets {
         let judged = WeightMatch.judge(weight, target, shapes[target.name] ?? [], owner)
         guard sources[target.name] == nil, found[target.name] == nil else {

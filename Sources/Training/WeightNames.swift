@@ -63,10 +63,22 @@ public enum WeightNames {
   /// - Parameters:
   ///   - name: a name without the prefixes of wrappers.
   ///   - known: the names of the network.
+  ///   - coarsestFirst: whether the file's SegFormer head concatenates the coarsest feature map first.
   /// - Returns: an empty list if none of them is meant.
-  public static func targets(of name: String, among known: Set<String>) -> [WeightTarget] {
-    let candidates = [[WeightTarget(name)], [WeightTarget("backbone.\(name)")], stageTargets(name), headTargets(name)]
+  public static func targets(
+    of name: String, among known: Set<String>, coarsestFirst: Bool = false
+  ) -> [WeightTarget] {
+    let candidates = [
+      headTargets(name, coarsestFirst: coarsestFirst), [WeightTarget(name)], [WeightTarget("backbone.\(name)")],
+      stageTargets(name),
+    ]
     return candidates.first { !$0.isEmpty && $0.allSatisfy { known.contains($0.name) } } ?? []
+  }
+
+  /// Whether a file's SegFormer head concatenates the coarsest feature map first, as SegFormer's own code does; the
+  /// names of its embeddings tell it from later code, which begins with the finest.
+  public static func concatenatesCoarsestFirst(_ names: some Sequence<String>) -> Bool {
+    names.contains { $0.hasPrefix("decode_head.linear_c4.") }
   }
 
   /// Why a tensor is of no use to any network here; nil if it should have had a place.
@@ -81,8 +93,9 @@ public enum WeightNames {
     let classifiers = ["head.", "fc.", "_fc.", "_conv_head.", "_bn1."]
     if classifiers.contains(where: bare.hasPrefix) { return "classifier of the encoder" }
     // mmsegmentation gives every head a classifier, and SegFormer's does not use it.
-    let hasOwnClassifier = known.contains { $0.hasPrefix("decode_head.linear_pred.") }
-    return name.hasPrefix("decode_head.conv_seg.") && hasOwnClassifier ? "classifier that is not used" : nil
+    let isSpare = name.hasPrefix("decode_head.") && name.contains(".conv_seg.")
+    return isSpare && known.contains(name.replacing("conv_seg", with: "linear_pred"))
+      ? "classifier that is not used" : nil
   }
 
   /// Mix Transformers as later versions of mmsegmentation name them: `layers.STAGE.0` is the patch embedding,
@@ -119,22 +132,13 @@ public enum WeightNames {
     return [WeightTarget("\(block).\(rest.replacingStart(old, new))")]
   }
 
-  /// SegFormer's published head: one embedding a feature map, `linear_c1` the finest, concatenated from `linear_c4` on.
-  private static func headTargets(_ name: String) -> [WeightTarget] {
-    guard name.hasPrefix("decode_head.") else { return [] }
-    let rest = String(name.dropFirst(12))
-    for stage in 1...4 where rest.hasPrefix("linear_c\(stage).") {
-      return [WeightTarget("decode_head.embed_layers.\(stage - 1).\(rest.dropFirst(10))")]
+  /// SegFormer's published head: one embedding a feature map, `linear_c1` the finest.
+  private static func headTargets(_ name: String, coarsestFirst: Bool) -> [WeightTarget] {
+    for stage in 1...4 where name.hasPrefix("decode_head.linear_c\(stage).") {
+      return [WeightTarget("decode_head.linear_c.\(stage - 1).\(name.dropFirst(22))")]
     }
-    return switch rest {
-    case "linear_fuse.conv.weight":
-      [WeightTarget("decode_head.fuse_layer.conv.weight", .reversedInputs(blocks: 4))]
-    case let rest where rest.hasPrefix("linear_fuse."):
-      [WeightTarget("decode_head.fuse_layer.\(rest.dropFirst(12))")]
-    case let rest where rest.hasPrefix("linear_pred."):
-      [WeightTarget("decode_head.conv_seg.\(rest.dropFirst(12))")]
-    default: []
-    }
+    guard coarsestFirst, name == "decode_head.linear_fuse.conv.weight" else { return [] }
+    return [WeightTarget(name, .reversedInputs(blocks: 4))]
   }
 }
 
