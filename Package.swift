@@ -102,7 +102,10 @@ let package = Package(
     tests("WeightFiles", ["WeightFiles", "Support"]),
     tests(
       "Networks",
-      ["Networks", "Autograd", "Kernels", "Tensors", "Collectives", "StorageHDF5", "Support"]),
+      [
+        "Networks", "Autograd", "Kernels", "WeightFiles", "Imagery", "Tensors", "Collectives", "StorageHDF5",
+        "Support",
+      ]),
     tests("Domains", ["Domains", "Imagery", "Tensors", "Support"]),
     tests("Optimization", ["Optimization", "Networks", "Tensors", "Support"]),
     tests("DataParallel", ["DataParallel", "Networks", "Tensors", "Collectives", "Support"]),

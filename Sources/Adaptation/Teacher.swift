@@ -4,6 +4,7 @@ import Autograd
 import Collectives
 import Kernels
 import Networks
+import Support
 import Tensors
 
 /// What the teacher says about a batch of target images.
@@ -12,12 +13,42 @@ public struct PseudoLabels {
   public let labels: LabelMap
   /// Soft-max probability of that class, `[N, H, W]`.
   public let confidence: Tensor
-  /// Pseudo-weight of every pixel, `[N, H, W]`: the batch's share of confident pixels, 0 where not valid.
+  /// Pseudo-weight of every pixel, `[N, H, W]`: the share of confident pixels of the batch or of the image, 0 where not
+  /// valid.
   public let weights: Tensor
   /// Share of pixels of the global batch whose probability reaches the threshold.
   public let confidentShare: Float
-  /// The fused logits themselves, at stride 4.
+  /// The logits they come from, as coarse as they were.
   public let logits: Tensor
+
+  /// From logits `[N, h, w, K]`, resized bilinearly to the image's `size` first; nil: they have it.
+  ///
+  /// A collective: the batch's confident share is that of the global batch.
+  /// - Parameters:
+  ///   - valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
+  ///   - threshold: the probability from which a pixel counts as confident.
+  ///   - scope: whose confident share is the weight.
+  public init(
+    _ logits: Tensor, size: (height: Int, width: Int)? = nil, valid: Tensor?, threshold: Float,
+    scope: ConfidenceScope = .batch, _ share: BatchShare
+  ) throws {
+    self.logits = logits
+    (labels, confidence) = Kernels.pseudoLabels(
+      size.map { bilinear(logits, height: $0.height, width: $0.width) } ?? logits)
+    let shares = try confidentShares(confidence, threshold: threshold, share)
+    weights = pseudoWeights(
+      scope == .batch ? [Float](repeating: shares.batch, count: labels.samples) : shares.images,
+      height: labels.height, width: labels.width, valid: valid)
+    confidentShare = shares.batch
+  }
+}
+
+/// The pixels whose confident share is a pseudo-label's weight.
+public enum ConfidenceScope: String, SettingChoice {
+  /// Those of the whole global batch: every image has the same weight, as in the published code.
+  case batch
+  /// Those of the image: each has its own weight, as in the papers.
+  case image
 }
 
 /// The teacher: same network, parameters averaged, batch statistics its own.
@@ -26,11 +57,13 @@ public final class Teacher {
   public let network: SegmentationNetwork
   /// Confidence threshold of pseudo-labels, 0.968 in the published code.
   private let threshold: Float
+  private let confidence: ConfidenceScope
 
   /// A teacher that starts from whatever `network` holds; step 0 copies the student.
-  public init(_ network: SegmentationNetwork, threshold: Float) {
+  public init(_ network: SegmentationNetwork, threshold: Float, confidence: ConfidenceScope = .batch) {
     self.network = network
     self.threshold = threshold
+    self.confidence = confidence
   }
 
   /// `teacher = momentum · teacher + (1 - momentum) · student`, parameters only, at the start of a step; momentum 0
@@ -46,14 +79,37 @@ public final class Teacher {
   /// - Parameter valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
   public func pseudoLabels(_ target: Tensor, valid: Tensor?, _ share: BatchShare) throws -> PseudoLabels {
     let logits = try network.dense(target, share.context(normalization: .batch)).logits
-    let (labels, confidence) = Kernels.pseudoLabels(
-      bilinear(logits, height: target.shape[1], width: target.shape[2]))
-    let confident = Kernels.countAtLeast(confidence, threshold).reduce(0, +)
-    let total = try share.communicator.sumIntegers([Int64(confident)])[0]
-    let pixels = share.globalBatch * labels.height * labels.width
-    let ratio = Float(Double(total) / Double(pixels))
-    let weights =
-      valid.map { scaled($0, by: ratio) } ?? Tensor(repeating: ratio, confidence.shape)
-    return PseudoLabels(labels: labels, confidence: confidence, weights: weights, confidentShare: ratio, logits: logits)
+    return try PseudoLabels(
+      logits, size: (target.shape[1], target.shape[2]), valid: valid, threshold: threshold, scope: confidence, share)
   }
+}
+
+/// Shares of pixels whose probability reaches the threshold: of the global batch, and of each local image.
+///
+/// Shape: `probability` [N, H, W]. A collective: called by all ranks.
+public func confidentShares(
+  _ probability: Tensor, threshold: Float, _ share: BatchShare
+) throws -> (batch: Float, images: [Float]) {
+  let counts = Kernels.countAtLeast(probability, threshold)
+  let total = try share.communicator.sumIntegers([Int64(counts.reduce(0, +))])[0]
+  let pixels = probability.perSample
+  return (
+    Float(Double(total) / Double(share.globalBatch * pixels)), counts.map { Float(Double($0) / Double(pixels)) }
+  )
+}
+
+/// Pseudo-weights [N, height, width]: an image's weight at its pixels, times `valid` where that is given.
+/// - Parameter valid: 1 where a pseudo-label may be trusted, else 0, [N, height, width]; nil: everywhere.
+public func pseudoWeights(_ imageWeights: [Float], height: Int, width: Int, valid: Tensor?) -> Tensor {
+  let result = Tensor(uninitialized: [imageWeights.count, height, width])
+  precondition(valid == nil || valid?.shape == result.shape, "valid pixels \(valid?.shape ?? []) of \(result.shape)")
+  for (sample, weight) in imageWeights.enumerated() {
+    let part = result.samples(sample..<sample + 1)
+    if let valid {
+      part.assign(scaled(valid.samples(sample..<sample + 1), by: weight))
+    } else {
+      part.fill(weight)
+    }
+  }
+  return result
 }

@@ -58,3 +58,24 @@ public func featureDistance(
   let sums = featureDistanceSums(feature.value, reference: reference, cells: cells)
   return LossTerm(name: name, perSample: sums.map { $0 * scale })
 }
+
+/// Mean Jensen-Shannon divergence of two predictions over all pixels of the global batch, times `factor`.
+///
+/// Gradients go to both logits, which are compared at their own stride.
+/// - Parameters:
+///   - logits: of images, [N, h, w, K]; `stylised` of the same images in another style.
+///   - context: its `globalBatch` counts the images, not their two versions.
+/// Source: style consistency of SHADE (Zhao et al., ECCV 2022) with its factor 10, a term of DAFormer's and HRDA's domain
+/// generalisation variants.
+public func styleConsistency(
+  _ logits: Variable, _ stylised: Variable, factor: Float = 10, name: String, _ context: ForwardContext
+) -> LossTerm {
+  let (first, second) = (logits.value, stylised.value)
+  let scale = Double(factor) / Double(context.globalBatch * first.shape[1] * first.shape[2])
+  if logits.cell != nil || stylised.cell != nil {
+    let gradients = styleConsistencyGradients(first, second, factor: Float(scale))
+    logits.cell?.accumulate(gradients.logits)
+    stylised.cell?.accumulate(gradients.stylised)
+  }
+  return LossTerm(name: name, perSample: styleConsistencySums(first, second).map { $0 * scale })
+}

@@ -10,6 +10,8 @@ CK_DISPATCH(augment_normalise,
 CK_DISPATCH(augment_denormalise,
             (const float *image, unsigned char *out, long count, const float *mean, const float *deviation),
             (image, out, count, mean, deviation))
+CK_DISPATCH(augment_hsv, (const float *rgb, float *hsv, long count), (rgb, hsv, count))
+CK_DISPATCH(augment_rgb, (const float *hsv, float *rgb, long count), (hsv, rgb, count))
 CK_DISPATCH(augment_jitter,
             (const float *image, float *out, long count, const float *factors, const int *order, long steps,
              const float *mean, const float *deviation),

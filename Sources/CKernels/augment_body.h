@@ -30,31 +30,54 @@ ATTR static inline __attribute__((always_inline)) float NAME(channel)(float hue6
   return value * (1 - saturation * NAME(clamped)(ramp));
 }
 
+// Hue in 0 ..< 1, saturation and value of one pixel.
+ATTR static inline __attribute__((always_inline)) void NAME(to_hsv)(float r, float g, float b, float *hue,
+                                                                    float *saturation, float *value) {
+  float most = r >= g ? (r >= b ? r : b) : (g >= b ? g : b);
+  float least = r < g ? (r < b ? r : b) : (g < b ? g : b);
+  float range = most - least;
+  float safe = range == 0 ? 1 : range;
+  // Ties go to the channel named first.
+  float sector = r == most ? g - b : g == most ? 2 * safe + (b - r) : 4 * safe + (r - g);
+  float turn = sector / safe / 6;
+  *hue = turn < 0 ? turn + 1 : turn;
+  *saturation = range / (most + 1e-6f);
+  *value = most;
+}
+
+// Red, green and blue of one pixel.
+ATTR static inline __attribute__((always_inline)) void NAME(to_rgb)(float hue, float saturation, float value, float *r,
+                                                                    float *g, float *b) {
+  float hue6 = hue * 6;
+  *r = NAME(channel)(hue6, 5, saturation, value);
+  *g = NAME(channel)(hue6, 3, saturation, value);
+  *b = NAME(channel)(hue6, 1, saturation, value);
+}
+
+ATTR static void NAME(augment_hsv)(const float *restrict rgb, float *restrict hsv, long count) {
+  for (long i = 0; i < count; i++)
+    NAME(to_hsv)(rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2], hsv + 3 * i, hsv + 3 * i + 1, hsv + 3 * i + 2);
+}
+
+ATTR static void NAME(augment_rgb)(const float *restrict hsv, float *restrict rgb, long count) {
+  for (long i = 0; i < count; i++)
+    NAME(to_rgb)(hsv[3 * i], hsv[3 * i + 1], hsv[3 * i + 2], rgb + 3 * i, rgb + 3 * i + 1, rgb + 3 * i + 2);
+}
+
 // Saturation scaled by `factor` (and clamped), or hue turned by it, on planes of n pixels.
 ATTR static inline __attribute__((always_inline)) void NAME(hue_saturation)(float *restrict red, float *restrict green,
                                                                             float *restrict blue, long n, float factor,
                                                                             int turnHue) {
   for (long i = 0; i < n; i++) {
-    float r = red[i], g = green[i], b = blue[i];
-    float value = r >= g ? (r >= b ? r : b) : (g >= b ? g : b);
-    float least = r < g ? (r < b ? r : b) : (g < b ? g : b);
-    float range = value - least;
-    float saturation = range / (value + 1e-6f);
-    float safe = range == 0 ? 1 : range;
-    // Ties go to the channel named first.
-    float sector = r == value ? g - b : g == value ? 2 * safe + (b - r) : 4 * safe + (r - g);
-    float hue = sector / safe / 6;
-    hue = hue < 0 ? hue + 1 : hue;
+    float hue, saturation, value;
+    NAME(to_hsv)(red[i], green[i], blue[i], &hue, &saturation, &value);
     if (turnHue) {
       hue += factor;
       hue -= (float)(int)hue;
     } else {
       saturation = NAME(clamped)(saturation * factor);
     }
-    float hue6 = hue * 6;
-    red[i] = NAME(channel)(hue6, 5, saturation, value);
-    green[i] = NAME(channel)(hue6, 3, saturation, value);
-    blue[i] = NAME(channel)(hue6, 1, saturation, value);
+    NAME(to_rgb)(hue, saturation, value, red + i, green + i, blue + i);
   }
 }
 

@@ -2,6 +2,7 @@
 // N samples, H×W pixels, S×S cells, C channels.
 
 import CKernels
+import Support
 import Tensors
 
 /// The pixels of every cell of one axis: from floor(i · extent / cells) to before ceil((i + 1) · extent / cells).
@@ -15,6 +16,8 @@ private func cellRanges(_ extent: Int, _ cells: Int) -> [Range<Int>] {
 /// - Precondition: `x` has pixels and `cells` is positive.
 /// Source: PyTorch `AdaptiveAvgPool2d`.
 public func adaptiveAverage(_ x: Tensor, cells: Int) -> Tensor {
+  let mark = KernelMeter.begin(.pooling)
+  defer { KernelMeter.end(mark) }
   let (height, width, channels) = (x.shape[1], x.shape[2], x.channels)
   precondition(height > 0 && width > 0 && cells > 0, "\(x.shape) in \(cells)x\(cells) cells")
   let (rows, columns) = (cellRanges(height, cells), cellRanges(width, cells))
@@ -38,6 +41,8 @@ public func adaptiveAverage(_ x: Tensor, cells: Int) -> Tensor {
 /// Shapes: `gradient` [N, cells, cells, C]; result [N, height, width, C].
 /// - Precondition: the gradient is square and sizes are positive.
 public func adaptiveAverageGradient(_ gradient: Tensor, height: Int, width: Int) -> Tensor {
+  let mark = KernelMeter.begin(.pooling)
+  defer { KernelMeter.end(mark) }
   let (cells, channels) = (gradient.shape[1], gradient.channels)
   precondition(
     gradient.shape[2] == cells && cells > 0 && height > 0 && width > 0, "\(gradient.shape) to \(height)x\(width)")

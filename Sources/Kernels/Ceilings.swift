@@ -1,5 +1,6 @@
 // What this machine can do at best: the rates that kernels are compared with.
 
+import CKernels
 import Support
 import Tensors
 
@@ -36,25 +37,21 @@ public func productRates(side: Int = 2048, repeats: Int) -> [Double] {
   }
 }
 
-/// Rates of copying one large buffer into another, in bytes read and written a second, one for each of `repeats`.
+/// Rates of adding one large buffer to another, in bytes read and written a second, one for each of `repeats`.
 ///
-/// Stores go through the caches, as those of kernels do.
-public func copyRates(megabytes: Int = 128, repeats: Int) -> [Double] {
+/// What is written was read before, so that no transfer goes uncounted, as it would in a copy through the caches.
+public func memoryRates(megabytes: Int = 128, repeats: Int) -> [Double] {
   let count = megabytes << 18
   let memory = FreshMemory(floats: 2 * count)
   let (source, target) = (memory.base, memory.base + count)
+  source.update(repeating: 1, count: 2 * count)
   let tiles = Tiles(of: count, size: 32768)
-  func copy() {
-    WorkerPool.shared.run(tiles: tiles.number) { tile in
-      (target + tiles[tile].lowerBound).update(from: source + tiles[tile].lowerBound, count: tiles[tile].count)
-    }
-  }
-  source.update(repeating: 1, count: count)
-  copy()
   return (0..<repeats).map { _ in
     let watch = Stopwatch()
-    copy()
-    return 8 * Double(count) / watch.seconds
+    WorkerPool.shared.run(tiles: tiles.number) { tile in
+      ck_add_in_place(target + tiles[tile].lowerBound, source + tiles[tile].lowerBound, tiles[tile].count)
+    }
+    return 12 * Double(count) / watch.seconds
   }
 }
 

@@ -66,6 +66,25 @@ public struct ColourJitter: Equatable, Sendable {
   }
 }
 
+/// Hue in 0..<1 (0 for greys), saturation (max - min)/(max + 10⁻⁶) and value of pixels with RGB in 0...1.
+///
+/// Shapes: `image` and result [N, H, W, 3].
+public func hueSaturationValue(_ image: Tensor) -> Tensor { converted(image, ck_augment_hsv) }
+
+/// RGB of pixels of hue, saturation and value; the inverse of `hueSaturationValue` up to its 10⁻⁶.
+public func redGreenBlue(_ image: Tensor) -> Tensor { converted(image, ck_augment_rgb) }
+
+private func converted(
+  _ image: Tensor, _ convert: (UnsafePointer<Float>?, UnsafeMutablePointer<Float>?, Int) -> Void
+) -> Tensor {
+  precondition(image.shape.rank == 4 && image.channels == 3, "colour images are [N, H, W, 3], not \(image.shape)")
+  let result = Tensor(uninitialized: image.shape)
+  forEachPixelRange(image.count / 3) { first, count in
+    convert(image.pointer + 3 * first, result.pointer + 3 * first, count)
+  }
+  return result
+}
+
 /// Changes the colours of normalised images, one jitter per sample.
 ///
 /// Images are brought to 0...1, changed and normalised again. Brightness adds and contrast multiplies without a mean;

@@ -1,6 +1,7 @@
 // Pixels of a map dealt out to groups, and back: the two permutations of interlaced sparse self-attention.
 // N samples, H×W pixels, C channels; cells of side×side pixels.
 
+import Support
 import Tensors
 
 /// Which pixels of a map form a group.
@@ -42,6 +43,8 @@ private struct PixelGroups {
 /// - Precondition: H and W are multiples of `side`.
 /// Source: Huang et al., "Interlaced Sparse Self-Attention for Semantic Segmentation", 2019, section 3.2.
 public func groupedPixels(_ x: Tensor, side: Int, _ grouping: PixelGrouping) -> Tensor {
+  let mark = KernelMeter.begin(.copy)
+  defer { KernelMeter.end(mark) }
   let (height, width, channels) = (x.shape[1], x.shape[2], x.channels)
   let groups = PixelGroups(height: height, width: width, side: side, grouping)
   let result = Tensor(uninitialized: [x.samples * groups.groups, groups.tokens, channels])
@@ -62,6 +65,8 @@ public func groupedPixels(_ x: Tensor, side: Int, _ grouping: PixelGrouping) -> 
 public func ungroupedPixels(
   _ tokens: Tensor, height: Int, width: Int, side: Int, _ grouping: PixelGrouping
 ) -> Tensor {
+  let mark = KernelMeter.begin(.copy)
+  defer { KernelMeter.end(mark) }
   let groups = PixelGroups(height: height, width: width, side: side, grouping)
   precondition(
     tokens.samples % groups.groups == 0 && tokens.shape[1] == groups.tokens,

@@ -1,6 +1,7 @@
 // Max pooling and its gradient. N samples, H×W input and h×w output pixels, C channels.
 
 import CKernels
+import Support
 import Tensors
 
 /// Largest value of each channel in every window; padding never counts.
@@ -9,6 +10,8 @@ import Tensors
 /// that has the value; the gradient goes there, as in PyTorch. Not-a-number counts as largest.
 /// - Precondition: the padding is smaller than the window, so that no window is empty.
 public func maxPooling(_ x: Tensor, _ window: PaddedWindow) -> (output: Tensor, taps: Tensor) {
+  let mark = KernelMeter.begin(.pooling)
+  defer { KernelMeter.end(mark) }
   precondition(
     max(window.top, window.left, window.bottom, window.right) < window.kernel, "an empty window of \(window)")
   var sizes = window.sizes(x.shape)
@@ -34,6 +37,8 @@ public func maxPooling(_ x: Tensor, _ window: PaddedWindow) -> (output: Tensor, 
 public func maxPoolingGradient(
   _ gradient: Tensor, taps: Tensor, height: Int, width: Int, _ window: PaddedWindow
 ) -> Tensor {
+  let mark = KernelMeter.begin(.pooling)
+  defer { KernelMeter.end(mark) }
   let result = Tensor(uninitialized: [gradient.samples, height, width, gradient.channels])
   var sizes = window.sizes(result.shape)
   precondition(

@@ -2,6 +2,7 @@
 // N samples, H×W input and h×w output pixels, C channels, k×k taps.
 
 import CKernels
+import Support
 import Tensors
 
 /// One k×k filter per channel over a zero-padded map.
@@ -13,10 +14,13 @@ import Tensors
 /// - Precondition: the window has the weight's extent and fits into the padded map.
 /// - Complexity: O(N·h·w·C·k²).
 public func depthwiseConvolution(_ x: Tensor, weight: Tensor, _ window: PaddedWindow) -> Tensor {
+  let mark = KernelMeter.begin(.depthwise)
+  defer { KernelMeter.end(mark) }
   check(weight, window, channels: x.channels)
   if window.isPlain { return depthwiseConvolution(x, weight: weight, bias: nil, dilation: 1) }
   var sizes = window.sizes(x.shape)
   let result = Tensor(uninitialized: sizes.outputShape(x.samples))
+  KernelMeter.count(operations: 2 * result.count * window.kernel * window.kernel)
   let tiles = sizes.outputTiles(x.samples)
   withUnsafePointer(to: &sizes) { sizes in
     WorkerPool.shared.run(tiles: tiles.count) { index in
@@ -37,11 +41,14 @@ public func depthwiseConvolution(_ x: Tensor, weight: Tensor, _ window: PaddedWi
 public func depthwiseConvolutionInputGradient(
   _ gradient: Tensor, weight: Tensor, height: Int, width: Int, _ window: PaddedWindow
 ) -> Tensor {
+  let mark = KernelMeter.begin(.depthwise)
+  defer { KernelMeter.end(mark) }
   check(weight, window, channels: gradient.channels)
   if window.isPlain { return depthwiseConvolutionInputGradient(gradient, weight: weight, dilation: 1) }
   let result = Tensor(uninitialized: [gradient.samples, height, width, gradient.channels])
   var sizes = window.sizes(result.shape)
   precondition(gradient.shape == sizes.outputShape(gradient.samples), "\(gradient.shape) from \(result.shape)")
+  KernelMeter.count(operations: 2 * gradient.count * window.kernel * window.kernel)
   let tiles = sizes.inputTiles(gradient.samples)
   withUnsafePointer(to: &sizes) { sizes in
     WorkerPool.shared.run(tiles: tiles.count) { index in
@@ -62,6 +69,8 @@ public func depthwiseConvolutionInputGradient(
 public func depthwiseConvolutionWeightGradient(
   _ x: Tensor, gradient: Tensor, _ window: PaddedWindow, into slots: GradientSlots
 ) {
+  let mark = KernelMeter.begin(.depthwise)
+  defer { KernelMeter.end(mark) }
   precondition(
     slots.count == window.kernel * window.kernel * x.channels && slots.samples >= x.samples, "slots for \(x.shape)")
   if window.isPlain {
@@ -72,6 +81,7 @@ public func depthwiseConvolutionWeightGradient(
   precondition(gradient.shape == sizes.outputShape(x.samples), "gradient \(gradient.shape) from \(x.shape)")
   let tiles = RowTiles(
     samples: x.samples, rows: sizes.output_height, elementsPerRow: sizes.output_width, elements: 256)
+  KernelMeter.count(operations: 2 * gradient.count * window.kernel * window.kernel)
   let scratch = Tensor(uninitialized: [tiles.count, slots.count])
   withUnsafePointer(to: &sizes) { sizes in
     WorkerPool.shared.run(tiles: tiles.count) { index in

@@ -100,21 +100,23 @@ public struct MixTransformer: Encoder {
 }
 
 /// Strided convolution with overlapping patches, then layer norm.
-private struct PatchEmbedding {
+package struct PatchEmbedding {
   let projection: Convolution
   let norm: LayerNorm
 
-  init(_ registry: ParameterRegistry, _ name: String, inputs: Int, outputs: Int, kernel: Int, stride: Int) {
+  package init(_ registry: ParameterRegistry, _ name: String, inputs: Int, outputs: Int, kernel: Int, stride: Int) {
     projection = Convolution(
       registry, "\(name).proj", inputs: inputs, outputs: outputs, ConvolutionGeometry(kernel: kernel, stride: stride))
     norm = LayerNorm(registry, "\(name).norm", channels: outputs, epsilon: 1e-5)
   }
 
-  func callAsFunction(_ x: Variable, _ context: ForwardContext) -> Variable { norm(projection(x, context), context) }
+  package func callAsFunction(_ x: Variable, _ context: ForwardContext) -> Variable {
+    norm(projection(x, context), context)
+  }
 }
 
 /// Pre-norm transformer block: attention, then feed-forward, each on a residual branch with drop path.
-private struct Block {
+package struct Block {
   let name: String
   let norm1: LayerNorm
   let attention: ReducedAttention
@@ -122,8 +124,8 @@ private struct Block {
   let feedForward: MixFeedForward
   let dropPath: Float
 
-  init(
-    _ registry: ParameterRegistry, _ name: String, channels: Int, heads: Int, reduction: Int, expansion: Int,
+  package init(
+    _ registry: ParameterRegistry, _ name: String, channels: Int, heads: Int, reduction: Int, expansion: Int = 4,
     dropPath: Float
   ) {
     self.name = name
@@ -135,7 +137,7 @@ private struct Block {
     feedForward = MixFeedForward(registry, "\(name).mlp", channels: channels, hidden: expansion * channels)
   }
 
-  func callAsFunction(_ x: Variable, _ context: ForwardContext) -> Variable {
+  package func callAsFunction(_ x: Variable, _ context: ForwardContext) -> Variable {
     let y = residual(x, attention(norm1(x, context), context), dropRate: dropPath, layer: "\(name).attn", context)
     return residual(
       y, feedForward(norm2(y, context), context), dropRate: dropPath, layer: "\(name).mlp", context)
@@ -143,14 +145,14 @@ private struct Block {
 }
 
 /// Self-attention whose keys and values come from a summary of the map: a convolution with kernel = stride = reduction.
-private struct ReducedAttention {
+package struct ReducedAttention {
   let heads: Int
   let query: Linear
   let keyValue: Linear
   let projection: Linear
   let summary: (convolution: Convolution, norm: LayerNorm)?
 
-  init(_ registry: ParameterRegistry, _ name: String, channels: Int, heads: Int, reduction: Int) {
+  package init(_ registry: ParameterRegistry, _ name: String, channels: Int, heads: Int, reduction: Int) {
     self.heads = heads
     query = Linear(registry, "\(name).q", inputs: channels, outputs: channels)
     keyValue = Linear(registry, "\(name).kv", inputs: channels, outputs: 2 * channels)
@@ -165,7 +167,7 @@ private struct ReducedAttention {
       ) : nil
   }
 
-  func callAsFunction(_ x: Variable, _ context: ForwardContext) -> Variable {
+  package func callAsFunction(_ x: Variable, _ context: ForwardContext) -> Variable {
     let source = summary.map { $0.norm($0.convolution(x, context), context) } ?? x
     let y = Autograd.attention(
       queries: asTokens(query(x, context)), keysValues: asTokens(keyValue(source, context)), heads: heads, context)
@@ -179,18 +181,18 @@ private struct ReducedAttention {
 }
 
 /// Linear, depthwise 3×3, GELU, linear.
-private struct MixFeedForward {
+package struct MixFeedForward {
   let expand: Linear
   let depthwise: DepthwiseConvolution
   let contract: Linear
 
-  init(_ registry: ParameterRegistry, _ name: String, channels: Int, hidden: Int) {
+  package init(_ registry: ParameterRegistry, _ name: String, channels: Int, hidden: Int) {
     expand = Linear(registry, "\(name).fc1", inputs: channels, outputs: hidden)
     depthwise = DepthwiseConvolution(registry, "\(name).dwconv.dwconv", channels: hidden)
     contract = Linear(registry, "\(name).fc2", inputs: hidden, outputs: channels)
   }
 
-  func callAsFunction(_ x: Variable, _ context: ForwardContext) -> Variable {
+  package func callAsFunction(_ x: Variable, _ context: ForwardContext) -> Variable {
     contract(gelu(depthwise(expand(x, context), context), context), context)
   }
 }

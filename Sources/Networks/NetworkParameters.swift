@@ -15,7 +15,7 @@ public final class ParameterRegistry {
 
   /// Declares a parameter under its published name.
   /// - Precondition: the name is new.
-  func declare(_ name: String, _ officialShape: [Int], _ initializer: Initializer) -> Parameter {
+  package func declare(_ name: String, _ officialShape: [Int], _ initializer: Initializer) -> Parameter {
     precondition(!parameters.contains { $0.name == name }, "two parameters are called \(name)")
     let parameter = Parameter(name: name, officialShape: officialShape, initialise: initializer.draw)
     parameters.append(parameter)
@@ -24,7 +24,7 @@ public final class ParameterRegistry {
 
   /// Declares a batch norm; its buffers are `name.running_mean` and `name.running_var`.
   /// - Parameter scale: what every factor starts as.
-  func declareBatchNorm(
+  package func declareBatchNorm(
     _ name: String, channels: Int, epsilon: Float = 1e-5, momentum: Float = 0.1, scale: Float = 1
   ) -> BatchNormState {
     let state = BatchNormState(
@@ -41,7 +41,7 @@ public struct Initializer: Sendable {
   let draw: @Sendable (inout RandomStream, Int) -> [Float]
 
   /// One value everywhere.
-  static func constant(_ value: Float) -> Initializer {
+  package static func constant(_ value: Float) -> Initializer {
     Initializer { _, count in [Float](repeating: value, count: count) }
   }
 

@@ -22,6 +22,13 @@ public struct OutputGrid: Sendable, Equatable {
     self.init(configuration, strides: encoder.strides, try configuration.headEntry())
   }
 
+  /// A grid of those sizes.
+  package init(stride: Int, coarsestStride: Int, contextReduction: Int) {
+    self.stride = stride
+    self.coarsestStride = coarsestStride
+    self.contextReduction = contextReduction
+  }
+
   /// The grid of a head on feature maps of those strides, finest first.
   init(_ configuration: NetworkConfiguration, strides: [Int], _ head: HeadEntry) {
     stride = head.grid.stride(of: strides)

@@ -166,18 +166,29 @@ public final class SegmentationNetwork {
         detailFeatures: [])
     }
     let attention = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
-    let gate = maskOutside(attention, grid.onContext(box), contextPass)
-    let height = image.shape[1] / grid.stride
-    let width = image.shape[2] / grid.stride
-    let canvas = padded(detail, into: grid.onDetail(box), height: height, width: width, contextPass)
-    let fused = fuse(
-      gate: bilinear(gate, height: height, width: width, contextPass), detail: canvas,
-      damped: bilinear(
-        gatedContext(gate: gate, logits: logits, contextPass), height: height, width: width, contextPass),
-      contextPass)
+    let fused = SegmentationNetwork.fused(
+      context: logits, attention: attention, detail: detail, box: box, height: image.shape[1] / grid.stride,
+      width: image.shape[2] / grid.stride, grid, contextPass)
     return TrainingOutput(
       fused: fused, detail: detail, context: logits, attention: attention, contextFeatures: contextFeatures,
       detailFeatures: detailFeatures)
+  }
+
+  /// Context and detail logits blended by scale attention, which counts inside the detail crop only (Hoyer et al., HRDA,
+  /// ECCV 2022, section 3.2).
+  ///
+  /// Shapes: `context`, `attention` [N, h, w, K] at context scale; `detail` on the crop's grid; result
+  /// [N, height, width, K], on the image's.
+  package static func fused(
+    context logits: Variable, attention: Variable, detail: Variable, box: Box, height: Int, width: Int,
+    _ grid: OutputGrid, _ context: ForwardContext
+  ) -> Variable {
+    let gate = maskOutside(attention, grid.onContext(box), context)
+    let canvas = padded(detail, into: grid.onDetail(box), height: height, width: width, context)
+    return fuse(
+      gate: bilinear(gate, height: height, width: width, context), detail: canvas,
+      damped: bilinear(gatedContext(gate: gate, logits: logits, context), height: height, width: width, context),
+      context)
   }
 
   /// A pass without gradients in which detail windows cover the whole image.

@@ -31,6 +31,8 @@ public enum KernelFamily: String, Sendable, CaseIterable, Codable {
   case elementwise
   /// Crops, windows, concatenation.
   case copy
+  /// Means and maxima of windows.
+  case pooling
   /// Updates of whole arenas.
   case optimizer
   /// Mixing, colour jitter, blur.
@@ -59,6 +61,8 @@ public struct MeterSpan: Sendable {
   public let isNested: Bool
   /// Operations (two for a multiply-add) that matrix products and convolutions executed, on all threads.
   public fileprivate(set) var operations: Int
+  /// Requests for heap memory, of all threads.
+  public fileprivate(set) var allocations: Int
 
   /// Its length.
   public var seconds: Double { Double(end - begin) * 1e-9 }
@@ -155,14 +159,16 @@ public final class KernelMeter: @unchecked Sendable {
     lanes[lane].spans.append(
       MeterSpan(
         label: label, begin: now, end: now, isNested: isNested,
-        operations: KernelMeter.operations.load(ordering: .relaxed)))
+        operations: KernelMeter.operations.load(ordering: .relaxed), allocations: heapAllocations()))
     return lanes[lane].spans.count - 1
   }
 
   private func close(_ index: Int, lane: Int) {
     guard lanes.indices.contains(lane), lanes[lane].spans.indices.contains(index) else { return }
     let counted = KernelMeter.operations.load(ordering: .relaxed) - lanes[lane].spans[index].operations
+    let allocated = heapAllocations() - lanes[lane].spans[index].allocations
     lanes[lane].spans[index].operations = counted
+    lanes[lane].spans[index].allocations = allocated
     lanes[lane].spans[index].end = KernelMeter.now()
   }
 

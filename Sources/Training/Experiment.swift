@@ -66,7 +66,7 @@ public final class Experiment {
       adapts
       ? Teacher(
         try SegmentationNetwork(configuration, gradientSlots: 0, seed: recipe.seed),
-        threshold: Float(recipe.teacher.threshold)) : nil
+        threshold: Float(recipe.teacher.threshold), confidence: recipe.teacher.confidence) : nil
     reference = recipe.featureDistance.weight > 0 ? try ReferenceEncoder(configuration, seed: recipe.seed) : nil
     let featureDistance = reference.map {
       FeatureDistanceTerm($0, recipe.featureDistanceOptions, classCount: configuration.classCount)

@@ -28,7 +28,6 @@ extension Recipe {
     let absent = [
       ("batch.cropShards", batch.cropShards != 1, "leave it at 1"),
       ("reduction bf16", reduction == .bf16, "use reproducible or native"),
-      ("trace", trace, "leave it at false"),
     ]
     for (key, isWanted, remedy) in absent where isWanted {
       throw Failure(.badData, "it is not available in this version", at: key, remedy: remedy)

@@ -12,11 +12,14 @@ public struct MeterProfile {
     public var calls = 0
     /// Operations of matrix products and convolutions, on all threads.
     public var operations = 0
+    /// Requests for heap memory.
+    public var allocations = 0
 
     mutating func add(_ span: MeterSpan) {
       seconds += span.seconds
       calls += 1
       operations += span.operations
+      allocations += span.allocations
     }
   }
 

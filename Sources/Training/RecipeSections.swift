@@ -1,6 +1,7 @@
 // The sections of a recipe that describe the network, the optimizer and the method's shared parts.
 // Defaults are the published ones; docs/recipes.md says what each key means.
 
+import Adaptation
 import Networks
 import Support
 
@@ -193,8 +194,10 @@ extension Recipe {
   public struct Teacher: SettingGroup {
     /// Momentum a of the average; min(1 - 1/(step + 1), a) acts.
     public var momentum = 0.999
-    /// Confidence from which a pixel counts as certain; the certain share of the batch is the pseudo-weight.
+    /// Confidence from which a pixel counts as certain; the certain share of pixels is the pseudo-weight.
     public var threshold = 0.968
+    /// The pixels that this share is of.
+    public var confidence = ConfidenceScope.batch
     /// Whether the newest pseudo-labels of every target image are kept in the run directory.
     public var cache = true
 
@@ -204,6 +207,7 @@ extension Recipe {
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.value("momentum", &momentum, .from(0, to: 1))
       try settings.value("threshold", &threshold, .from(0, to: 1))
+      try settings.value("confidence", &confidence)
       try settings.value("cache", &cache)
     }
   }

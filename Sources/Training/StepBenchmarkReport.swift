@@ -45,6 +45,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
     public let share: Double
     /// Calls a step.
     public let calls: Int
+    /// Requests for heap memory a step.
+    public let heapAllocations: Int
     /// Executed operations a step, in units of 10⁹.
     public let gflop: Double
     /// Rate of its executed operations as a share of the ceiling.
@@ -71,6 +73,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
   public let gflopExecuted: Double
   /// Rate of 2048³ products in the same run, in units of 10⁹ operations a second.
   public let ceilingGflops: Double
+  /// Spread of that rate.
+  public let ceilingSpread: Spread
   /// Rate of executed operations as a share of the ceiling.
   public let ofCeiling: Double
   /// Rate of the published algorithm's operations as a share of the ceiling.
@@ -99,7 +103,7 @@ public struct StepBenchmarkReport: Codable, Sendable {
   init(
     _ benchmark: StepBenchmark, _ samples: [StepBenchmark.Sample],
     _ metered: [(seconds: Double, profile: MeterProfile)],
-    ceiling: Double
+    ceiling rates: [Double]
   ) {
     `case` = benchmark.setting.name
     part = benchmark.part
@@ -111,7 +115,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
     let executed = profiles[0].families.values.reduce(0) { $0 + $1.operations }
     gflopReference = benchmark.referenceOperations / 1e9
     gflopExecuted = Double(executed) / 1e9
-    ceilingGflops = ceiling / 1e9
+    ceilingSpread = Spread(rates.map { $0 / 1e9 })
+    ceilingGflops = ceilingSpread.median
     ofCeiling = gflopExecuted / secondsPerStep / ceilingGflops
     referenceOfCeiling = gflopReference / secondsPerStep / ceilingGflops
     pageFaults = Int(Spread(samples.map { Double($0.pageFaults) }).median)
@@ -124,12 +129,14 @@ public struct StepBenchmarkReport: Codable, Sendable {
       })
     let whole = Spread(metered.map(\.seconds)).median
     meteredSeconds = whole
+    let ceiling = ceilingGflops
     func kernel(_ entries: [MeterProfile.Entry]) -> Kernel {
       let seconds = Spread(entries.map(\.seconds)).median
       let operations = Double(entries[0].operations)
       return Kernel(
-        seconds: seconds, share: seconds / whole, calls: entries[0].calls, gflop: operations / 1e9,
-        ofCeiling: operations / seconds / ceiling)
+        seconds: seconds, share: seconds / whole, calls: entries[0].calls, heapAllocations: entries[0].allocations,
+        gflop: operations / 1e9,
+        ofCeiling: operations / seconds / 1e9 / ceiling)
     }
     kernels = Dictionary(
       uniqueKeysWithValues: profiles[0].families.keys.map { family in
@@ -149,40 +156,43 @@ public struct StepBenchmarkReport: Codable, Sendable {
       "seconds \(rounded(secondsPerStep, 3))  (least \(rounded(spread.minimum, 3)), quartiles "
         + "\(rounded(spread.lowerQuartile, 3)) to \(rounded(spread.upperQuartile, 3)))",
       "GFLOP reference \(rounded(gflopReference, 1)), executed \(rounded(gflopExecuted, 1))",
-      "ceiling \(rounded(ceilingGflops, 1)) GFLOP/s; reached: executed \(percent(ofCeiling)), "
-        + "reference \(percent(referenceOfCeiling))",
+      "ceiling \(rounded(ceilingGflops, 1)) GFLOP/s (best \(rounded(ceilingSpread.maximum, 1))); reached: executed \(sharePercent(ofCeiling)), "
+        + "reference \(sharePercent(referenceOfCeiling))",
       "peak memory \(memory) MB; pool misses \(poolMisses), newly mapped bytes \(mappedBytes)",
       "a step: \(operations) tape operations, \(heapAllocations) heap allocations, \(pageFaults) minor page faults",
       "phases:",
     ]
-    lines += phases.sorted { $0.value > $1.value }.map { "  \(column($0.key, 28))\(cell(rounded($0.value, 3)))" }
+    lines += phases.sorted { $0.value > $1.value }.map { "  \(leftColumn($0.key, 28))\(cell(rounded($0.value, 3)))" }
     lines.append("kernel families, of \(rounded(meteredSeconds, 3)) metered seconds:")
     lines += table(kernels)
     let inside = kernels.values.reduce(0) { $0 + $1.seconds }
     lines.append(
-      "  \(column("outside kernels", 28))\(cell(rounded(meteredSeconds - inside, 3)))"
-        + cell(percent(1 - inside / meteredSeconds)))
+      "  \(leftColumn("outside kernels", 28))\(cell(rounded(meteredSeconds - inside, 3)))"
+        + cell(sharePercent(1 - inside / meteredSeconds)))
     lines.append("functions:")
     return (lines + table(functions)).joined(separator: "\n")
   }
 
   private func table(_ kernels: [String: Kernel]) -> [String] {
-    let head = "  \(column("", 28))" + ["seconds", "share", "calls", "GFLOP", "ceiling"].map(cell).joined()
+    let head = "  \(leftColumn("", 28))" + ["seconds", "share", "calls", "heap", "GFLOP", "ceiling"].map(cell).joined()
     return [head]
       + kernels.sorted { $0.value.seconds > $1.value.seconds }.map { name, kernel in
-        "  \(column(name, 28))"
+        "  \(leftColumn(name, 28))"
           + [
-            rounded(kernel.seconds, 3), percent(kernel.share), "\(kernel.calls)",
-            kernel.gflop > 0 ? rounded(kernel.gflop, 1) : "-", kernel.gflop > 0 ? percent(kernel.ofCeiling) : "-",
+            rounded(kernel.seconds, 3), sharePercent(kernel.share), "\(kernel.calls)", "\(kernel.heapAllocations)",
+            kernel.gflop > 0 ? rounded(kernel.gflop, 1) : "-", kernel.gflop > 0 ? sharePercent(kernel.ofCeiling) : "-",
           ].map(cell).joined()
       }
   }
 }
 
-private func percent(_ share: Double) -> String { "\(rounded(100 * share, 1)) %" }
+/// A share in percent.
+func sharePercent(_ share: Double) -> String { "\(rounded(100 * share, 1)) %" }
 
-private func column(_ text: String, _ width: Int) -> String {
+/// A text at the left of a column.
+func leftColumn(_ text: String, _ width: Int) -> String {
   text + String(repeating: " ", count: max(1, width - text.count))
 }
 
-private func cell(_ text: String) -> String { String(repeating: " ", count: max(1, 10 - text.count)) + text }
+/// A text at the right of a column.
+func cell(_ text: String) -> String { String(repeating: " ", count: max(1, 10 - text.count)) + text }

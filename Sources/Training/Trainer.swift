@@ -148,9 +148,12 @@ public final class Trainer {
   /// Trains until `lastStep` steps are complete in total, or a signal asks to stop.
   public func run(until lastStep: Int) throws -> RunOutcome {
     let recipe = experiment.recipe
+    let trace = recipe.trace && firstStep < lastStep ? directory.map { StepTrace($0) } : nil
     for step in firstStep..<max(firstStep, lastStep) {
       let watch = Stopwatch()
-      let batch = try communicator.together { try experiment.loader.batch(step: step) }
+      let batch = try KernelMeter.phase("data") {
+        try communicator.together { try experiment.loader.batch(step: step) }
+      }
       let loading = watch.seconds
       var record = try experiment.step.run(batch, step: step)
       record.phases.add("data", loading)
@@ -169,6 +172,7 @@ public final class Trainer {
       if isLast || recipe.log.includes(completed) { try writeLog(record, seconds, scores) }
       let stops = try communicator.allMaximum(Int64(StopSignals.pending ?? 0)) != 0
       let isDue = recipe.checkpoint.every > 0 && completed % recipe.checkpoint.every == 0
+      if recipe.trace { try communicator.together { try trace?.stepEnded(isLast: isLast || stops) } }
       if isLast || stops || isDue { try save(completed, waits: isLast || stops) }
       if stops, !isLast {
         say("stopped by a signal after step \(completed); go on with --resume")

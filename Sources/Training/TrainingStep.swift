@@ -120,6 +120,7 @@ public final class TrainingStep {
       TargetPass(
         name: extra.name, step: step, batch: batch, pseudo: pseudo, student: parts.student,
         detailWeight: options.detailWeight, context: context, draws: parts.draws, observer: parts.observer))
+    operations += context.tape?.recorded ?? 0
     context.tape?.walkBack()
   }
 

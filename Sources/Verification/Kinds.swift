@@ -27,7 +27,40 @@ public protocol FileKind: SendableMetatype {
 /// All kinds.
 public enum Kinds {
   /// Kinds of groups.
-  static let groups: [any Kind.Type] = []
+  static let groups: [any Kind.Type] = [
+    LayerNormKind.self,
+    GELUKind.self,
+    LinearKind.self,
+    SoftmaxKind.self,
+    AttentionKind.self,
+    FeedForwardKind.self,
+    BlockKind.self,
+    PatchEmbeddingKind.self,
+    ConvolutionKind.self,
+    DepthwiseConvolutionKind.self,
+    BilinearKind.self,
+    BatchNormKind.self,
+    CrossEntropyKind.self,
+    FeatureDistanceKind.self,
+    FusionKind.self,
+    AdamWKind.self,
+    DropPathKind.self,
+    ChannelDropoutKind.self,
+    FormulaWeightsKind.self,
+    ImageKind.self,
+    ColourSpaceKind.self,
+    SingleJitterKind.self,
+    JitterKind.self,
+    BlurKind.self,
+    PseudoLabelKind.self,
+    ClassMaskKind.self,
+    BlockMaskKind.self,
+    LearningRateKind.self,
+    TeacherMomentumKind.self,
+    RareClassKind.self,
+    WindowsKind.self,
+    MarginsKind.self,
+  ]
 
   /// Kinds of files.
   static let files: [any FileKind.Type] = [

@@ -23,6 +23,7 @@ struct Apus: ParsableCommand {
       DataCommand.self,
       CheckpointCommand.self,
       CacheCommand.self,
+      VerifyCommand.self,
       BenchmarkCommand.self,
       DoctorCommand.self,
       SelfTestCommand.self,

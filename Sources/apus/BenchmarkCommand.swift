@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import Kernels
 import Support
 import Tensors
 import Training
@@ -10,7 +11,7 @@ import Training
 struct BenchmarkCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "benchmark", abstract: "Time steps and kernels, and compare them with what the machine can do.",
-    subcommands: [BenchmarkStepCommand.self])
+    subcommands: [BenchmarkStepCommand.self, BenchmarkKernelsCommand.self])
 }
 
 extension StepBenchmarkPart: ExpressibleByArgument {}
@@ -64,6 +65,66 @@ struct BenchmarkStepCommand: ParsableCommand {
       say(report.text, json: json)
       if json { print(try jsonLine(report)) }
       if let trace { try writeTrace(try chromeTrace(spans), to: trace) }
+      return .done
+    }
+  }
+}
+
+/// Times single kernels.
+struct BenchmarkKernelsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "kernels", abstract: "Time single kernels at the sizes of real networks against the machine's limits.",
+    discussion: """
+      Limits are measured in the same run: the rate of 2048³ matrix products, and that of adding large buffers. A
+      kernel's limit is the one that takes longer for its operations and bytes. What stays in cache between calls may
+      pass the limit of memory, and an algorithm with fewer operations than the direct one that of arithmetic.
+      """)
+
+  @Option(help: ArgumentHelp("Only kernels whose name contains this.", valueName: "text"))
+  var filter: String?
+  @Option(help: "Compute threads; APUS_THREADS or all cores if not given.")
+  var threads: Int?
+  @Option(help: "Seconds for each kernel; at least five calls are timed.")
+  var seconds = 0.2
+  @Flag(help: "Print one JSON object on standard output.")
+  var json = false
+
+  /// The JSON object.
+  private struct Report: Encodable {
+    let threads: Int
+    let cpuLevel: String
+    let ceilingGflops: Double
+    let memoryGigabytesPerSecond: Double
+    let kernels: [KernelBenchmarkResult]
+  }
+
+  func validate() throws {
+    if let threads, threads < 1 { throw ValidationError("--threads must be at least 1, not \(threads)") }
+  }
+
+  func run() throws {
+    try runOnRanks { communicator in
+      try communicator.together { try requireOneRank(communicator.worldSize) }
+      try setUpMachine(threads: try threads ?? benchmarkThreads(), on: communicator)
+      let chosen = KernelBenchmark.all.filter { filter.map($0.name.localizedCaseInsensitiveContains) ?? true }
+      guard !chosen.isEmpty else {
+        throw Failure(.usage, "no kernel has a name with \"\(filter ?? "")\"", at: "--filter")
+      }
+      // The best rates: another program's load must not make a kernel look good.
+      let product = Spread(productRates(repeats: 10)).maximum
+      let memory = Spread(memoryRates(repeats: 10)).maximum
+      say(
+        "\(WorkerPool.shared.threads) thread(s), \(CPULevel.current): products \(Int(product / 1e9)) GFLOP/s, memory "
+          + "\(Int(memory / 1e9)) GB/s\n\(KernelBenchmarkResult.heading)", json: json)
+      let results = chosen.map { kernel in
+        let result = kernel.measure(seconds: seconds, productRate: product, memoryRate: memory)
+        say(result.line, json: json)
+        return result
+      }
+      let report = Report(
+        threads: WorkerPool.shared.threads, cpuLevel: "\(CPULevel.current)", ceilingGflops: product / 1e9,
+        memoryGigabytesPerSecond: memory / 1e9, kernels: results)
+      if json { print(try jsonLine(report)) }
       return .done
     }
   }

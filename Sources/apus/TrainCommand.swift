@@ -59,6 +59,8 @@ struct TrainCommand: ParsableCommand {
   var resume = false
   @Option(help: "Stop once this many steps are complete in total; schedule.steps stays as it is.")
   var steps: Int?
+  @Flag(help: "Write the first steps to trace.json in the run directory, as trace: true in the recipe does.")
+  var trace = false
   @Option(
     help: ArgumentHelp(
       "Summary of a source-only run, whose scores are put beside this run's.", valueName: "file"))
@@ -67,6 +69,7 @@ struct TrainCommand: ParsableCommand {
 
   mutating func validate() throws {
     if let steps, steps < 1 { throw ValidationError("--steps must be at least 1, not \(steps)") }
+    if trace { settings.overrides.append("trace=true") }
   }
 
   func run() throws {

@@ -118,15 +118,4 @@ import Testing
     #expect(abs(found.perSample[0] - 0.25 * found.expected[0]) < 1e-5 * found.expected[0])
     #expect(found.perSample[1...].allSatisfy { $0 == 0 })
   }
-
-  /// Unit check of DAFormer: a share of exactly 0.75 is kept, less is ignored, and ignored pixels win like a class.
-  @Test(
-    arguments: [
-      ([6, 6, 6, 0], 6), ([6, 6, 0, 0], 255), ([255, 255, 255, 6], 255), ([255, 6, 6, 6], 6), ([0, 0, 0, 0], 0),
-    ] as [([UInt8], UInt8)])
-  func cellsNeedAMajority(block: [UInt8], expected: UInt8) {
-    let cells = dominantLabels(
-      LabelMap(height: 2, width: 2, values: block), factor: 2, minimumShare: 0.75, classCount: 19)
-    #expect(cells.values == [expected])
-  }
 }

@@ -24,16 +24,6 @@ import Testing
       DrawRequest(pass: pass, step: step, samples: samples, height: size, width: size, present: present))
   }
 
-  /// Unit check of HRDA: offsets of a 512 crop in 1024 pixels are the 64 multiples of 8 from 0 to 504, never 512.
-  @Test func offsetsAreTheMultiplesOfEight() {
-    let boxes = (0..<3000).map { StepDrawsTests.draws(step: $0, samples: 0..<1).box }
-    #expect(Set(boxes.map(\.top)) == Set(stride(from: 0, through: 504, by: 8)))
-    #expect(Set(boxes.map(\.left)) == Set(stride(from: 0, through: 504, by: 8)))
-    #expect(boxes.allSatisfy { $0.height == 512 && $0.width == 512 })
-    // Rows and columns are drawn apart: few of 3000 boxes lie on the diagonal.
-    #expect(boxes.count { $0.top == $0.left } < 100)
-  }
-
   @Test(arguments: [(512, 512), (512, 600), (256, 512)]) func cropsOfTheWholeImageStartAtZero(size: Int, detail: Int) {
     let source = StepDrawsTests.source(detail: detail)
     let boxes = (0..<50).map { StepDrawsTests.draws(source, step: $0, size: size).box }

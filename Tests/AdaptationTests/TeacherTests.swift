@@ -22,11 +22,12 @@ import Testing
   }()
 
   private static func pseudoLabels(
-    threshold: Float, valid: Tensor? = nil, on communicator: any Communicator = SoloCommunicator()
+    threshold: Float, valid: Tensor? = nil, by scope: ConfidenceScope = .batch,
+    on communicator: any Communicator = SoloCommunicator()
   ) throws -> PseudoLabels {
     let own = share(of: 4, on: communicator)
     let valid = valid.map { $0.samples(own.samples).copy() }
-    return try Teacher(smallNetwork(), threshold: threshold).pseudoLabels(
+    return try Teacher(smallNetwork(), threshold: threshold, confidence: scope).pseudoLabels(
       images.samples(own.samples).copy(), valid: valid, own)
   }
 
@@ -79,8 +80,7 @@ import Testing
     }
   }
 
-  /// Unit check of DAFormer: the share runs over the whole batch, so that every image gets the same weight, although
-  /// images differ in their own shares.
+  /// The share runs over the whole batch, so that every image gets the same weight, although images differ in theirs.
   @Test func weightIsTheShareOfTheWholeBatch() throws {
     let threshold = try TeacherTests.median()
     let found = try TeacherTests.pseudoLabels(threshold: threshold)
@@ -91,6 +91,23 @@ import Testing
     #expect(found.weights.values.allSatisfy { $0 == share })
     let perImage = (0..<4).map { image in confident[image * 4096..<(image + 1) * 4096].count { $0 } }
     #expect(Set(perImage).count > 1, "images must differ, or a share per image would pass too")
+  }
+
+  @Test(arguments: [1, 2, 4]) func weightsByImageAreTheSharesOfTheImages(ranks: Int) throws {
+    let threshold = try TeacherTests.median()
+    let valid = Tensor((0..<4 * 4096).map { $0 % 3 == 0 ? 0 : 1 }, [4, 64, 64])
+    let batch = try TeacherTests.pseudoLabels(threshold: threshold)
+    let confident = batch.confidence.values.map { $0 >= threshold }
+    let expected = (0..<4 * 4096).map { (pixel: Int) -> Float in
+      let image = pixel / 4096
+      return pixel % 3 == 0 ? 0 : Float(confident[image * 4096..<(image + 1) * 4096].count { $0 }) / 4096
+    }
+    let parts = try LoopbackCommunicator.run(ranks: ranks) { communicator in
+      let found = try TeacherTests.pseudoLabels(threshold: threshold, valid: valid, by: .image, on: communicator)
+      return (found.weights.values, found.confidentShare)
+    }
+    #expect(parts.flatMap { $0.0 } == expected)
+    #expect(parts.allSatisfy { $0.1 == batch.confidentShare }, "the reported share is that of the batch")
   }
 
   @Test func thresholdIsReachedFromEqualityOn() throws {

@@ -73,7 +73,7 @@ enum Catalogue: CaseIterable {
   var names: Regex<(Substring, Substring)> {
     switch self {
     case .methods: /\bMethod\("([a-z0-9-]+)"/
-    case .encoders: /\b(?:MixTransformerVariant|wide)\("([a-z0-9-]+)"/
+    case .encoders: /(?:\b(?:MixTransformerVariant|ResNetVariant|wide)|^\s*)\("([a-z0-9-]+)", (?:\{|\[|widths|depths)/
     case .dataSets: /^\s*\("([a-z]+)", [a-z]\w*\),?$/
     }
   }

@@ -25,16 +25,6 @@ import Testing
     return (term, x.gradient)
   }
 
-  /// Unit check of DAFormer's convention: four pixels, two classes, equal logits, one pixel ignored: 3 ln 2 / 4.
-  @Test func ignoredPixelsStayInTheDenominator() throws {
-    let labels = LabelMap(height: 2, width: 2, values: [0, 1, 255, 1])
-    let (term, gradient) = LossTests.loss(
-      Tensor(zeros: [1, 2, 2, 2]), labels: labels, weights: Tensor(repeating: 1, [1, 2, 2]), factor: 1)
-    #expect(abs(term.perSample[0] - 0.519860) < 1e-6)
-    #expect(try #require(gradient).values == [-0.125, 0.125, 0.125, -0.125, 0, 0, 0.125, -0.125])
-    #expect(term.name == "loss")
-  }
-
   @Test func denominatorIsThatOfTheGlobalBatch() throws {
     let logits = randomTensor([2, 6, 4, 3], seed: 1)
     let own = LossTests.loss(logits, labels: LossTests.labels, weights: nil, factor: 1)
@@ -83,20 +73,6 @@ import Testing
     let term = crossEntropy(
       x, labels: LossTests.labels, weights: nil, factor: 1, name: "loss", soloContext(2, tape: tape))
     #expect(term.perSample.allSatisfy { $0 > 0 } && tape.recorded == 0)
-  }
-
-  /// Unit checks: one cell with the difference (3, 4) gives 0.025, two cells with norms 5 and 1 give 0.015.
-  @Test func featureDistanceIsTheMeanOverCells() throws {
-    let feature = Variable(tracked: Tensor([3, 4, 0, 1, 7, 7], [1, 1, 3, 2]))
-    let zeros = Tensor(zeros: [1, 1, 3, 2])
-    let one = featureDistance(
-      feature, reference: zeros, cells: [1, 0, 0], globalCells: 1, factor: 0.005, name: "distance")
-    #expect(abs(one.perSample[0] - 0.025) < 1e-8)
-    #expect(relativeError(try #require(feature.gradient), [0.003, 0.004, 0, 0, 0, 0]) < 1e-6)
-    let two = featureDistance(
-      Variable(constant: feature.value), reference: zeros, cells: [1, 1, 0], globalCells: 2, factor: 0.005,
-      name: "distance")
-    #expect(abs(two.perSample[0] - 0.015) < 1e-8)
   }
 
   @Test func featureDistanceGradient() throws {

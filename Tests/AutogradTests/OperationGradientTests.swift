@@ -77,6 +77,26 @@ import Testing
       })
   }
 
+  @Test(arguments: [
+    PaddedWindow.same(kernel: 5, stride: 2, height: 6, width: 5), PaddedWindow(kernel: 3, stride: 2, padding: 1),
+    PaddedWindow(kernel: 3, stride: 1, padding: 1),
+  ]) func stridedDepthwiseConvolution(window: PaddedWindow) throws {
+    let weight = OperationGradientTests.parameter([8, 1, window.kernel, window.kernel], 21)
+    try expectGradients(
+      GradientCheck([OperationGradientTests.map], [weight]) { x, context in
+        depthwiseConvolution(x[0], weight, window, context)
+      })
+  }
+
+  @Test func piecewiseLinearOperations() throws {
+    // Values in steps of a half in mixed order: none is near 0 or near its neighbours.
+    let values = (0..<480).map { Float($0 * 97 % 480) / 2 - 120.25 }
+    let check = [Tensor(values, [2, 6, 5, 8])]
+    try expectGradients(GradientCheck(check) { relu($0[0], $1) })
+    try expectGradients(
+      GradientCheck(check) { maxPooling($0[0], PaddedWindow(kernel: 3, stride: 2, padding: 1), $1) })
+  }
+
   @Test(arguments: [1, 2, 4]) func attentionOfHeads(heads: Int) throws {
     let keysValues = randomTensor([2, 6, 16], seed: 6)
     try expectGradients(

@@ -8,12 +8,6 @@ import Testing
 
 extension KernelTests {
   @Suite struct FeatureDistanceTests {
-    @Test("label reduction of blocks of two")
-    func blocks() {
-      let labels = LabelMap(height: 2, width: 6, values: [6, 6, 6, 6, 255, 255, 6, 0, 0, 0, 255, 6])
-      #expect(dominantLabels(labels, factor: 2, minimumShare: 0.75, classCount: 19).values == [6, 255, 255])
-    }
-
     @Test("label reduction agrees with the twin", arguments: [1, 2, 3, 5], [0, 0.4, 0.75, 1] as [Float])
     func twin(_ factor: Int, _ share: Float) {
       var stream = RandomStream(seed: 1, step: 0, sample: nil, purpose: Purpose("labels"))

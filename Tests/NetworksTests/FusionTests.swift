@@ -1,4 +1,4 @@
-// HRDA's arithmetic by hand: the fusion of two scales, boxes on the grids, coverage by windows.
+// Training and dense passes of HRDA and of its single resolutions: sizes, and what depends on what.
 
 import Autograd
 import Kernels
@@ -16,51 +16,6 @@ import Testing
     configuration.resolution = resolution
     configuration.detailOverlap = overlap
     return try SegmentationNetwork(configuration, gradientSlots: 1, seed: 3)
-  }
-
-  /// Unit check: context 2, detail 4, attention 0.25 inside the box give 2.5 inside and 2 outside.
-  @Test func fusionOfConstants() {
-    let context = soloContext(1)
-    func constant(_ value: Float, _ side: Int) -> Variable {
-      Variable(constant: Tensor(repeating: value, [1, side, side, 1]))
-    }
-    // Image of 256, box of 128 at (64, 32): stride-4 grid of 64, context grid of 32.
-    let box = Box(top: 64, bottom: 192, left: 32, right: 160)
-    let gate = maskOutside(constant(0.25, 32), box.divided(by: 8), context)
-    let canvas = padded(constant(4, 32), into: box.divided(by: 4), height: 64, width: 64, context)
-    let damped = gatedContext(gate: gate, logits: constant(2, 32), context)
-    let fused = fuse(
-      gate: bilinear(gate, height: 64, width: 64, context), detail: canvas,
-      damped: bilinear(damped, height: 64, width: 64, context), context
-    ).value
-    let inner = Box(top: 17, bottom: 47, left: 9, right: 39)
-    #expect(cropped(fused, to: inner).values.allSatisfy { $0 == 2.5 })
-    let outer = [
-      Box(top: 0, bottom: 15, left: 0, right: 64), Box(top: 49, bottom: 64, left: 0, right: 64),
-      Box(top: 0, bottom: 64, left: 0, right: 7), Box(top: 0, bottom: 64, left: 41, right: 64),
-    ]
-    #expect(outer.allSatisfy { cropped(fused, to: $0).values.allSatisfy { $0 == 2 } })
-  }
-
-  /// Unit check: box (256, 768, 128, 640) is (64, 192, 32, 160) at stride 4 and (32, 96, 16, 80) on the context grid.
-  @Test func boxesOnTheGrids() throws {
-    let box = Box(top: 256, bottom: 768, left: 128, right: 640)
-    let grid = try OutputGrid(
-      NetworkConfiguration(encoder: "b5", classCount: 19, detailHeight: 512, detailWidth: 512))
-    #expect(grid.onDetail(box) == Box(top: 64, bottom: 192, left: 32, right: 160))
-    #expect(grid.onContext(box) == Box(top: 32, bottom: 96, left: 16, right: 80))
-    #expect(grid.stride == 4 && grid.offsetMultiple == 8 && grid.coarsestStride == 32)
-  }
-
-  /// Unit check: windows of 512 every 256 over 1024 cover (0, 0) once, (300, 0) twice, (300, 300) four times.
-  @Test func windowsCoverTheImage() {
-    let boxes = slidingWindows(height: 1024, width: 1024, crop: (512, 512), stride: (256, 256))
-    #expect(boxes.map(\.top) == [0, 0, 0, 256, 256, 256, 512, 512, 512])
-    #expect(boxes.map(\.left) == [0, 256, 512, 0, 256, 512, 0, 256, 512])
-    func coverage(_ row: Int, _ column: Int) -> Int {
-      boxes.count { ($0.top..<$0.bottom).contains(row) && ($0.left..<$0.right).contains(column) }
-    }
-    #expect([coverage(0, 0), coverage(300, 0), coverage(300, 300), coverage(1023, 1023)] == [1, 2, 4, 1])
   }
 
   @Test(arguments: [(64, 96), (72, 88), (100, 76)]) func trainingOutputsHaveTheirSizes(height: Int, width: Int) throws {

@@ -227,6 +227,15 @@ private struct HeadCase {
     let isa = HeadCatalogueTests.merged(
       [HeadCatalogueTests.embedded, HeadCatalogueTests.module("\(fuse).in_conv", 8, 16, 1)] + relations)
     #expect(try HeadCatalogueTests.names("daformer", HeadOptions(fusion: .isa, width: 8)) == isa)
+    let onCoarsest = HeadCatalogueTests.merged([
+      HeadCatalogueTests.embedded.filter { !$0.key.contains("embed_layers.1") },
+      ["h.embed_layers.1.0.weight": [8, 6, 1, 1], "h.embed_layers.1.0.bias": [8]],
+      HeadCatalogueTests.module("h.embed_layers.1.1.aspp_modules.0.depthwise_conv", 8, 1, 3),
+      HeadCatalogueTests.module("h.embed_layers.1.1.aspp_modules.0.pointwise_conv", 8, 8, 1),
+      HeadCatalogueTests.module("h.embed_layers.1.1.bottleneck", 8, 8, 3), HeadCatalogueTests.module(fuse, 8, 16, 1),
+    ])
+    let options = HeadOptions(fusion: .coarsestASPP, width: 8, dilations: [6])
+    #expect(try HeadCatalogueTests.names("daformer", options) == onCoarsest)
   }
 
   @Test func namesOfOtherHeads() throws {
@@ -255,7 +264,7 @@ private struct HeadCase {
   @Test func theCatalogueHoldsThem() {
     #expect(HeadCatalogue.names == ["daformer", "segformer", "deeplabv2", "upernet"])
     #expect(HeadCatalogue.entry("fcn") == nil)
-    #expect(FusionKind.allCases.map(\.rawValue) == ["separable-aspp", "aspp", "pointwise", "isa"])
+    #expect(FusionKind.allCases.map(\.rawValue) == ["separable-aspp", "aspp", "pointwise", "isa", "coarsest-aspp"])
     let strides = [4, 8, 8, 8]
     #expect(HeadCatalogue.entries.map { $0.grid.stride(of: strides) } == [4, 4, 8, 4])
   }

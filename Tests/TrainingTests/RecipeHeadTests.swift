@@ -38,7 +38,7 @@ import Training
 
   @Test(arguments: [
     ("head: {name: segfomer}", "head.name is segfomer; expected one of daformer, segformer, deeplabv2, upernet"),
-    ("head: {fusion: asp}", "head.fusion is asp; expected one of separable-aspp, aspp, pointwise, isa"),
+    ("head: {fusion: asp}", "head.fusion is asp; expected one of separable-aspp, aspp, pointwise, isa, coarsest-aspp"),
     ("head: {name: segformer, fusion: isa}", "head.fusion is isa, but a segformer head has no such option"),
     ("head: {name: upernet, dilations: [6]}", "head.dilations is [6], but a upernet head has no such option"),
     ("head: {fusion: isa, dilations: [6]}", "head.dilations is [6], but a daformer head with isa fusion has no"),

@@ -100,6 +100,7 @@ func complaint(_ yaml: String, _ overrides: String...) -> Failure? {
     #expect(try recipe(minimal, "encoder.weights=w.pth").encoder.weights == folder + "/w.pth")
     #expect(try recipe(minimal, "data.validation.kind=procedural").data.validation?.kind == .procedural)
     #expect(try recipe(minimal, "method=source-only", "data.target=").data.target == nil)
+    #expect(try recipe(minimal, "teacher.confidence=image").teacher.confidence == .image)
   }
 
   @Test func unknownKeysNameFileLineAndNearestKey() {
@@ -142,6 +143,30 @@ func complaint(_ yaml: String, _ overrides: String...) -> Failure? {
     #expect(failure?.status == .badData)
     #expect(failure?.what.hasPrefix(what) == true, "\(failure.map(\.description) ?? "no complaint")")
     #expect(failure?.place?.hasPrefix("r.yaml") == true)
+  }
+
+  @Test(arguments: [
+    ("ratio=1.5", "ratio is 1.5; expected a number from 0.0 to 1.0"),
+    ("ratio=-0.1", "ratio is -0.1; expected a number from 0.0 to 1.0"),
+    ("ratio=nan", "ratio is nan; expected a number from 0.0 to 1.0"),
+    ("block=0", "block is 0; expected a whole number of at least 1"),
+    ("block=1025", "block 1025 is larger than a side of crop.size 1024x1024"),
+    ("weight=-1", "weight is -1; expected a number of at least 0.0"),
+    ("weight=inf", "weight is inf; expected a number"),
+  ])
+  func nonsenseForMaskingIsRefused(_ option: String, _ what: String) {
+    func failure(_ overrides: [String]) -> Failure? {
+      do {
+        _ = try Recipe(
+          yaml: minimal, file: "r.yaml", folder: "/data", overrides: overrides, catalogue: RecipeCatalogue.standard)
+        return nil
+      } catch { return error as? Failure }
+    }
+    let found = failure(["method=mic", "methodOptions.\(option)"])
+    #expect(found?.status == .badData && found?.place?.hasPrefix("--set methodOptions") == true)
+    #expect(found?.what.hasPrefix("methodOptions.\(what)") == true, "\(found.map(\.description) ?? "no complaint")")
+    let fitting = failure(["method=mic", "methodOptions.block=1024", "methodOptions.ratio=1", "methodOptions.weight=0"])
+    #expect(fitting == nil)
   }
 
   @Test func mistakesInDataSetsAreFound() {

@@ -10,6 +10,12 @@ void ck_augment_normalise(const unsigned char *pixels, float *out, long count, c
 void ck_augment_denormalise(const float *image, unsigned char *out, long count, const float *mean,
                             const float *deviation);
 
+/// Hue in 0 ..< 1, saturation and value of `count` pixels.
+void ck_augment_hsv(const float *rgb, float *hsv, long count);
+
+/// Red, green and blue of `count` pixels of hue, saturation and value.
+void ck_augment_rgb(const float *hsv, float *rgb, long count);
+
 /// Applies `steps` operations in `order` (0 brightness, 1 contrast, 2 saturation, 3 hue) with `factors` to RGB in 0...1.
 void ck_augment_jitter(const float *image, float *out, long count, const float *factors, const int *order, long steps,
                        const float *mean, const float *deviation);

@@ -7,9 +7,13 @@ import Kernels
 import Tensors
 
 /// Embeds, concatenates, fuses and classifies feature maps.
+///
+/// With `coarsestASPP` fusion the coarsest map's embedding is a convolution and passes through the pyramid after resizing;
+/// the published code resizes first, which differs by rounding only, since a 1×1 convolution and resizing commute.
 public struct ContextAwareHead: SegmentationHead {
   private let name: String
-  private let embeddings: [Linear]
+  private let embeddings: [(Variable, ForwardContext) -> Variable]
+  private let coarsestContext: SeparablePyramidFusion?
   private let fusion: any Fusion
   private let classifier: Convolution
   private let dropout: Float
@@ -21,9 +25,21 @@ public struct ContextAwareHead: SegmentationHead {
   ) {
     self.name = name
     dropout = Float(options.dropout)
+    let isOnCoarsest = options.fusion == .coarsestASPP
+    let coarsest = "\(name).embed_layers.\(channels.count - 1)"
     embeddings = channels.enumerated().map { index, count in
-      Linear(registry, "\(name).embed_layers.\(index).proj", inputs: count, outputs: options.width)
+      if isOnCoarsest && index == channels.count - 1 {
+        let embedding = Convolution(
+          registry, "\(coarsest).0", inputs: count, outputs: options.width, ConvolutionGeometry(kernel: 1))
+        return { embedding($0, $1) }
+      }
+      let embedding = Linear(registry, "\(name).embed_layers.\(index).proj", inputs: count, outputs: options.width)
+      return { embedding($0, $1) }
     }
+    coarsestContext =
+      isOnCoarsest
+      ? SeparablePyramidFusion(
+        registry, "\(coarsest).1", inputs: options.width, outputs: options.width, dilations: options.dilations) : nil
     fusion = options.fusion.make(
       registry, "\(name).fuse_layer", inputs: options.width * channels.count, outputs: options.width,
       dilations: options.dilations)
@@ -36,9 +52,10 @@ public struct ContextAwareHead: SegmentationHead {
   public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> Variable {
     let height = features[0].value.shape[1]
     let width = features[0].value.shape[2]
-    let embedded = zip(embeddings, features).map { embedding, feature in
+    var embedded = zip(embeddings, features).map { embedding, feature in
       bilinear(embedding(feature, context), height: height, width: width, context)
     }
+    if let coarsestContext { embedded.append(try coarsestContext(embedded.removeLast(), context)) }
     let fused = try fusion(concatenated(embedded, context), context)
     return classifier(channelDropout(fused, rate: dropout, layer: name, context), context)
   }

@@ -12,9 +12,11 @@ public enum FusionKind: String, Sendable, CaseIterable {
   case pointwise
   /// Interlaced sparse self-attention.
   case isa
+  /// The separable pyramid on the embedding of the coarsest feature map alone, then a 1×1 convolution.
+  case coarsestASPP = "coarsest-aspp"
 
   /// Whether it has branches with dilations.
-  public var hasDilations: Bool { self == .separableASPP || self == .aspp }
+  public var hasDilations: Bool { [.separableASPP, .aspp, .coarsestASPP].contains(self) }
 
   /// Declares the fusion's parameters under `name`.
   /// - Parameter dilations: of the branches, where it has some.
@@ -25,7 +27,7 @@ public enum FusionKind: String, Sendable, CaseIterable {
     case .separableASPP:
       SeparablePyramidFusion(registry, name, inputs: inputs, outputs: outputs, dilations: dilations)
     case .aspp: PyramidFusion(registry, name, inputs: inputs, outputs: outputs, dilations: dilations)
-    case .pointwise: PointwiseFusion(registry, name, inputs: inputs, outputs: outputs)
+    case .pointwise, .coarsestASPP: PointwiseFusion(registry, name, inputs: inputs, outputs: outputs)
     case .isa: InterlacedAttentionFusion(registry, name, inputs: inputs, outputs: outputs)
     }
   }

@@ -1,0 +1,53 @@
+// `apus benchmark` and the trace of a run, from outside.
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.serialized) struct BenchmarkTests {
+  @Test("a step reports everything that is promised") func step() throws {
+    let outcome = try apus(
+      "benchmark", "step", "--case", "b0-256", "--threads", "2", "--repeats", "1", "--warm-up", "0", "--json")
+    try #require(outcome.status == 0, "\(outcome)")
+    let object = try outcome.object()
+    let promised = [
+      "secondsPerStep", "spread", "threads", "gflopReference", "gflopExecuted", "ceilingGflops", "peakMemoryBytes",
+      "poolMisses", "pageFaults", "phases", "kernels",
+    ]
+    let missing = promised.filter { object[$0] == nil }
+    #expect(missing == [])
+    #expect(object["threads"] as? Int == 2)
+    let reference = try #require(object["gflopReference"] as? Double)
+    #expect(abs(reference - 166) < 2)
+  }
+
+  @Test("kernels are chosen by name") func kernels() throws {
+    let outcome = try apus("benchmark", "kernels", "--filter", "b0 stage 4: GELU", "--seconds", "0", "--json")
+    try #require(outcome.status == 0, "\(outcome)")
+    let kernels = try #require(try outcome.object()["kernels"] as? [[String: Any]])
+    let names = kernels.compactMap { $0["name"] as? String }
+    #expect(names == ["b0 stage 4: GELU", "b0 stage 4: GELU, gradient"])
+    #expect(try apus("benchmark", "kernels", "--filter", "no such kernel").status == 64)
+  }
+
+  @Test("an unknown case is wrong usage") func unknownCase() throws {
+    let outcome = try apus("benchmark", "step", "--case", "b9")
+    #expect(outcome.status == 64)
+    #expect(outcome.errors.contains("b0-256"))
+  }
+
+  @Test("training with --trace writes its first steps, and the same weights") func trace() async throws {
+    let folder = try TemporaryFolder()
+    let run = folder.file("run")
+    let outcome = try await startTraining(in: run, ["--trace"])
+    try #require(outcome.status == 0, "\(outcome)")
+    let text = try folder.bytes("run/trace.json")
+    let object = try #require(try JSONSerialization.jsonObject(with: Data(text)) as? [String: Any])
+    let events = try #require(object["traceEvents"] as? [[String: Any]])
+    let names = events.compactMap { $0["name"] as? String }
+    let sources = names.count { $0 == "source" }
+    let loads = names.count { $0 == "data" }
+    #expect(sources == 10 && loads == 10)
+    #expect(try TrainedState(run).digests == (try await referenceRun.value.digests))
+  }
+}
