@@ -94,7 +94,7 @@ enum BatchNormKind: Kind {
     }
     let context = replay.context(
       samples: x.value.samples, normalization: group.hasSuffix("_train") ? .batch : .running)
-    let output = try batchNorm(x, state, relu: false, context)
+    let output = try batchNorm(x, state, rectifier: .identity, context)
     context.statistics.apply()
     for name in ["running_mean", "running_var"] {
       try verifier.element(replay.path("\(name)_after"), actual: replay.statistics(name))
