@@ -8,20 +8,29 @@ import Synchronization
 import Tensors
 
 /// How 3×3 convolutions of stride 1 are computed.
-public enum ConvolutionMethod: Int, Sendable, CaseIterable {
+public enum ConvolutionMethod: String, Sendable, CaseIterable {
   /// As one sum for every output.
-  case direct = 0
-  /// By Winograd's F(2×2, 3×3), the default: rounding errors as in direct sums.
-  case winograd2 = 2
-  /// By Winograd's F(4×4, 3×3): fewer multiplications, rounding errors about five times as large.
-  case winograd4 = 4
+  case direct
+  /// By Winograd's F(2×2, 3×3), the default: rounding errors nearly those of direct sums.
+  case winograd2
+  /// By Winograd's F(4×4, 3×3): fewer multiplications, rounding errors several times as large.
+  case winograd4
 
-  /// The method in use. Change it only while no kernel runs; sums then differ in their last bits.
-  public static var current: ConvolutionMethod {
-    get { ConvolutionMethod(rawValue: chosen.load(ordering: .relaxed)) ?? .winograd2 }
-    set { chosen.store(newValue.rawValue, ordering: .relaxed) }
+  /// Outputs of a tile along a side; 0 without tiles.
+  var side: Int {
+    switch self {
+    case .direct: 0
+    case .winograd2: 2
+    case .winograd4: 4
+    }
   }
-  private static let chosen = Atomic<Int>(ConvolutionMethod.winograd2.rawValue)
+
+  /// The method in use by the process. Change it only while no kernel runs; sums then differ in their last bits.
+  public static var current: ConvolutionMethod {
+    get { allCases[chosen.load(ordering: .relaxed)] }
+    set { chosen.store(allCases.firstIndex(of: newValue) ?? 0, ordering: .relaxed) }
+  }
+  private static let chosen = Atomic<Int>(1)
 }
 
 /// Sizes and cuts of one Winograd call. Everything follows from one sample's shape.
@@ -41,7 +50,7 @@ private struct WinogradPlan {
   let tileColumns: Int
 
   init(_ x: Shape, outputs: Int) {
-    side = ConvolutionMethod.current.rawValue
+    side = ConvolutionMethod.current.side
     height = x[1]
     width = x[2]
     inputs = x[3]
