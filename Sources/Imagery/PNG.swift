@@ -11,6 +11,9 @@ let pngSignature: [UInt8] = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
 /// More pixels than this are taken for a damaged header.
 private let pixelLimit = 1 << 28
 
+/// How many bytes one byte of deflated data can hold at most, rounded up.
+private let deflateLimit = 1040
+
 /// A PNG reduced to its critical chunks.
 private struct CheckedPNG {
   let bytes: [UInt8]
@@ -28,6 +31,7 @@ private struct CheckedPNG {
     }
     func number(at position: Int) -> Int { file[position..<position + 4].reduce(0) { $0 << 8 | Int($1) } }
     var kept = pngSignature
+    var dataCount = 0
     var position = pngSignature.count
     while true {
       guard position + 12 <= file.count else { throw damaged("cut off after \(file.count) bytes") }
@@ -41,6 +45,7 @@ private struct CheckedPNG {
       if ["IHDR", "PLTE", "IDAT", "IEND"].contains(kind) {
         kept.append(contentsOf: file[position..<position + length + 12])
       }
+      if kind == "IDAT" { dataCount += length }
       position += length + 12
       if kind == "IEND" { break }
     }
@@ -53,6 +58,10 @@ private struct CheckedPNG {
     bitDepth = kept[24]
     colourType = kept[25]
     guard width > 0, height > 0, width <= pixelLimit / height else { throw damaged("size \(width)x\(height)") }
+    // Memory is taken for the size that the header claims, so the data must be able to fill it.
+    guard height * width / 8 * max(1, Int(bitDepth)) <= (dataCount + 1) * deflateLimit else {
+      throw damaged("\(dataCount) bytes of data for \(width)x\(height) pixels")
+    }
   }
 
   /// Pixels in one of libpng's formats, `channels` bytes each.

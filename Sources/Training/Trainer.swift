@@ -93,9 +93,11 @@ public final class Trainer {
     }
     for skipped in found?.skipped ?? [] { say("passed over checkpoint of step \(skipped.step): \(skipped.failure)") }
     try communicator.together {
-      guard let found, let directory else { return }
+      guard let found else { return }
       try experiment.restore(found.snapshot, from: found.file)
-      try experiment.restoreFrozenEncoder(from: directory.layout.frozenEncoder, store: store)
+      if let directory {
+        try experiment.restoreFrozenEncoder(from: directory.layout.frozenEncoder, store: store)
+      }
     }
     if let run = found?.snapshot.run { warnOfChanges(since: run) }
     firstStep = step

@@ -39,9 +39,7 @@ public struct StoredWeight: Sendable {
 public func readWeights(_ path: String, checkpoints: any CheckpointStore) throws -> [StoredWeight] {
   guard isCheckpoint(path) else {
     return try WeightFile.read(path).tensors.map { tensor in
-      StoredWeight(tensor.name, tensor.shape, element: tensor.element.rawValue) {
-        do { return try tensor.floats() } catch let failure as Failure { throw failure.within(path) }
-      }
+      StoredWeight(tensor.name, tensor.shape, element: tensor.element.rawValue) { try tensor.floats() }
     }
   }
   let groups = [(Snapshot.student, "model."), (Snapshot.teacher, "ema_model."), (Snapshot.frozen, "imnet_model.")]

@@ -42,7 +42,7 @@ public enum Kinds {
     BatchNormKind.self,
     CrossEntropyKind.self,
     FeatureDistanceKind.self,
-    ScaleFusionKind.self,
+    FusionKind.self,
     AdamWKind.self,
     DropPathKind.self,
     ChannelDropoutKind.self,
@@ -64,10 +64,7 @@ public enum Kinds {
 
   /// Kinds of files.
   static let files: [any FileKind.Type] = [
-    WeightsKind.self,
-    EncoderKind.self,
-    NetworkKind.self,
-    StepsKind.self,
+    WeightsKind.self, EncoderKind.self, NetworkKind.self, StepsKind.self,
   ]
 
   /// The kind of a group: of all whose stem the name begins with, the one with the longest stem.

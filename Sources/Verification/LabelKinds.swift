@@ -23,16 +23,14 @@ enum PseudoLabelKind: Kind {
     let rows = (0..<samples * height).map { $0 % height >= top && $0 % height < height - bottom ? Float(1) : 0 }
     let mask = Tensor(rows.flatMap { [Float](repeating: $0, count: width) }, [samples, height, width])
     let share = BatchShare(communicator: SoloCommunicator(), globalBatch: samples, samples: 0..<samples)
-    let plain = try PseudoLabels(
-      logits, size: (height, width), valid: mask, threshold: threshold, share)
+    let plain = try PseudoLabels(logits, valid: mask, threshold: threshold, share)
     try verifier.integers("\(group)/label", bytes: plain.labels.values)
     try verifier.element(path, plain.weights)
     guard fixture.contains("\(group)/valid") else { return }
     let valid = try fixture.integers("\(group)/valid").values
     guard valid.count == samples * height * width else { throw fixture.bad("\(group)/valid", "wrong size") }
     let trusted = try PseudoLabels(
-      logits, size: (height, width), valid: Tensor(valid.map { Float($0) }, [samples, height, width]),
-      threshold: threshold, share)
+      logits, valid: Tensor(valid.map { Float($0) }, [samples, height, width]), threshold: threshold, share)
     try verifier.element("\(group)/weight_valid", trusted.weights)
   }
 }

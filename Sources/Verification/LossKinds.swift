@@ -58,7 +58,7 @@ enum FeatureDistanceKind: Kind {
 }
 
 /// Fusion of context and detail logits by scale attention (before its sigmoid), for one position of the detail crop.
-enum ScaleFusionKind: Kind {
+enum FusionKind: Kind {
   static let stems = ["fusion"]
 
   static func verify(group: String, _ fixture: Fixture, into verifier: inout Verifier) throws {

@@ -58,8 +58,7 @@ enum BlockKind: Kind {
     let block = Block(
       replay.registry, Replay.layer, channels: x.value.channels,
       heads: try AttentionKind.heads(fixture, replay.path("input"), channels: x.value.channels),
-      reduction: try AttentionKind.reduction(replay, "attn.sr.weight"),
-      expansion: try replay.shape("mlp.fc1.bias").reduce(1, *) / x.value.channels, dropPath: 0)
+      reduction: try AttentionKind.reduction(replay, "attn.sr.weight"), dropPath: 0)
     try replay.load(samples: x.value.samples)
     try replay.compare(block(x, replay.context(samples: x.value.samples)), into: &verifier)
   }

@@ -1,5 +1,6 @@
 // AdamW, dropped paths and channels with given draws, and weights by formula.
 
+import Foundation
 import Kernels
 import Optimization
 import Tensors
@@ -63,11 +64,30 @@ enum FormulaWeightsKind: Kind {
   static let stems = ["formula_weights"]
 
   static func verify(group: String, _ fixture: Fixture, into verifier: inout Verifier) throws {
-    let formula = FormulaWeights(gain: 1)
     for (number, path) in fixture.datasets(under: group).enumerated() {
       let name = String(path.dropFirst(group.count + 1))
       let shape = try fixture.floats(path).shape
-      try verifier.element(path, actual: formula.values(name: name, number: number, shape: shape))
+      try verifier.element(path, actual: formulaWeights(name, shape: shape, number: number, gain: 1))
     }
+  }
+}
+
+/// Weights of one tensor by the formula of the reference files, in the official order.
+///
+///     u = sin(0.37 (i+1) + 1.7 (k+1)) + 0.5 sin(2.71 (i+1) (1 + 0.01 k))
+///
+/// in double precision for element i, from 0; norm factors (one axis, name in `weight`, owner a norm or `bn`) are 1 + 0.1 u, other
+/// tensors of one axis 0.02 u, the rest gain · u / sqrt(elements / first extent).
+/// - Parameter number: k, the tensor's place among all names in byte order, from 0.
+public func formulaWeights(_ name: String, shape: [Int], number k: Int, gain: Double) -> [Float] {
+  let count = shape.reduce(1, *)
+  let parts = name.split(separator: ".")
+  let owner = parts.dropLast().last ?? ""
+  let isNorm = name.hasSuffix("weight") && (owner.contains("norm") || owner == "bn")
+  let fanIn = (Double(count) / Double(max(shape.first ?? 1, 1))).squareRoot()
+  return (0..<count).map { index in
+    let i = Double(index + 1)
+    let u = sin(0.37 * i + 1.7 * Double(k + 1)) + 0.5 * sin(2.71 * i * (1 + 0.01 * Double(k)))
+    return shape.count > 1 ? Float(gain * u / fanIn) : isNorm ? Float(1 + 0.1 * u) : Float(0.02 * u)
   }
 }

@@ -2,15 +2,21 @@
 
 import Support
 
-/// The first pickle of such a file: the number 0x1950a86a20f9469cfc6c, always in protocol 2.
-let legacyMagic: [UInt8] = [
-  0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e,
-]
+/// How the first pickle of such a file ends: the number 0x1950a86a20f9469cfc6c. Before it stand a protocol and, from
+/// protocol 4 on, a frame.
+private let magicNumber: [UInt8] = [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e]
+
+/// Where the second pickle of a legacy checkpoint starts; nil if the bytes are none.
+func legacyStart(_ bytes: WeightBytes) -> Int? {
+  guard bytes.starts(with: [0x80]) else { return nil }
+  return [2, 11].first { bytes.data.dropFirst($0).starts(with: magicNumber) }.map { $0 + magicNumber.count }
+}
 
 /// The tensors of a legacy checkpoint.
+/// - Parameter start: first byte of the second pickle.
 /// - Throws: `Failure` 65 naming the byte of the pickle, the storage or the tensor.
-func readLegacyTorchFile(_ bytes: WeightBytes) throws -> [WeightTensor] {
-  var position = legacyMagic.count
+func readLegacyTorchFile(_ bytes: WeightBytes, from start: Int) throws -> [WeightTensor] {
+  var position = start
   func next() throws -> PickleResult {
     let pickle = try PickleMachine.read(bytes, position..<bytes.count)
     position = pickle.end

@@ -6,9 +6,14 @@ import Support
 /// A file's bytes, mapped into memory or held as they are.
 struct WeightBytes: Sendable {
   let data: Data
+  /// What to call the file in failures that come after reading.
+  let path: String
 
   /// Bytes that need not start at index 0 of their storage.
-  init(_ data: Data) { self.data = data.startIndex == 0 ? data : Data(data) }
+  init(_ data: Data, path: String) {
+    self.data = data.startIndex == 0 ? data : Data(data)
+    self.path = path
+  }
 
   /// Maps a file.
   /// - Throws: `Failure` 66 if there is none, 65 if it is a folder or device, 74 if it cannot be read.
@@ -24,7 +29,7 @@ struct WeightBytes: Sendable {
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw Failure(.badData, "not a regular file", remedy: "name a .safetensors or .pth file")
     }
-    do { self.init(try Data(contentsOf: URL(filePath: path), options: .alwaysMapped)) } catch {
+    do { self.init(try Data(contentsOf: URL(filePath: path), options: .alwaysMapped), path: path) } catch {
       throw Failure(.inputOutput, "cannot be read (\(error.localizedDescription))")
     }
   }

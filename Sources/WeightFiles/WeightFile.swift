@@ -25,7 +25,9 @@ public struct WeightFile: Sendable {
   /// Reads a file's bytes, as `read(_:)`.
   /// - Parameter path: what to call them.
   public static func read(_ bytes: Data, path: String) throws -> WeightFile {
-    do { return try read(WeightBytes(bytes), path) } catch let failure as Failure { throw failure.within(path) }
+    do { return try read(WeightBytes(bytes, path: path), path) } catch let failure as Failure {
+      throw failure.within(path)
+    }
   }
 
   /// The tensor of a name, or nil.
@@ -35,8 +37,8 @@ public struct WeightFile: Sendable {
     if bytes.starts(with: [0x50, 0x4b, 0x03, 0x04]) {
       return WeightFile(path: path, tensors: try readTorchArchive(bytes), metadata: [:])
     }
-    if bytes.starts(with: legacyMagic) {
-      return WeightFile(path: path, tensors: try readLegacyTorchFile(bytes), metadata: [:])
+    if let start = legacyStart(bytes) {
+      return WeightFile(path: path, tensors: try readLegacyTorchFile(bytes, from: start), metadata: [:])
     }
     guard bytes.count > 8, bytes.data[8] == UInt8(ascii: "{") else {
       throw Failure(

@@ -28,6 +28,7 @@ public struct WeightTensor: Sendable {
     name: String, shape: [Int], element: ElementKind, bytes: WeightBytes, start: Int, room: Int, strides: [Int]? = nil
   ) throws {
     let place = "tensor \(printable(name))"
+    guard shape.count <= 64 else { throw Failure(.badData, "has \(shape.count) axes, 64 are read", at: place) }
     guard let count = checkedProduct(shape) else {
       throw Failure(.badData, "its shape \(brief(shape)) holds more numbers than can be counted", at: place)
     }
@@ -55,7 +56,7 @@ public struct WeightTensor: Sendable {
 
   /// The numbers in row-major order of `shape`, converted to Float32: from float16 and bfloat16 exactly, from the others
   /// rounded to nearest even.
-  /// - Throws: `Failure` 65 naming the tensor and the first index that is NaN, infinite or beyond Float32.
+  /// - Throws: `Failure` 65 naming the file, the tensor and the first index that is NaN, infinite or beyond Float32.
   public func floats() throws -> [Float] {
     switch element {
     case .float32: try gather(UInt32.self) { Float(bitPattern: $0) }
@@ -114,7 +115,8 @@ public struct WeightTensor: Sendable {
       rest /= size
     }
     return Failure(
-      .badData, "number \(Array(index.reversed())) is \(value) as Float32", at: "tensor \(printable(name))",
+      .badData, "number \(Array(index.reversed())) is \(value) as Float32",
+      at: "\(bytes.path): tensor \(printable(name))",
       remedy: "weights must be finite, use another file")
   }
 }

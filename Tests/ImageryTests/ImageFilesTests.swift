@@ -103,6 +103,18 @@ private func inFolder(_ body: (String) throws -> Void) throws {
     }
   }
 
+  @Test func sizesThatTheDataCannotFillAreRefusedBeforeMemoryIsTaken() throws {
+    let found = try #require(
+      Data(
+        base64Encoded: "iVBORw0KGgoAAAANSUhEUgAAIAEAAEAFCAAA/f/vaFOQAAAAAQAER0IA/trW"
+          + "iAAAABJJREFUCJljZGCEAHYIxYKDBgAFjQBJesz3ZwAAAABJRU5ErkJggg=="))
+    let refused = failure { _ = try decodeLabels([UInt8](found), name: "labels.png") }
+    #expect(
+      refused?.description == "labels.png: damaged PNG: 18 bytes of data for 8193x16389 pixels; restore the file")
+    let even = LabelMap(height: 2048, width: 2048, values: [UInt8](repeating: 3, count: 2048 * 2048))
+    #expect(try decodeLabels(encodePNG(even), name: "even") == even)
+  }
+
   @Test func labelsInColourAreRefusedInClearWords() {
     let met = failure { _ = try decodeLabels(encodePNG(pattern(height: 4, width: 4)), name: "colour.png") }
     #expect(met?.status == .badData)
