@@ -71,7 +71,7 @@ extension KernelTests {
         let numbers = name.split { !$0.isNumber }.compactMap { Int($0) }
         let crop = (height: numbers[2], width: numbers[3])
         let expected = try file.integers(path).values
-        let note = try #require(try file.file.attribute("what", of: path)?.text)
+        let note = try #require(try file.file.text("what", of: path))
         let steps = note.split { !$0.isNumber }.compactMap { Int($0) }.suffix(2)
         let stride = (height: try #require(steps.first), width: try #require(steps.last))
         let boxes = slidingWindows(height: numbers[0], width: numbers[1], crop: crop, stride: stride)
