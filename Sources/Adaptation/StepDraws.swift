@@ -143,7 +143,7 @@ public struct SeededDraws: DrawSource {
     RandomStream(seed: seed, step: request.step, sample: sample, purpose: Purpose(request.pass, draw))
   }
 
-  /// A detail crop at a multiple of so many pixels; the last aligned offset is never drawn, as in the published code. Where
+  /// A detail crop at a multiple of some pixels; the last aligned offset is never drawn, as in the published code. Where
   /// the crop is the whole image nothing is drawn.
   private func box(_ request: DrawRequest) -> Box {
     var stream = stream(request, "box", nil)

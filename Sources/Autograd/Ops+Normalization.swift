@@ -67,42 +67,115 @@ public final class BatchNormState {
 public func batchNorm(
   _ x: Variable, _ state: BatchNormState, rectifier: Rectifier, _ context: ForwardContext
 ) throws -> Variable {
-  let channels = x.value.channels
-  let batch = context.normalization == .batch
-  let count = x.value.perSample / channels * context.globalBatch * context.tilesPerSample
-  var mean = state.runningMean.values
-  var deviation = state.runningVariance.values.map { 1 / ($0 + state.epsilon).squareRoot() }
-  if batch {
-    let sums = try globalSums(batchNormSums(x.value), width: 2 * channels, context)
-    let exactMean = sums[..<channels].map { $0 / Double(count) }
-    let variance = (0..<channels).map { max(0, sums[channels + $0] / Double(count) - exactMean[$0] * exactMean[$0]) }
-    mean = exactMean.map { Float($0) }
-    deviation = variance.map { Float(1 / ($0 + Double(state.epsilon)).squareRoot()) }
-    context.statistics.add(rank: context.unitRank) {
-      state.update(mean: exactMean, variance: variance, count: count)
-    }
-  }
+  try batchNorm(x, [state], rectifier: rectifier, context)
+}
+
+/// Batch norm of channels that several states share out among themselves in order, then the rectifier.
+///
+/// The same arithmetic as one batch norm for each state, with one message instead of several.
+public func batchNorm(
+  _ x: Variable, _ states: [BatchNormState], rectifier: Rectifier, _ context: ForwardContext
+) throws -> Variable {
+  let channels = states.reduce(0) { $0 + $1.scale.count }
+  precondition(channels == x.value.channels, "batch norms of \(channels) channels for \(x.value.shape)")
+  let norm = try NormStatistics(states, rows: x.value.perSample / channels, context) { batchNormSums(x.value) }
+  let scale = joined(states.map(\.scale.value))
   let output = batchNormApply(
-    x.value, mean: mean, inverseDeviation: deviation, scale: state.scale.value, shift: state.shift.value,
-    rectifier: rectifier)
+    x.value, mean: norm.mean, inverseDeviation: norm.inverseDeviation, scale: scale,
+    shift: joined(states.map(\.shift.value)), rectifier: rectifier)
   let (input, cell) = (x.value, x.cell)
-  let (fixedMean, fixedDeviation) = (mean, deviation)
-  return context.record(output, tracked: cell != nil || state.scale.slots != nil) { gradient in
+  return context.record(output, tracked: cell != nil || states[0].scale.slots != nil) { gradient in
     let rows = batchNormGradientSums(
-      input, output: output, gradient: gradient, mean: fixedMean, inverseDeviation: fixedDeviation, rectifier: rectifier
-    )
-    addToSlots(rows, state, channels: channels)
-    var means = [Float](repeating: 0, count: 2 * channels)
-    if batch {
-      // Raised by the tape's owner: a collective that fails on one rank ends the job on all.
-      let sums = context.communicating { try globalSums(rows, width: 2 * channels, context) }
-      means = sums.map { Float($0 / Double(count)) }
-    }
+      input, output: output, gradient: gradient, mean: norm.mean, inverseDeviation: norm.inverseDeviation,
+      rectifier: rectifier)
+    addToSlots(rows, states)
+    let means = norm.gradientMeans(rows, context)
     cell?.accumulate(
       batchNormInputGradient(
-        input, output: output, gradient: gradient, mean: fixedMean, inverseDeviation: fixedDeviation,
-        scale: state.scale.value, gradientMean: Array(means[..<channels]),
-        gradientDotMean: Array(means[channels...]), rectifier: rectifier))
+        input, output: output, gradient: gradient, mean: norm.mean, inverseDeviation: norm.inverseDeviation,
+        scale: scale, gradientMean: means.plain, gradientDotMean: means.dotted, rectifier: rectifier))
+  }
+}
+
+/// One tensor after the other; the only one itself.
+func joined(_ parts: [Tensor]) -> Tensor {
+  parts.count == 1 ? parts[0] : Tensor(parts.flatMap(\.values), [parts.reduce(0) { $0 + $1.count }])
+}
+
+/// What batch norms normalise with: statistics of the global batch, or running ones.
+struct NormStatistics {
+  let mean: [Float]
+  let inverseDeviation: [Float]
+  /// Rows of the global batch that the statistics are of; nil for running ones.
+  let globalRows: Int?
+
+  /// Statistics of the channels that some states share out in order. A collective in `.batch` mode.
+  ///
+  /// - Parameters:
+  ///   - rows: rows of one unit.
+  ///   - sums: for every local unit the sums of all channels, then of their squares; asked for in `.batch` mode only.
+  init(
+    _ states: [BatchNormState], rows: Int, _ context: ForwardContext, sums: () throws -> [Double]
+  ) throws {
+    guard context.normalization == .batch else {
+      globalRows = nil
+      mean = states.flatMap { $0.runningMean.values }
+      inverseDeviation = states.flatMap { state in
+        state.runningVariance.values.map { 1 / ($0 + state.epsilon).squareRoot() }
+      }
+      return
+    }
+    let count = rows * context.globalBatch * context.tilesPerSample
+    let channels = states.reduce(0) { $0 + $1.scale.count }
+    let total = try globalSums(try sums(), width: 2 * channels, context)
+    let exactMean = total[..<channels].map { $0 / Double(count) }
+    let variance = (0..<channels).map { max(0, total[channels + $0] / Double(count) - exactMean[$0] * exactMean[$0]) }
+    var first = 0
+    var deviation: [Float] = []
+    for state in states {
+      let own = first..<first + state.scale.count
+      deviation += variance[own].map { Float(1 / ($0 + Double(state.epsilon)).squareRoot()) }
+      context.statistics.add(rank: context.unitRank) {
+        state.update(mean: Array(exactMean[own]), variance: Array(variance[own]), count: count)
+      }
+      first = own.upperBound
+    }
+    mean = exactMean.map { Float($0) }
+    inverseDeviation = deviation
+    globalRows = count
+  }
+
+  private init(mean: [Float], inverseDeviation: [Float], globalRows: Int?) {
+    self.mean = mean
+    self.inverseDeviation = inverseDeviation
+    self.globalRows = globalRows
+  }
+
+  /// The statistics of some of the channels.
+  func channels(_ range: Range<Int>) -> NormStatistics {
+    NormStatistics(
+      mean: Array(mean[range]), inverseDeviation: Array(inverseDeviation[range]), globalRows: globalRows)
+  }
+
+  /// A batch norm and ReLU that normalise with these.
+  func fixed(_ state: BatchNormState) -> FixedNorm {
+    FixedNorm(
+      mean: mean, inverseDeviation: inverseDeviation, scale: state.scale.value, shift: state.shift.value,
+      rectifier: .relu)
+  }
+
+  /// The global means of the gradient and of its product with the normalised input; zeros for running statistics.
+  /// A collective in `.batch` mode.
+  /// - Parameter rows: what `batchNormGradientSums` returned.
+  func gradientMeans(_ rows: [Double], _ context: ForwardContext) -> (plain: [Float], dotted: [Float]) {
+    let channels = mean.count
+    guard let globalRows else {
+      return ([Float](repeating: 0, count: channels), [Float](repeating: 0, count: channels))
+    }
+    // Raised by the tape's owner: a collective that fails on one rank ends the job on all.
+    let sums = context.communicating { try globalSums(rows, width: 2 * channels, context) }
+    let means = sums.map { Float($0 / Double(globalRows)) }
+    return (Array(means[..<channels]), Array(means[channels...]))
   }
 }
 
@@ -117,11 +190,18 @@ private func globalSums(_ rows: [Double], width: Int, _ context: ForwardContext)
   return try globalSum(rows: perSample, samples: samples, count: width, on: context.communicator)
 }
 
-/// The first half of every sample's row is the shift's gradient, the second the scale's.
-private func addToSlots(_ rows: [Double], _ state: BatchNormState, channels: Int) {
-  guard let scale = state.scale.slots, let shift = state.shift.slots else { return }
+/// Gradients of shift and scale: the first half of every sample's row is the shift's, the second the scale's.
+func addToSlots(_ rows: [Double], _ states: [BatchNormState]) {
+  let channels = states.reduce(0) { $0 + $1.scale.count }
   let samples = rows.count / (2 * channels)
-  let halves = (0..<samples).map { rows[$0 * 2 * channels..<($0 + 1) * 2 * channels] }
-  Kernels.addToSlots(halves.flatMap { $0.prefix(channels) }, shift)
-  Kernels.addToSlots(halves.flatMap { $0.suffix(channels) }, scale)
+  var first = 0
+  for state in states {
+    let count = state.scale.count
+    func columns(_ start: Int) -> [Double] {
+      (0..<samples).flatMap { rows[$0 * 2 * channels + start..<$0 * 2 * channels + start + count] }
+    }
+    if let slots = state.shift.slots { Kernels.addToSlots(columns(first), slots) }
+    if let slots = state.scale.slots { Kernels.addToSlots(columns(channels + first), slots) }
+    first += count
+  }
 }

@@ -76,11 +76,12 @@ ATTR static void NAME(batch_norm_sums)(const float *restrict x, double *restrict
   }
 }
 
-ATTR static void NAME(batch_norm_apply)(const float *restrict x, const float *restrict mean,
-                                        const float *restrict deviation, const float *restrict scale,
-                                        const float *restrict shift, float *restrict y, long rows, long columns,
-                                        float lowest, float highest) {
+ATTR static void NAME(batch_norm_apply)(const float *x, const float *restrict mean, const float *restrict deviation,
+                                        const float *restrict scale, const float *restrict shift, float *y, long rows,
+                                        long columns, float lowest, float highest) {
   for (long row = 0; row < rows; row++, x += columns, y += columns) {
+    // Result and input may be the same rows.
+#pragma clang loop vectorize(assume_safety)
     for (long c = 0; c < columns; c++) {
       const float value = (x[c] - mean[c]) * deviation[c] * scale[c] + shift[c];
       // Written so that not-a-number passes.

@@ -5,13 +5,14 @@
 #include "variants.h"
 
 CK_DISPATCH(resize_rows,
-            (const float *x, float *out, long height, long width, long outWidth, long channels, const int *rowLower,
-             const float *rowFraction, const int *columnLower, const float *columnFraction, long firstRow, long lastRow),
-            (x, out, height, width, outWidth, channels, rowLower, rowFraction, columnLower, columnFraction, firstRow,
+            (const float *x, float *out, long outStride, int adding, long height, long width, long outWidth, long channels,
+             const int *rowLower, const float *rowFraction, const int *columnLower, const float *columnFraction,
+             long firstRow, long lastRow),
+            (x, out, outStride, adding, height, width, outWidth, channels, rowLower, rowFraction, columnLower, columnFraction, firstRow,
              lastRow))
 CK_DISPATCH(resize_gradient_rows,
-            (const float *gradient, float *out, float *line, long width, long outWidth, long channels,
+            (const float *gradient, long gradientStride, float *out, float *line, long width, long outWidth, long channels,
              const int *rowLower, const float *rowFraction, const int *rowFirst, const int *columnLower,
              const float *columnFraction, const int *columnFirst, long firstRow, long lastRow),
-            (gradient, out, line, width, outWidth, channels, rowLower, rowFraction, rowFirst, columnLower,
+            (gradient, gradientStride, out, line, width, outWidth, channels, rowLower, rowFraction, rowFirst, columnLower,
              columnFraction, columnFirst, firstRow, lastRow))

@@ -1,6 +1,6 @@
-ATTR static void NAME(resize_rows)(const float *x, float *out, long height, long width, long outWidth, long channels,
-                                   const int *rowLower, const float *rowFraction, const int *columnLower,
-                                   const float *columnFraction, long firstRow, long lastRow) {
+ATTR static void NAME(resize_rows)(const float *x, float *out, long outStride, int adding, long height, long width,
+                                   long outWidth, long channels, const int *rowLower, const float *rowFraction,
+                                   const int *columnLower, const float *columnFraction, long firstRow, long lastRow) {
   for (long y = firstRow; y < lastRow; y++) {
     long above = rowLower[y], below = above + 1 < height ? above + 1 : above;
     float down = rowFraction[y];
@@ -11,10 +11,14 @@ ATTR static void NAME(resize_rows)(const float *x, float *out, long height, long
       const float *restrict aboveRight = x + (above * width + right) * channels;
       const float *restrict belowLeft = x + (below * width + left) * channels;
       const float *restrict belowRight = x + (below * width + right) * channels;
-      float *restrict target = out + (y * outWidth + p) * channels;
+      float *restrict target = out + (y * outWidth + p) * outStride;
       float a = (1 - down) * (1 - across), b = (1 - down) * across, c = down * (1 - across), d = down * across;
-      for (long i = 0; i < channels; i++)
-        target[i] = a * aboveLeft[i] + b * aboveRight[i] + c * belowLeft[i] + d * belowRight[i];
+      if (adding)
+        for (long i = 0; i < channels; i++)
+          target[i] += a * aboveLeft[i] + b * aboveRight[i] + c * belowLeft[i] + d * belowRight[i];
+      else
+        for (long i = 0; i < channels; i++)
+          target[i] = a * aboveLeft[i] + b * aboveRight[i] + c * belowLeft[i] + d * belowRight[i];
     }
   }
 }
@@ -25,21 +29,23 @@ ATTR static inline __attribute__((always_inline)) float NAME(share)(const int *l
 }
 
 // Gathers down the columns into `line`, then along it. Blocks of `line` stay in the first-level cache meanwhile.
-ATTR static void NAME(resize_gradient_rows)(const float *gradient, float *out, float *line, long width, long outWidth,
-                                            long channels, const int *rowLower, const float *rowFraction,
-                                            const int *rowFirst, const int *columnLower, const float *columnFraction,
-                                            const int *columnFirst, long firstRow, long lastRow) {
-  enum { block = 4096 };
-  long length = outWidth * channels;
+ATTR static void NAME(resize_gradient_rows)(const float *gradient, long gradientStride, float *out, float *line,
+                                            long width, long outWidth, long channels, const int *rowLower,
+                                            const float *rowFraction, const int *rowFirst, const int *columnLower,
+                                            const float *columnFraction, const int *columnFirst, long firstRow,
+                                            long lastRow) {
+  // A dense gradient is walked in blocks, one among other channels pixel by pixel.
+  long block = gradientStride == channels ? 4096 : channels;
+  long length = outWidth * channels, apart = gradientStride == channels ? block : gradientStride;
   for (long i = firstRow; i < lastRow; i++) {
     long top = rowFirst[i > 0 ? i - 1 : 0], bottom = rowFirst[i + 1];
-    for (long start = 0; start < length; start += block) {
+    for (long start = 0, from = 0; start < length; start += block, from += apart) {
       long n = length - start < block ? length - start : block;
       float *restrict sum = line + start;
       for (long e = 0; e < n; e++) sum[e] = 0;
       for (long y = top; y < bottom; y++) {
         float weight = NAME(share)(rowLower, rowFraction, y, i);
-        const float *restrict source = gradient + y * length + start;
+        const float *restrict source = gradient + y * outWidth * gradientStride + from;
         for (long e = 0; e < n; e++) sum[e] += weight * source[e];
       }
     }

@@ -5,20 +5,22 @@
 #include "variants.h"
 
 CK_DISPATCH(winograd_input,
-            (const float *x, long height, long width, long pixelStride, long channels, long tileRow, float *out,
-             long positionStride),
-            (x, height, width, pixelStride, channels, tileRow, out, positionStride))
+            (int tile, const float *x, long height, long width, long pixelStride, long channels, long
+             tileRow, float *out, long positionStride),
+            (tile, x, height, width, pixelStride, channels, tileRow, out, positionStride))
 CK_DISPATCH(winograd_output,
-            (const float *positions, long positionStride, const float *bias, float *y, long height, long width,
-             long pixelStride, long channels, long tileRow),
-            (positions, positionStride, bias, y, height, width, pixelStride, channels, tileRow))
+            (int tile, const float *positions, long positionStride, const float *bias, float *y, long
+             height, long width, long pixelStride, long channels, long tileRow),
+            (tile, positions, positionStride, bias, y, height, width, pixelStride, channels, tileRow))
 CK_DISPATCH(winograd_output_gradient,
-            (const float *gradient, long height, long width, long pixelStride, long channels, long tileRow, float *out,
-             long positionStride),
-            (gradient, height, width, pixelStride, channels, tileRow, out, positionStride))
+            (int tile, const float *gradient, long height, long width, long pixelStride, long channels,
+             long tileRow, float *out, long positionStride),
+            (tile, gradient, height, width, pixelStride, channels, tileRow, out, positionStride))
 CK_DISPATCH(winograd_weight,
-            (const float *weight, long tapStride, long count, int turned, float *out, long positionStride),
-            (weight, tapStride, count, turned, out, positionStride))
+            (int tile, const float *weight, long tapStride, long count, int turned, float *out, long
+             positionStride),
+            (tile, weight, tapStride, count, turned, out, positionStride))
 CK_DISPATCH(winograd_weight_gradient,
-            (const float *positions, long positionStride, long count, float *gradient, long tapStride),
-            (positions, positionStride, count, gradient, tapStride))
+            (int tile, const float *positions, long positionStride, long count, float *gradient, long
+             tapStride),
+            (tile, positions, positionStride, count, gradient, tapStride))

@@ -1,81 +1,10 @@
-// Winograd F(4x4, 3x3) over the points 0, 1, -1, 1/2, -2 and infinity. Mixed points keep the rounding error of single
-// precision near that of direct sums; 0, +-1, +-2 would triple it. Every transform is a small matrix applied to rows,
-// then to columns, of a tile; loops run along channels, a block of them at a time, so that a tile stays in registers
-// or in the first cache.
+// Winograd transforms, once for tiles of 2x2 and once for tiles of 4x4 outputs. Loops run along channels, a block of them
+// at a time, so that a tile stays in registers or in the first cache.
 #ifndef CK_WINOGRAD_BLOCK
 #define CK_WINOGRAD_BLOCK 16
 #define CK_EACH for (int l = 0; l < CK_WINOGRAD_BLOCK; l++)
 typedef float ck_lane[CK_WINOGRAD_BLOCK];
 #endif
-
-// Six inputs to six positions.
-static inline __attribute__((always_inline)) void NAME(input_line)(
-    const float *restrict d0, const float *restrict d1, const float *restrict d2, const float *restrict d3,
-    const float *restrict d4, const float *restrict d5, float *restrict v, long stride) {
-  CK_EACH {
-    float a = d0[l], b = d1[l], c = d2[l], d = d3[l], e = d4[l], f = d5[l];
-    v[l] = a - 1.5f * b - 2 * c + 1.5f * d + e;
-    v[stride + l] = 0.5f * c - b + 2.5f * d + e;
-    v[2 * stride + l] = b - 2.5f * c + 0.5f * d + e;
-    v[3 * stride + l] = 2 * (d - b) - c + e;
-    v[4 * stride + l] = 0.5f * (b - d) - c + e;
-    v[5 * stride + l] = b - 1.5f * c - 2 * d + 1.5f * e + f;
-  }
-}
-
-// Six positions to four outputs.
-static inline __attribute__((always_inline)) void NAME(output_line)(
-    const float *restrict m, long stride, float *restrict y, long outStride) {
-  CK_EACH {
-    float b = m[stride + l], c = m[2 * stride + l], d = m[3 * stride + l], e = m[4 * stride + l];
-    float sum = b + c, difference = b - c;
-    y[l] = m[l] + sum + d + e;
-    y[outStride + l] = difference + 0.5f * d - 2 * e;
-    y[2 * outStride + l] = sum + 0.25f * d + 4 * e;
-    y[3 * outStride + l] = difference + 0.125f * d - 8 * e + m[5 * stride + l];
-  }
-}
-
-// Four gradients of outputs to six positions.
-static inline __attribute__((always_inline)) void NAME(output_gradient_line)(
-    const float *restrict g0, const float *restrict g1, const float *restrict g2, const float *restrict g3,
-    float *restrict m, long stride) {
-  CK_EACH {
-    float a = g0[l], b = g1[l], c = g2[l], d = g3[l];
-    m[l] = a;
-    m[stride + l] = a + b + c + d;
-    m[2 * stride + l] = a - b + c - d;
-    m[3 * stride + l] = a + 0.5f * b + 0.25f * c + 0.125f * d;
-    m[4 * stride + l] = a - 2 * b + 4 * c - 8 * d;
-    m[5 * stride + l] = d;
-  }
-}
-
-// Three taps to six positions.
-static inline __attribute__((always_inline)) void NAME(weight_line)(
-    const float *restrict g0, const float *restrict g1, const float *restrict g2, float *restrict u, long stride) {
-  CK_EACH {
-    float a = g0[l], b = g1[l], c = g2[l];
-    u[l] = a;
-    u[stride + l] = (a + b + c) * (1.0f / 3);
-    u[2 * stride + l] = (b - a - c) * (1.0f / 3);
-    u[3 * stride + l] = -(4 * a + 2 * b + c) * (4.0f / 15);
-    u[4 * stride + l] = (a - 2 * b + 4 * c) * (1.0f / 15);
-    u[5 * stride + l] = c;
-  }
-}
-
-// Six positions to three taps.
-static inline __attribute__((always_inline)) void NAME(weight_gradient_line)(
-    const float *restrict u, long stride, float *restrict g, long outStride) {
-  CK_EACH {
-    float b = u[stride + l] * (1.0f / 3), c = u[2 * stride + l] * (1.0f / 3);
-    float d = u[3 * stride + l] * (4.0f / 15), e = u[4 * stride + l] * (1.0f / 15);
-    g[l] = u[l] + b - c - 4 * d + e;
-    g[outStride + l] = b + c - 2 * d - 2 * e;
-    g[2 * outStride + l] = b - c - d + 4 * e + u[5 * stride + l];
-  }
-}
 
 // A block of `count` channels of a pixel, or zeros: pixels outside the map and channels past the last one are zero.
 static inline __attribute__((always_inline)) const float *NAME(pixel)(
@@ -100,118 +29,186 @@ static inline __attribute__((always_inline)) void NAME(store)(float *restrict to
   }
 }
 
-ATTR static void NAME(winograd_input)(const float *x, long height, long width, long pixelStride, long channels,
-                                      long tileRow, float *out, long positionStride) {
-  long tiles = (width + 3) / 4;
-  for (long tile = 0; tile < tiles; tile++)
-    for (long first = 0; first < channels; first += CK_WINOGRAD_BLOCK) {
-      long count = channels - first < CK_WINOGRAD_BLOCK ? channels - first : CK_WINOGRAD_BLOCK;
-      ck_lane rows[36], done[36], padded[6];
-      for (int j = 0; j < 6; j++) {
-        const float *d[6];
-        for (int i = 0; i < 6; i++)
-          d[i] = NAME(pixel)(x, height, width, pixelStride, tileRow * 4 - 1 + i, tile * 4 - 1 + j, first, count,
-                             padded[i]);
-        NAME(input_line)(d[0], d[1], d[2], d[3], d[4], d[5], rows[j], 6 * CK_WINOGRAD_BLOCK);
-      }
-      for (int i = 0; i < 6; i++) {
-        ck_lane *d = rows + 6 * i;
-        NAME(input_line)(d[0], d[1], d[2], d[3], d[4], d[5], done[6 * i], CK_WINOGRAD_BLOCK);
-      }
-      float *target = out + tile * channels + first;
-      for (int p = 0; p < 36; p++) NAME(store)(target + p * positionStride, done[p], count);
-    }
-}
+// Tiles of 2x2 outputs: the points 0, 1, -1 and infinity.
 
-ATTR static void NAME(winograd_output)(const float *positions, long positionStride, const float *bias, float *y,
-                                       long height, long width, long pixelStride, long channels, long tileRow) {
-  long tiles = (width + 3) / 4;
-  for (long tile = 0; tile < tiles; tile++)
-    for (long first = 0; first < channels; first += CK_WINOGRAD_BLOCK) {
-      long count = channels - first < CK_WINOGRAD_BLOCK ? channels - first : CK_WINOGRAD_BLOCK;
-      const float *source = positions + tile * channels + first;
-      ck_lane m[36], rows[24], done[4], shift;
-      for (int p = 0; p < 36; p++) {
-        if (count == CK_WINOGRAD_BLOCK)
-          CK_EACH m[p][l] = source[p * positionStride + l];
-        else
-          CK_EACH m[p][l] = l < count ? source[p * positionStride + l] : 0;
-      }
-      CK_EACH shift[l] = bias && l < count ? bias[first + l] : 0;
-      for (int j = 0; j < 6; j++) NAME(output_line)(m[j], 6 * CK_WINOGRAD_BLOCK, rows[j], 6 * CK_WINOGRAD_BLOCK);
-      for (int i = 0; i < 4 && tileRow * 4 + i < height; i++) {
-        NAME(output_line)(rows[6 * i], CK_WINOGRAD_BLOCK, done[0], CK_WINOGRAD_BLOCK);
-        for (int j = 0; j < 4 && tile * 4 + j < width; j++) {
-          CK_EACH done[j][l] += shift[l];
-          NAME(store)(y + ((tileRow * 4 + i) * width + tile * 4 + j) * pixelStride + first, done[j], count);
-        }
-      }
-    }
-}
-
-ATTR static void NAME(winograd_output_gradient)(const float *gradient, long height, long width, long pixelStride,
-                                                long channels, long tileRow, float *out, long positionStride) {
-  long tiles = (width + 3) / 4;
-  for (long tile = 0; tile < tiles; tile++)
-    for (long first = 0; first < channels; first += CK_WINOGRAD_BLOCK) {
-      long count = channels - first < CK_WINOGRAD_BLOCK ? channels - first : CK_WINOGRAD_BLOCK;
-      ck_lane rows[24], done[6], padded[4];
-      for (int j = 0; j < 4; j++) {
-        const float *d[4];
-        for (int i = 0; i < 4; i++)
-          d[i] = NAME(pixel)(gradient, height, width, pixelStride, tileRow * 4 + i, tile * 4 + j, first, count,
-                             padded[i]);
-        NAME(output_gradient_line)(d[0], d[1], d[2], d[3], rows[j], 4 * CK_WINOGRAD_BLOCK);
-      }
-      float *target = out + tile * channels + first;
-      for (int i = 0; i < 6; i++) {
-        ck_lane *d = rows + 4 * i;
-        NAME(output_gradient_line)(d[0], d[1], d[2], d[3], done[0], CK_WINOGRAD_BLOCK);
-        for (int j = 0; j < 6; j++) NAME(store)(target + (6 * i + j) * positionStride, done[j], count);
-      }
-    }
-}
-
-ATTR static void NAME(winograd_weight)(const float *weight, long tapStride, long total, int turned, float *out,
-                                       long positionStride) {
-  for (long first = 0; first < total; first += CK_WINOGRAD_BLOCK) {
-    long count = total - first < CK_WINOGRAD_BLOCK ? total - first : CK_WINOGRAD_BLOCK;
-    ck_lane taps[9], rows[18], done[6];
-    for (int t = 0; t < 9; t++) {
-      const float *tap = weight + (turned ? 8 - t : t) * tapStride + first;
-      if (count == CK_WINOGRAD_BLOCK)
-        CK_EACH taps[t][l] = tap[l];
-      else
-        CK_EACH taps[t][l] = l < count ? tap[l] : 0;
-    }
-    for (int j = 0; j < 3; j++)
-      NAME(weight_line)(taps[j], taps[3 + j], taps[6 + j], rows[j], 3 * CK_WINOGRAD_BLOCK);
-    for (int i = 0; i < 6; i++) {
-      NAME(weight_line)(rows[3 * i], rows[3 * i + 1], rows[3 * i + 2], done[0], CK_WINOGRAD_BLOCK);
-      for (int j = 0; j < 6; j++) NAME(store)(out + (6 * i + j) * positionStride + first, done[j], count);
-    }
+// Four inputs to four positions.
+static inline __attribute__((always_inline)) void NAME(input_line2)(const float *const *restrict d, float *restrict v,
+                                                                    long stride) {
+  const float *restrict d0 = d[0], *restrict d1 = d[1], *restrict d2 = d[2], *restrict d3 = d[3];
+  CK_EACH {
+    v[l] = d0[l] - d2[l];
+    v[stride + l] = d1[l] + d2[l];
+    v[2 * stride + l] = d2[l] - d1[l];
+    v[3 * stride + l] = d1[l] - d3[l];
   }
 }
 
-ATTR static void NAME(winograd_weight_gradient)(const float *positions, long positionStride, long total,
-                                                float *gradient, long tapStride) {
-  for (long first = 0; first < total; first += CK_WINOGRAD_BLOCK) {
-    long count = total - first < CK_WINOGRAD_BLOCK ? total - first : CK_WINOGRAD_BLOCK;
-    ck_lane u[36], rows[18], done[3];
-    for (int p = 0; p < 36; p++) {
-      const float *source = positions + p * positionStride + first;
-      if (count == CK_WINOGRAD_BLOCK)
-        CK_EACH u[p][l] = source[l];
-      else
-        CK_EACH u[p][l] = l < count ? source[l] : 0;
-    }
-    for (int j = 0; j < 6; j++) NAME(weight_gradient_line)(u[j], 6 * CK_WINOGRAD_BLOCK, rows[j], 6 * CK_WINOGRAD_BLOCK);
-    for (int i = 0; i < 3; i++) {
-      NAME(weight_gradient_line)(rows[6 * i], CK_WINOGRAD_BLOCK, done[0], CK_WINOGRAD_BLOCK);
-      for (int j = 0; j < 3; j++) {
-        float *tap = gradient + (3 * i + j) * tapStride + first;
-        for (long l = 0; l < count; l++) tap[l] += done[j][l];
-      }
-    }
+// Four positions to two outputs.
+static inline __attribute__((always_inline)) void NAME(output_line2)(const float *restrict m, long stride,
+                                                                     float *restrict y, long outStride) {
+  CK_EACH {
+    float b = m[stride + l], c = m[2 * stride + l];
+    y[l] = m[l] + b + c;
+    y[outStride + l] = b - c - m[3 * stride + l];
   }
 }
+
+// Two gradients of outputs to four positions.
+static inline __attribute__((always_inline)) void NAME(output_gradient_line2)(const float *const *restrict g,
+                                                                              float *restrict m, long stride) {
+  const float *restrict g0 = g[0], *restrict g1 = g[1];
+  CK_EACH {
+    float a = g0[l], b = g1[l];
+    m[l] = a;
+    m[stride + l] = a + b;
+    m[2 * stride + l] = a - b;
+    m[3 * stride + l] = -b;
+  }
+}
+
+// Three taps to four positions.
+static inline __attribute__((always_inline)) void NAME(weight_line2)(const float *const *restrict g, float *restrict u,
+                                                                     long stride) {
+  const float *restrict g0 = g[0], *restrict g1 = g[1], *restrict g2 = g[2];
+  CK_EACH {
+    float outer = 0.5f * (g0[l] + g2[l]), middle = 0.5f * g1[l];
+    u[l] = g0[l];
+    u[stride + l] = outer + middle;
+    u[2 * stride + l] = outer - middle;
+    u[3 * stride + l] = g2[l];
+  }
+}
+
+// Four positions to three taps.
+static inline __attribute__((always_inline)) void NAME(weight_gradient_line2)(const float *restrict u, long stride,
+                                                                              float *restrict g, long outStride) {
+  CK_EACH {
+    float sum = 0.5f * (u[stride + l] + u[2 * stride + l]);
+    g[l] = u[l] + sum;
+    g[outStride + l] = 0.5f * (u[stride + l] - u[2 * stride + l]);
+    g[2 * outStride + l] = sum + u[3 * stride + l];
+  }
+}
+
+// Tiles of 4x4 outputs. Mixed points, 0, 1, -1, 1/2, -2 and infinity, keep the rounding error of 4x4 tiles low; 0, +-1, +-2 would triple it.
+
+// Six inputs to six positions.
+static inline __attribute__((always_inline)) void NAME(input_line4)(const float *const *restrict x, float *restrict v,
+                                                                    long stride) {
+  const float *restrict d0 = x[0], *restrict d1 = x[1], *restrict d2 = x[2], *restrict d3 = x[3], *restrict d4 = x[4],
+                       *restrict d5 = x[5];
+  CK_EACH {
+    float a = d0[l], b = d1[l], c = d2[l], d = d3[l], e = d4[l], f = d5[l];
+    v[l] = a - 1.5f * b - 2 * c + 1.5f * d + e;
+    v[stride + l] = 0.5f * c - b + 2.5f * d + e;
+    v[2 * stride + l] = b - 2.5f * c + 0.5f * d + e;
+    v[3 * stride + l] = 2 * (d - b) - c + e;
+    v[4 * stride + l] = 0.5f * (b - d) - c + e;
+    v[5 * stride + l] = b - 1.5f * c - 2 * d + 1.5f * e + f;
+  }
+}
+
+// Six positions to four outputs.
+static inline __attribute__((always_inline)) void NAME(output_line4)(const float *restrict m, long stride,
+                                                                     float *restrict y, long outStride) {
+  CK_EACH {
+    float b = m[stride + l], c = m[2 * stride + l], d = m[3 * stride + l], e = m[4 * stride + l];
+    float sum = b + c, difference = b - c;
+    y[l] = m[l] + sum + d + e;
+    y[outStride + l] = difference + 0.5f * d - 2 * e;
+    y[2 * outStride + l] = sum + 0.25f * d + 4 * e;
+    y[3 * outStride + l] = difference + 0.125f * d - 8 * e + m[5 * stride + l];
+  }
+}
+
+// Four gradients of outputs to six positions.
+static inline __attribute__((always_inline)) void NAME(output_gradient_line4)(const float *const *restrict g,
+                                                                              float *restrict m, long stride) {
+  const float *restrict g0 = g[0], *restrict g1 = g[1], *restrict g2 = g[2], *restrict g3 = g[3];
+  CK_EACH {
+    float a = g0[l], b = g1[l], c = g2[l], d = g3[l];
+    m[l] = a;
+    m[stride + l] = a + b + c + d;
+    m[2 * stride + l] = a - b + c - d;
+    m[3 * stride + l] = a + 0.5f * b + 0.25f * c + 0.125f * d;
+    m[4 * stride + l] = a - 2 * b + 4 * c - 8 * d;
+    m[5 * stride + l] = d;
+  }
+}
+
+// Three taps to six positions.
+static inline __attribute__((always_inline)) void NAME(weight_line4)(const float *const *restrict g, float *restrict u,
+                                                                     long stride) {
+  const float *restrict g0 = g[0], *restrict g1 = g[1], *restrict g2 = g[2];
+  CK_EACH {
+    float a = g0[l], b = g1[l], c = g2[l];
+    u[l] = a;
+    u[stride + l] = (a + b + c) * (1.0f / 3);
+    u[2 * stride + l] = (b - a - c) * (1.0f / 3);
+    u[3 * stride + l] = -(4 * a + 2 * b + c) * (4.0f / 15);
+    u[4 * stride + l] = (a - 2 * b + 4 * c) * (1.0f / 15);
+    u[5 * stride + l] = c;
+  }
+}
+
+// Six positions to three taps.
+static inline __attribute__((always_inline)) void NAME(weight_gradient_line4)(const float *restrict u, long stride,
+                                                                              float *restrict g, long outStride) {
+  CK_EACH {
+    float b = u[stride + l] * (1.0f / 3), c = u[2 * stride + l] * (1.0f / 3);
+    float d = u[3 * stride + l] * (4.0f / 15), e = u[4 * stride + l] * (1.0f / 15);
+    g[l] = u[l] + b - c - 4 * d + e;
+    g[outStride + l] = b + c - 2 * d - 2 * e;
+    g[2 * outStride + l] = b - c - d + 4 * e + u[5 * stride + l];
+  }
+}
+
+#define TILE 2
+#define LINE(name) NAME(name##_line2)
+#define TILED(name) NAME(name##2)
+#include "winograd_tile.h"
+#undef TILE
+#undef LINE
+#undef TILED
+#define TILE 4
+#define LINE(name) NAME(name##_line4)
+#define TILED(name) NAME(name##4)
+#include "winograd_tile.h"
+#undef TILE
+#undef LINE
+#undef TILED
+
+#define CK_BY_TILE(name, ...)   \
+  do {                          \
+    if (tile == 2)              \
+      NAME(name##2)(__VA_ARGS__); \
+    else                        \
+      NAME(name##4)(__VA_ARGS__); \
+  } while (0)
+
+ATTR static void NAME(winograd_input)(int tile, const float *x, long height, long width, long pixelStride, long
+    channels, long tileRow, float *out, long positionStride) {
+  CK_BY_TILE(winograd_input, x, height, width, pixelStride, channels, tileRow, out, positionStride);
+}
+
+ATTR static void NAME(winograd_output)(int tile, const float *positions, long positionStride, const float *bias,
+    float *y, long height, long width, long pixelStride, long channels, long tileRow) {
+  CK_BY_TILE(winograd_output, positions, positionStride, bias, y, height, width, pixelStride, channels, tileRow);
+}
+
+ATTR static void NAME(winograd_output_gradient)(int tile, const float *gradient, long height, long width, long
+    pixelStride, long channels, long tileRow, float *out, long positionStride) {
+  CK_BY_TILE(winograd_output_gradient, gradient, height, width, pixelStride, channels, tileRow, out, positionStride);
+}
+
+ATTR static void NAME(winograd_weight)(int tile, const float *weight, long tapStride, long count, int turned, float
+    *out, long positionStride) {
+  CK_BY_TILE(winograd_weight, weight, tapStride, count, turned, out, positionStride);
+}
+
+ATTR static void NAME(winograd_weight_gradient)(int tile, const float *positions, long positionStride, long count,
+    float *gradient, long tapStride) {
+  CK_BY_TILE(winograd_weight_gradient, positions, positionStride, count, gradient, tapStride);
+}
+
+#undef CK_BY_TILE

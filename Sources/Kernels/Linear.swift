@@ -7,50 +7,88 @@ import Tensors
 /// Rows of one sample that one matrix product takes.
 let linearRowTile = 256
 
+/// Some neighbouring channels of a tensor, `[N, ..., channels]`.
+public struct ChannelSlice {
+  let tensor: Tensor
+  let channels: Range<Int>
+
+  /// The channels of `tensor` in a range.
+  /// - Precondition: the tensor has them.
+  public init(_ tensor: Tensor, _ channels: Range<Int>) {
+    precondition(channels.upperBound <= tensor.channels, "channels \(channels) of \(tensor.shape)")
+    self.tensor = tensor
+    self.channels = channels
+  }
+
+  /// All channels.
+  init(_ tensor: Tensor) { self.init(tensor, 0..<tensor.channels) }
+
+  /// Rows of one sample.
+  var rows: Int { tensor.perSample / tensor.channels }
+  /// Elements from one row to the next.
+  var stride: Int { tensor.channels }
+  /// The slice in one row, rows counted over all samples.
+  func row(_ index: Int) -> UnsafeMutablePointer<Float> { tensor.pointer + index * stride + channels.lowerBound }
+}
+
 /// `y = x · weight + bias` along the last axis.
 ///
 /// Shapes: `x` [N, ..., I], `weight` [I, O] (or any shape of I·O elements whose last axis is O), `bias` [O];
 /// result [N, ..., O].
 /// - Precondition: the last axis of `x` is I.
 public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil) -> Tensor {
+  let y = Tensor(uninitialized: x.shape.withChannels(weight.channels))
+  linear(x, weight: weight, bias: bias, into: ChannelSlice(y))
+  return y
+}
+
+/// The same into some channels of another tensor, which has as many rows.
+public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil, into result: ChannelSlice) {
   let mark = KernelMeter.begin(.matrixProduct)
   defer { KernelMeter.end(mark) }
-  let outputs = weight.channels
-  let inputs = weight.count / outputs
-  precondition(x.channels == inputs, "linear map of \(x.shape) by weight \(weight.shape)")
-  precondition(bias == nil || bias?.count == outputs, "bias \(bias?.shape ?? []) for weight \(weight.shape)")
-  let y = Tensor(uninitialized: x.shape.withChannels(outputs))
+  let outputs = result.channels.count
+  let inputs = x.channels
   let rows = x.perSample / inputs
+  precondition(
+    weight.count == inputs * outputs && result.rows == rows,
+    "linear map of \(x.shape) by weight \(weight.shape) into \(result.tensor.shape)")
+  precondition(bias == nil || bias?.count == outputs, "bias \(bias?.shape ?? []) for weight \(weight.shape)")
   let tiles = Tiles(of: rows, size: linearRowTile)
   WorkerPool.shared.run(tiles: x.samples * tiles.number) { index in
     let range = tiles[index % tiles.number]
     let first = index / tiles.number * rows + range.lowerBound
-    let target = y.pointer + first * outputs
-    if let bias { fillRows(target, with: bias.pointer, rows: range.count, columns: outputs) }
+    if let bias {
+      for row in first..<first + range.count { result.row(row).update(from: bias.pointer, count: outputs) }
+    }
     multiply(
       MatrixView(x.pointer + first * inputs, stride: inputs), MatrixView(weight.pointer, stride: outputs),
-      into: target, stride: outputs, rows: range.count, columns: outputs, depth: inputs, accumulate: bias != nil)
+      into: result.row(first), stride: result.stride, rows: range.count, columns: outputs, depth: inputs,
+      accumulate: bias != nil)
   }
-  return y
 }
 
 /// Gradient of `linear` with respect to its input: `gradient · weightᵀ`.
 ///
 /// Shapes: `gradient` [N, ..., O], `weight` [I, O]; result [N, ..., I].
 public func linearInputGradient(_ gradient: Tensor, weight: Tensor) -> Tensor {
+  linearInputGradient(ChannelSlice(gradient), weight: weight)
+}
+
+/// The same of a gradient that lies among other channels.
+public func linearInputGradient(_ gradient: ChannelSlice, weight: Tensor) -> Tensor {
   let mark = KernelMeter.begin(.matrixProduct)
   defer { KernelMeter.end(mark) }
   let outputs = weight.channels
   let inputs = weight.count / outputs
-  precondition(gradient.channels == outputs, "gradient \(gradient.shape) of a linear map by \(weight.shape)")
-  let result = Tensor(uninitialized: gradient.shape.withChannels(inputs))
-  let rows = gradient.perSample / outputs
+  precondition(gradient.channels.count == outputs, "gradient \(gradient.channels) of a map by \(weight.shape)")
+  let result = Tensor(uninitialized: gradient.tensor.shape.withChannels(inputs))
+  let rows = gradient.rows
   let tiles = Tiles(of: rows, size: linearRowTile)
-  WorkerPool.shared.run(tiles: gradient.samples * tiles.number) { index in
+  WorkerPool.shared.run(tiles: result.samples * tiles.number) { index in
     let range = tiles[index % tiles.number]
     let first = index / tiles.number * rows + range.lowerBound
     multiply(
-      MatrixView(gradient.pointer + first * outputs, stride: outputs),
+      MatrixView(gradient.row(first), stride: gradient.stride),
       MatrixView(weight.pointer, stride: outputs, transposed: true),
       into: result.pointer + first * inputs, stride: inputs, rows: range.count, columns: inputs, depth: outputs)
   }
@@ -62,11 +100,18 @@ public func linearInputGradient(_ gradient: Tensor, weight: Tensor) -> Tensor {
 /// Shapes: `x` [N, ..., I], `gradient` [N, ..., O]; a slot holds I·O numbers. The sum over rows is cut into chunks
 /// of rows where the weight is small and into blocks of input channels where it is large, by shape only.
 public func linearWeightGradient(_ x: Tensor, _ gradient: Tensor, into slots: GradientSlots) {
+  linearWeightGradient(x, ChannelSlice(gradient), into: slots)
+}
+
+/// The same of a gradient that lies among other channels.
+public func linearWeightGradient(_ x: Tensor, _ gradient: ChannelSlice, into slots: GradientSlots) {
   let mark = KernelMeter.begin(.matrixProduct)
   defer { KernelMeter.end(mark) }
   let inputs = x.channels
-  let outputs = gradient.channels
-  precondition(slots.count == inputs * outputs, "slot of \(slots.count) for \(x.shape) and \(gradient.shape)")
+  let outputs = gradient.channels.count
+  precondition(
+    slots.count == inputs * outputs && gradient.rows == x.perSample / inputs,
+    "slot of \(slots.count) for \(x.shape) and \(gradient.tensor.shape)")
   precondition(x.samples <= slots.samples, "\(x.samples) samples for \(slots.samples) slots")
   let rows = x.perSample / inputs
   let chunks = Tiles(of: rows, size: inputs < 128 ? 1024 : rows)
@@ -80,7 +125,7 @@ public func linearWeightGradient(_ x: Tensor, _ gradient: Tensor, into slots: Gr
     let first = part / chunks.number * rows + range.lowerBound
     multiply(
       MatrixView(x.pointer + first * inputs + block.lowerBound, stride: inputs, transposed: true),
-      MatrixView(gradient.pointer + first * outputs, stride: outputs),
+      MatrixView(gradient.row(first), stride: gradient.stride),
       into: partial.pointer + part * size + block.lowerBound * outputs, stride: outputs,
       rows: block.count, columns: outputs, depth: range.count)
   }

@@ -16,19 +16,32 @@ public func bilinear(_ x: Tensor, height: Int, width: Int, alignCorners: Bool = 
   let mark = KernelMeter.begin(.resize)
   defer { KernelMeter.end(mark) }
   precondition(x.shape.rank == 4 && height > 0 && width > 0, "bilinear \(x.shape) to \(height)x\(width)")
+  if x.shape[1] == height && x.shape[2] == width { return x }
+  let result = Tensor(uninitialized: [x.samples, height, width, x.channels])
+  bilinear(x, into: ChannelSlice(result), alignCorners: alignCorners)
+  return result
+}
+
+/// The same into some channels of another tensor `[N, height, width, ...]`, written or added. A map of equal size is
+/// copied.
+public func bilinear(_ x: Tensor, into result: ChannelSlice, adding: Bool = false, alignCorners: Bool = false) {
+  let mark = KernelMeter.begin(.resize)
+  defer { KernelMeter.end(mark) }
   let (inHeight, inWidth, channels) = (x.shape[1], x.shape[2], x.shape[3])
-  if inHeight == height && inWidth == width { return x }
+  let (height, width) = (result.tensor.shape[1], result.tensor.shape[2])
+  precondition(
+    result.tensor.samples == x.samples && result.channels.count == channels,
+    "bilinear \(x.shape) into channels \(result.channels) of \(result.tensor.shape)")
   let rowAxis = ResizeAxis(input: inHeight, output: height, alignCorners: alignCorners)
   let columnAxis = ResizeAxis(input: inWidth, output: width, alignCorners: alignCorners)
-  let result = Tensor(uninitialized: [x.samples, height, width, channels])
   let tiles = RowTiles(samples: x.samples, rows: height, elementsPerRow: width * channels, elements: 1 << 16)
   WorkerPool.shared.run(tiles: tiles.count) { index in
     let (sample, rows) = tiles.tile(index)
     ck_resize_rows(
-      x.pointer + sample * x.perSample, result.pointer + sample * result.perSample, inHeight, inWidth, width, channels,
-      rowAxis.lower, rowAxis.fraction, columnAxis.lower, columnAxis.fraction, rows.lowerBound, rows.upperBound)
+      x.pointer + sample * x.perSample, result.row(sample * result.rows), result.stride, adding ? 1 : 0, inHeight,
+      inWidth, width, channels, rowAxis.lower, rowAxis.fraction, columnAxis.lower, columnAxis.fraction,
+      rows.lowerBound, rows.upperBound)
   }
-  return result
 }
 
 /// Exact adjoint of `bilinear`: each input cell gathers from the outputs it went into, in their order.
@@ -42,19 +55,29 @@ public func bilinearGradient(_ gradient: Tensor, height: Int, width: Int, alignC
   defer { KernelMeter.end(mark) }
   precondition(
     gradient.shape.rank == 4 && height > 0 && width > 0, "adjoint of \(height)x\(width) to \(gradient.shape)")
-  let (outHeight, outWidth, channels) = (gradient.shape[1], gradient.shape[2], gradient.shape[3])
-  if outHeight == height && outWidth == width { return gradient }
+  if gradient.shape[1] == height && gradient.shape[2] == width { return gradient }
+  return bilinearGradient(ChannelSlice(gradient), height: height, width: width, alignCorners: alignCorners)
+}
+
+/// The same of a gradient that lies among other channels of a tensor `[N, H, W, ...]`; always a tensor of its own.
+public func bilinearGradient(
+  _ gradient: ChannelSlice, height: Int, width: Int, alignCorners: Bool = false
+) -> Tensor {
+  let mark = KernelMeter.begin(.resize)
+  defer { KernelMeter.end(mark) }
+  let (outHeight, outWidth) = (gradient.tensor.shape[1], gradient.tensor.shape[2])
+  let (samples, channels) = (gradient.tensor.samples, gradient.channels.count)
   let rowAxis = ResizeAxis(input: height, output: outHeight, alignCorners: alignCorners)
   let columnAxis = ResizeAxis(input: width, output: outWidth, alignCorners: alignCorners)
   let (rowFirst, columnFirst) = (rowAxis.firstOutputs, columnAxis.firstOutputs)
-  let result = Tensor(uninitialized: [gradient.samples, height, width, channels])
-  let tiles = RowTiles(samples: gradient.samples, rows: height, tiles: 16)
+  let result = Tensor(uninitialized: [samples, height, width, channels])
+  let tiles = RowTiles(samples: samples, rows: height, tiles: 16)
   let line = outWidth * channels
   let scratch = Tensor(uninitialized: [tiles.count, line])
   WorkerPool.shared.run(tiles: tiles.count) { index in
     let (sample, rows) = tiles.tile(index)
     ck_resize_gradient_rows(
-      gradient.pointer + sample * gradient.perSample, result.pointer + sample * result.perSample,
+      gradient.row(sample * gradient.rows), gradient.stride, result.pointer + sample * result.perSample,
       scratch.pointer + index * line, width, outWidth, channels, rowAxis.lower, rowAxis.fraction, rowFirst,
       columnAxis.lower, columnAxis.fraction, columnFirst, rows.lowerBound, rows.upperBound)
   }

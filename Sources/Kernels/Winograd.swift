@@ -1,17 +1,47 @@
-// 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3) (Lavin and Gray, CVPR 2016): 36 matrix products over tiles of
-// 4×4 outputs do the work of 144, a quarter of the multiplications. N samples, H×W pixels, I inputs, O outputs, T tiles.
+// 3×3 convolution of stride 1 by Winograd's minimal filtering (Lavin and Gray, CVPR 2016). F(2×2, 3×3): 16 matrix products
+// over tiles of 2×2 outputs do the work of 36; F(4×4, 3×3): 36 do the work of 144. N samples, H×W pixels, I inputs, O
+// outputs, T tiles.
 
 import CKernels
+import Support
+import Synchronization
 import Tensors
+
+/// How 3×3 convolutions of stride 1 are computed.
+public enum ConvolutionMethod: String, Sendable, CaseIterable {
+  /// As one sum for every output.
+  case direct
+  /// By Winograd's F(2×2, 3×3), the default: rounding errors nearly those of direct sums.
+  case winograd2
+  /// By Winograd's F(4×4, 3×3): fewer multiplications, rounding errors several times as large.
+  case winograd4
+
+  /// Outputs of a tile along a side; 0 without tiles.
+  var side: Int {
+    switch self {
+    case .direct: 0
+    case .winograd2: 2
+    case .winograd4: 4
+    }
+  }
+
+  /// The method in use by the process. Change it only while no kernel runs; sums then differ in their last bits.
+  public static var current: ConvolutionMethod {
+    get { allCases[chosen.load(ordering: .relaxed)] }
+    set { chosen.store(allCases.firstIndex(of: newValue) ?? 0, ordering: .relaxed) }
+  }
+  private static let chosen = Atomic<Int>(1)
+}
 
 /// Sizes and cuts of one Winograd call. Everything follows from one sample's shape.
 private struct WinogradPlan {
-  static let positions = 36
   /// Channels that are transformed and multiplied together.
   static let chunk = 256
   /// Scratch that the samples of one round may take, in numbers.
   static let roundLimit = 16 << 20
 
+  /// Outputs of a tile along a side.
+  let side: Int
   let height: Int
   let width: Int
   let inputs: Int
@@ -20,34 +50,37 @@ private struct WinogradPlan {
   let tileColumns: Int
 
   init(_ x: Shape, outputs: Int) {
+    side = ConvolutionMethod.current.side
     height = x[1]
     width = x[2]
     inputs = x[3]
     self.outputs = outputs
-    tileRows = (height + 3) / 4
-    tileColumns = (width + 3) / 4
+    tileRows = (height + side - 1) / side
+    tileColumns = (width + side - 1) / side
   }
 
+  /// Numbers that stand for a tile and a channel.
+  var positions: Int { (side + 2) * (side + 2) }
   var tiles: Int { tileRows * tileColumns }
   /// Rows of a product; more tiles are cut so that threads share them.
   var rowTiles: Tiles { Tiles(of: tiles, size: 256) }
 
-  /// Elements between positions: not a power of two, so that the 36 streams of a transform do not share cache sets.
+  /// Elements between positions: not a power of two, so that the streams of a transform do not share cache sets.
   static func stride(_ count: Int) -> Int { (count + 15) / 16 * 16 + 16 }
 }
 
 /// Whether a convolution takes Winograd's way: 3×3, stride 1, one pixel of padding, enough channels and tiles for the
 /// transforms to pay.
 func prefersWinograd(_ geometry: ConvolutionGeometry, inputs: Int, outputs: Int, height: Int, width: Int) -> Bool {
-  geometry.kernel == 3 && geometry.stride == 1 && geometry.padding == 1 && geometry.dilation == 1 && inputs >= 32
+  ConvolutionMethod.current != .direct && geometry.kernel == 3 && geometry.stride == 1 && geometry.padding == 1
+    && geometry.dilation == 1 && inputs >= 32
     && outputs >= 32 && height >= 8 && width >= 8
 }
 
 /// Convolution by 3×3 taps with one pixel of zero padding.
 ///
 /// Shapes: `x` [N, H, W, I]; `weight` [3, 3, I, O], or, `turned`, the taps read backwards and [3, 3, O, I], which is the
-/// gradient with respect to the input; `bias` [O]; result [N, H, W, O]. Rounding errors are about five times those of
-/// direct sums (docs/numerics.md).
+/// gradient with respect to the input; `bias` [O]; result [N, H, W, O].
 func winogradConvolution(_ x: Tensor, weight: Tensor, bias: Tensor?, outputs: Int, turned: Bool) -> Tensor {
   let plan = WinogradPlan(x.shape, outputs: outputs)
   let result = Tensor(uninitialized: [x.samples, plan.height, plan.width, outputs])
@@ -55,13 +88,13 @@ func winogradConvolution(_ x: Tensor, weight: Tensor, bias: Tensor?, outputs: In
   let outputChunks = Tiles(of: outputs, size: WinogradPlan.chunk)
   let inputStride = WinogradPlan.stride(plan.tiles * min(plan.inputs, WinogradPlan.chunk))
   let outputStride = WinogradPlan.stride(plan.tiles * min(outputs, WinogradPlan.chunk))
-  let perSample = WinogradPlan.positions * (inputStride + outputStride)
+  let perSample = plan.positions * (inputStride + outputStride)
   let round = max(1, min(x.samples, WinogradPlan.roundLimit / perSample))
-  let transformed = Tensor(uninitialized: [round, WinogradPlan.positions, inputStride])
-  let products = Tensor(uninitialized: [round, WinogradPlan.positions, outputStride])
+  let transformed = Tensor(uninitialized: [round, plan.positions, inputStride])
+  let products = Tensor(uninitialized: [round, plan.positions, outputStride])
   let weightStride = WinogradPlan.stride(
     min(plan.inputs, WinogradPlan.chunk) * min(outputs, WinogradPlan.chunk))
-  let taps = Tensor(uninitialized: [WinogradPlan.positions, weightStride])
+  let taps = Tensor(uninitialized: [plan.positions, weightStride])
   for first in Swift.stride(from: 0, to: x.samples, by: round) {
     let samples = first..<min(first + round, x.samples)
     for outputChunk in 0..<outputChunks.number {
@@ -83,7 +116,8 @@ func winogradConvolution(_ x: Tensor, weight: Tensor, bias: Tensor?, outputs: In
         let (local, row) = index.quotientAndRemainder(dividingBy: plan.tileRows)
         let outs = outputChunks[outputChunk]
         ck_winograd_output(
-          products.pointer + local * products.perSample + row * plan.tileColumns * outs.count, outputStride,
+          Int32(plan.side), products.pointer + local * products.perSample + row * plan.tileColumns * outs.count,
+          outputStride,
           bias.map { $0.pointer + outs.lowerBound },
           result.pointer + (samples.lowerBound + local) * result.perSample + outs.lowerBound, plan.height, plan.width,
           outputs, outs.count, row)
@@ -104,7 +138,8 @@ private func transformWeight(
   WorkerPool.shared.run(tiles: (rows.count + 15) / 16) { block in
     for row in block * 16..<min(block * 16 + 16, rows.count) {
       ck_winograd_weight(
-        weight.pointer + (rows.lowerBound + row) * columnCount + columns.lowerBound, tapStride, columns.count,
+        Int32(plan.side), weight.pointer + (rows.lowerBound + row) * columnCount + columns.lowerBound, tapStride,
+        columns.count,
         turned ? 1 : 0, target + row * columns.count, positionStride)
     }
   }
@@ -118,7 +153,8 @@ private func transformInput(
   WorkerPool.shared.run(tiles: samples.count * plan.tileRows) { index in
     let (local, row) = index.quotientAndRemainder(dividingBy: plan.tileRows)
     ck_winograd_input(
-      x.pointer + (samples.lowerBound + local) * x.perSample + channels.lowerBound, plan.height, plan.width,
+      Int32(plan.side), x.pointer + (samples.lowerBound + local) * x.perSample + channels.lowerBound, plan.height,
+      plan.width,
       plan.inputs, channels.count, row,
       target.pointer + local * target.perSample + row * plan.tileColumns * channels.count, positionStride)
   }
@@ -130,7 +166,7 @@ private func multiplyPositions(
   _ plan: WinogradPlan, _ samples: Int, _ inputs: Int, _ outputs: Int, accumulate: Bool
 ) {
   let rowTiles = plan.rowTiles
-  WorkerPool.shared.run(tiles: WinogradPlan.positions * samples * rowTiles.number) { index in
+  WorkerPool.shared.run(tiles: plan.positions * samples * rowTiles.number) { index in
     let rows = rowTiles[index % rowTiles.number]
     let (position, sample) = (index / rowTiles.number).quotientAndRemainder(dividingBy: samples)
     let source = transformed.pointer + sample * transformed.perSample + position * inputStride
@@ -163,19 +199,20 @@ func winogradWeightGradient(_ x: Tensor, _ gradient: Tensor, into slots: Gradien
   let outputStride = WinogradPlan.stride(plan.tiles * plan.outputs)
   let inputStride = WinogradPlan.stride(plan.tiles * min(plan.inputs, chunks.size))
   let productStride = WinogradPlan.stride(min(plan.inputs, chunks.size) * plan.outputs)
-  let cotangents = Tensor(uninitialized: [WinogradPlan.positions, outputStride])
-  let transformed = Tensor(uninitialized: [1, WinogradPlan.positions, inputStride])
-  let products = Tensor(uninitialized: [WinogradPlan.positions, productStride])
+  let cotangents = Tensor(uninitialized: [plan.positions, outputStride])
+  let transformed = Tensor(uninitialized: [1, plan.positions, inputStride])
+  let products = Tensor(uninitialized: [plan.positions, productStride])
   for sample in 0..<x.samples {
     WorkerPool.shared.run(tiles: plan.tileRows) { row in
       ck_winograd_output_gradient(
-        gradient.pointer + sample * gradient.perSample, plan.height, plan.width, plan.outputs, plan.outputs, row,
+        Int32(plan.side), gradient.pointer + sample * gradient.perSample, plan.height, plan.width, plan.outputs,
+        plan.outputs, row,
         cotangents.pointer + row * plan.tileColumns * plan.outputs, outputStride)
     }
     for chunk in 0..<chunks.number {
       let ins = chunks[chunk]
       transformInput(x, plan, sample..<sample + 1, ins, into: transformed, positionStride: inputStride)
-      WorkerPool.shared.run(tiles: WinogradPlan.positions) { position in
+      WorkerPool.shared.run(tiles: plan.positions) { position in
         multiply(
           MatrixView(transformed.pointer + position * inputStride, stride: ins.count, transposed: true),
           MatrixView(cotangents.pointer + position * outputStride, stride: plan.outputs),
@@ -185,7 +222,7 @@ func winogradWeightGradient(_ x: Tensor, _ gradient: Tensor, into slots: Gradien
       let slot = slots.pointer(sample)
       WorkerPool.shared.run(tiles: ins.count) { row in
         ck_winograd_weight_gradient(
-          products.pointer + row * plan.outputs, productStride, plan.outputs,
+          Int32(plan.side), products.pointer + row * plan.outputs, productStride, plan.outputs,
           slot + (ins.lowerBound + row) * plan.outputs, plan.inputs * plan.outputs)
       }
     }

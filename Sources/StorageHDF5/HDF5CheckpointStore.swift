@@ -103,7 +103,7 @@ public final class HDF5CheckpointStore: CheckpointStore {
       else { return true }
       return withExtendedLifetime(tensor) {
         let hash = SHA256()
-        hash.update(UnsafeRawBufferPointer(start: tensor.pointer, count: tensor.count * 4))
+        hash.update(UnsafeRawBufferPointer(start: tensor.pointer, count: tensor.count * 4).bytes)
         return hash.hexadecimal() != digest
       }
     }
@@ -132,7 +132,7 @@ private final class PreparedFile: PreparedCheckpoint {
       let hash = SHA256()
       if let offset = try file.offset(of: record) {
         let count = try file.shape(of: record).reduce(4, *)
-        hash.update(UnsafeRawBufferPointer(rebasing: image.bytes[offset..<offset + count]))
+        hash.update(UnsafeRawBufferPointer(rebasing: image.bytes[offset..<offset + count]).bytes)
       }
       try file.setAttribute(HDF5CheckpointStore.digestName, of: record, to: .text(hash.hexadecimal()))
     }

@@ -29,7 +29,7 @@ public struct Seal: Sendable, Equatable {
   init(_ kind: Kind, sealing bytes: UnsafeRawBufferPointer) {
     let content = UnsafeRawBufferPointer(rebasing: bytes[Seal.length...])
     let hash = SHA256()
-    hash.update(content)
+    hash.update(content.bytes)
     self.init(kind: kind, byteCount: content.count, digest: hash.hexadecimal())
   }
 

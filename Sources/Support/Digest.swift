@@ -17,15 +17,16 @@ public final class SHA256 {
   deinit { EVP_MD_CTX_free(context) }
 
   /// Adds bytes.
-  public func update(_ bytes: UnsafeRawBufferPointer) {
-    guard let base = bytes.baseAddress, bytes.count > 0 else { return }
-    precondition(EVP_DigestUpdate(context, base, bytes.count) == 1, "libcrypto refused to digest \(bytes.count) bytes")
+  public func update(_ bytes: RawSpan) {
+    bytes.withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress, bytes.count > 0 else { return }
+      let isTaken = EVP_DigestUpdate(context, base, bytes.count) == 1
+      precondition(isTaken, "libcrypto refused to digest \(bytes.count) bytes")
+    }
   }
 
   /// Adds the elements' bytes as they lie in memory.
-  public func update<Element>(_ values: [Element]) where Element: BitwiseCopyable {
-    values.withUnsafeBytes { update($0) }
-  }
+  public func update<Element>(_ values: [Element]) where Element: BitwiseCopyable { update(values.span.bytes) }
 
   /// Adds the text's UTF-8 bytes.
   public func update(_ text: String) { update(Array(text.utf8)) }

@@ -26,11 +26,35 @@ func mixed(_ value: UInt64) -> UInt64 {
   return z ^ (z >> 31)
 }
 
+/// Four 32-bit words: a counter of Philox or the random bits made of it.
+public struct RandomBlock: Equatable, Sendable {
+  /// The words in order.
+  public var first, second, third, fourth: UInt32
+
+  /// From its words.
+  public init(_ first: UInt32, _ second: UInt32, _ third: UInt32, _ fourth: UInt32) {
+    self.first = first
+    self.second = second
+    self.third = third
+    self.fourth = fourth
+  }
+
+  /// Word 0 to 3.
+  public subscript(index: Int) -> UInt32 {
+    switch index {
+    case 0: first
+    case 1: second
+    case 2: third
+    default: fourth
+    }
+  }
+}
+
 /// One block of Philox4x32-10 (Salmon, Moraes, Dror, Shaw, SC 2011): four 32-bit numbers from a counter and a key.
-public func philox4x32(counter: SIMD4<UInt32>, key: SIMD2<UInt32>) -> SIMD4<UInt32> {
-  // Scalars: inserting into vectors and extracting from them costs more than the arithmetic.
-  var (x, y, z, w) = (counter.x, counter.y, counter.z, counter.w)
-  var (low, high) = (key.x, key.y)
+/// - Parameter key: both key words, the first in the lower half.
+public func philox4x32(counter: RandomBlock, key: UInt64) -> RandomBlock {
+  var (x, y, z, w) = (counter.first, counter.second, counter.third, counter.fourth)
+  var (low, high) = (UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32))
   for _ in 0..<10 {
     let first = UInt64(0xd251_1f53) &* UInt64(x)
     let second = UInt64(0xcd9e_8d57) &* UInt64(z)
@@ -39,7 +63,7 @@ public func philox4x32(counter: SIMD4<UInt32>, key: SIMD2<UInt32>) -> SIMD4<UInt
     low &+= 0x9e37_79b9
     high &+= 0xbb67_ae85
   }
-  return SIMD4(x, y, z, w)
+  return RandomBlock(x, y, z, w)
 }
 
 /// A stream of random numbers for one (seed, step, sample, purpose).
@@ -47,7 +71,7 @@ public func philox4x32(counter: SIMD4<UInt32>, key: SIMD2<UInt32>) -> SIMD4<UInt
 /// Draws are numbered; `next…` functions take the next number, `…(at:)` functions any number without moving.
 /// As a `RandomNumberGenerator` it serves `shuffled(using:)` and `Int.random(in:using:)`.
 public struct RandomStream: RandomNumberGenerator, Sendable {
-  let key: SIMD2<UInt32>
+  let key: UInt64
   let step: UInt32
   let sample: UInt32
   var position: UInt32 = 0
@@ -55,8 +79,7 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
   /// - Parameters:
   ///   - sample: global index of the sample, or nil for a draw shared by the whole batch.
   public init(seed: UInt64, step: Int, sample: Int?, purpose: Purpose) {
-    let code = mixed(seed) ^ purpose.code
-    key = SIMD2(UInt32(truncatingIfNeeded: code), UInt32(truncatingIfNeeded: code >> 32))
+    key = mixed(seed) ^ purpose.code
     self.step = UInt32(truncatingIfNeeded: step)
     self.sample = sample.map { UInt32(truncatingIfNeeded: $0 + 1) } ?? 0
   }
@@ -65,8 +88,8 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
   public func bits(at index: UInt32) -> UInt32 { block(of: index)[Int(index & 3)] }
 
   /// The four numbers that are made together with number `index`.
-  private func block(of index: UInt32) -> SIMD4<UInt32> {
-    philox4x32(counter: SIMD4(index >> 2, step, sample, 0), key: key)
+  private func block(of index: UInt32) -> RandomBlock {
+    philox4x32(counter: RandomBlock(index >> 2, step, sample, 0), key: key)
   }
 
   /// Uniform in [0, 1) with 24 bits, so that every value is exact in Float32.

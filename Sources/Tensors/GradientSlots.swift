@@ -26,6 +26,12 @@ public struct GradientSlots: @unchecked Sendable {
     self.init(arenas: Tensor(zeros: [samples, count]), offset: 0, count: count)
   }
 
+  /// Some neighbouring elements of the parameter.
+  public func part(_ first: Int, _ count: Int) -> GradientSlots {
+    precondition(first + count <= self.count, "elements \(first)+\(count) of a slot of \(self.count)")
+    return GradientSlots(arenas: arenas, offset: offset + first, count: count)
+  }
+
   /// Number of local samples.
   public var samples: Int { arenas.samples }
 

@@ -1,6 +1,7 @@
 // A network from a checkpoint alone: its stored recipe says how it is built.
 
 import Domains
+import Kernels
 import Networks
 import Storage
 import Support
@@ -21,6 +22,7 @@ public func loadNetwork(
   guard !snapshot.records(under: group).isEmpty else {
     throw Failure(.badData, "the checkpoint holds no \(group)", at: file, remedy: "choose another --network")
   }
+  ConvolutionMethod.current = recipe.convolution
   let classes = try recipe.classSet()
   let network = try SegmentationNetwork(
     recipe.networkConfiguration(classCount: classes.count), gradientSlots: 0, seed: recipe.seed)

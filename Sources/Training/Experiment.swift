@@ -50,6 +50,7 @@ public final class Experiment {
     reductionOrder: [Int]? = nil
   ) throws {
     self.recipe = recipe
+    ConvolutionMethod.current = recipe.convolution
     plan = try communicator.together {
       try recipe.checkAbilities()
       return try ShardPlan(globalBatch: recipe.batch.global, worldSize: communicator.worldSize)

@@ -2,6 +2,7 @@
 // RecipeData.swift; how a file becomes a recipe is in RecipeReading.swift. Every key is documented in docs/recipes.md.
 
 import Adaptation
+import Kernels
 import Support
 
 /// The complete description of one training run.
@@ -17,6 +18,8 @@ public struct Recipe: Sendable, Equatable {
   public var threads = 0
   /// How gradients are summed over ranks.
   public var reduction = Reduction.reproducible
+  /// How 3x3 convolutions are computed.
+  public var convolution = ConvolutionMethod.winograd2
   /// A checkpoint whose weights the run starts from, at step 0 (`init`).
   public var initialCheckpoint: String?
   /// The adaptation method and its own options.
@@ -71,6 +74,7 @@ public struct Recipe: Sendable, Equatable {
     try settings.value("seed", &seed)
     try settings.value("threads", &threads, .atLeast(0))
     try settings.value("reduction", &reduction)
+    try settings.value("convolution", &convolution)
     try settings.path("init", &initialCheckpoint)
     try settings.value("method", &method.name, catalogue.map { .named($0.methods.map(\.name)) } ?? .none)
     if let entry = catalogue?.methods.first(where: { $0.name == method.name }) { method.options = entry.options }

@@ -2,10 +2,12 @@
 // Defaults are the published ones; docs/recipes.md says what each key means.
 
 import Adaptation
+import Kernels
 import Networks
 import Support
 
 extension FusionKind: SettingChoice {}
+extension ConvolutionMethod: SettingChoice {}
 
 extension Recipe {
   /// Samples of a step.

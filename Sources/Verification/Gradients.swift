@@ -6,11 +6,6 @@ import Foundation
 import Networks
 import Tensors
 
-/// Slices by the bytes of their names, the order in which reference files number parameters.
-func inByteOrder(_ slices: [NetworkParameters.Slice]) -> [NetworkParameters.Slice] {
-  slices.sorted { Array($0.name.utf8).lexicographicallyPrecedes(Array($1.name.utf8)) }
-}
-
 /// A network's gradient, summed over samples, by published name.
 struct NamedGradients {
   private let values: [String: [Float]]

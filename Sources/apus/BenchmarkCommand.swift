@@ -15,6 +15,7 @@ struct BenchmarkCommand: ParsableCommand {
 }
 
 extension StepBenchmarkPart: ExpressibleByArgument {}
+extension ConvolutionMethod: ExpressibleByArgument {}
 
 /// Times training steps.
 struct BenchmarkStepCommand: ParsableCommand {
@@ -32,6 +33,8 @@ struct BenchmarkStepCommand: ParsableCommand {
   var caseName: String
   @Option(help: "What is timed.")
   var part = StepBenchmarkPart.step
+  @Option(help: "How 3x3 convolutions are computed; see the recipe key of that name.")
+  var convolution = ConvolutionMethod.winograd2
   @Option(help: "Compute threads; APUS_THREADS or all cores if not given.")
   var threads: Int?
   @Option(help: "Steps to time; by default 7, 5 or 3, by the size of the case.")
@@ -57,6 +60,7 @@ struct BenchmarkStepCommand: ParsableCommand {
     try runOnRanks { communicator in
       try communicator.together { try requireOneRank(communicator.worldSize) }
       try setUpMachine(threads: try threads ?? benchmarkThreads(), on: communicator)
+      ConvolutionMethod.current = convolution
       guard let setting = StepBenchmarkCase.all.first(where: { $0.name == caseName }) else {
         throw Failure(.usage, "no case \"\(caseName)\"", at: "--case")
       }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Collectives
 import Foundation
+import Kernels
 import StorageHDF5
 import Support
 import Training
@@ -23,6 +24,8 @@ struct VerifyCommand: ParsableCommand {
   var files: [String]
   @Option(help: "Factor of every allowed error; whole numbers stay exact.")
   var tolerance = 1.0
+  @Option(help: "How 3x3 convolutions are computed; see the recipe key of that name.")
+  var convolution = ConvolutionMethod.winograd2
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
 
@@ -39,6 +42,7 @@ struct VerifyCommand: ParsableCommand {
 
   func run() throws {
     try runAlone {
+      ConvolutionMethod.current = convolution
       // All are opened first, so that a missing file is told before the work.
       let fixtures = try files.map { try Fixture($0) { try HDF5File(reading: $0) } }
       let outcomes = fixtures.map { fixture in

@@ -12,5 +12,6 @@ import Testing
       NetworkConfiguration(encoder: "b5", classCount: 19, detailHeight: 512, detailWidth: 512))
     #expect(grid.onDetail(box) == Box(top: 64, bottom: 192, left: 32, right: 160))
     #expect(grid.onContext(box) == Box(top: 32, bottom: 96, left: 16, right: 80))
+    #expect(grid.stride == 4 && grid.offsetMultiple == 8 && grid.coarsestStride == 32)
   }
 }

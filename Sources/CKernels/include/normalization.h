@@ -10,7 +10,7 @@ void ck_layer_norm_gradient(const float *x, const float *scale, const float *sta
                             float *result, float *sums, long rows, long columns);
 /// Column sums (first `columns` numbers) and column sums of squares.
 void ck_batch_norm_sums(const float *x, double *sums, long rows, long columns);
-/// (x - mean) * deviation * scale + shift, cut to lowest ... highest.
+/// (x - mean) * deviation * scale + shift, cut to lowest ... highest; y may be x.
 void ck_batch_norm_apply(const float *x, const float *mean, const float *deviation, const float *scale,
                          const float *shift, float *y, long rows, long columns, float lowest,
                          float highest);

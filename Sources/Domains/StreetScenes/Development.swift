@@ -22,49 +22,46 @@ func develop(_ canvas: SceneCanvas, _ style: SceneStyle, _ random: inout RandomS
       var colour = pixels[row * width + column] * (1 - style.vignetting * (u * u + v * v) / 2)
       // Three reads of one tile, far apart, and another start in every row of tiles.
       let shift = across + (column / NoiseTile.size) * 37 + (row / NoiseTile.size) * 91
-      colour +=
-        style.noise
-        * SIMD4(
-          NoiseTile.grain.at(row: row + down, column: column + shift),
-          NoiseTile.grain.at(row: row + down + 85, column: column + shift + 31),
-          NoiseTile.grain.at(row: row + down + 170, column: column + shift + 67), 0)
-      colour = (colour * 255 + 0.5).clamped(lowerBound: SIMD4(), upperBound: SIMD4(repeating: 255))
+      let grain = Colour(
+        NoiseTile.grain.at(row: row + down, column: column + shift),
+        NoiseTile.grain.at(row: row + down + 85, column: column + shift + 31),
+        NoiseTile.grain.at(row: row + down + 170, column: column + shift + 67))
+      colour = (colour + grain * style.noise) * 255 + 0.5
       let start = (row * width + column) * 3
-      bytes[start] = UInt8(colour.x)
-      bytes[start + 1] = UInt8(colour.y)
-      bytes[start + 2] = UInt8(colour.z)
+      bytes[start] = UInt8(min(max(colour.red, 0), 255))
+      bytes[start + 1] = UInt8(min(max(colour.green, 0), 255))
+      bytes[start + 2] = UInt8(min(max(colour.blue, 0), 255))
     }
   }
   return RGBImage(height: height, width: width, pixels: bytes)
 }
 
 /// Pixels as means of their cells behind haze, in the light's colours.
-private func exposed(_ canvas: SceneCanvas, _ style: SceneStyle, height: Int, width: Int) -> [SIMD4<Float>] {
+private func exposed(_ canvas: SceneCanvas, _ style: SceneStyle, height: Int, width: Int) -> [Colour] {
   let fineness = SceneCanvas.fineness
-  let haze = SIMD4(style.skyHorizon, 0)
+  let haze = style.skyHorizon
   let share = 1 / Float(fineness * fineness)
-  let balance = SIMD4(style.balance, 0)
-  var pixels = [SIMD4<Float>](repeating: SIMD4(), count: height * width)
+  var pixels = [Colour](repeating: Colour(repeating: 0), count: height * width)
   for row in 0..<height {
     for column in 0..<width {
-      var sum = SIMD4<Float>()
+      var sum = Colour(repeating: 0)
       for y in row * fineness..<(row + 1) * fineness {
         for x in column * fineness..<(column + 1) * fineness {
           let cell = canvas.cells[y * canvas.columns + x]
-          sum += cell + (haze - cell) * (cell.w / (cell.w + style.hazeRange))
+          sum = sum + mix(cell.colour, haze, cell.depth / (cell.depth + style.hazeRange))
         }
       }
       let colour = sum * share
-      let grey = 0.3 * colour.x + 0.59 * colour.y + 0.11 * colour.z
-      let toned = (SIMD4(repeating: grey) + (colour - grey) * style.saturation - 0.5) * style.contrast + 0.5
-      pixels[row * width + column] = toned * balance
+      let grey = 0.3 * colour.red + 0.59 * colour.green + 0.11 * colour.blue
+      let toned = (Colour(repeating: grey) + (colour - grey) * style.saturation - 0.5) * style.contrast + 0.5
+      pixels[row * width + column] = toned * style.balance
     }
   }
   return pixels
 }
 
 /// One pass of the filter 1 2 1 along both directions.
-private func blurred(_ pixels: [SIMD4<Float>], height: Int, width: Int) -> [SIMD4<Float>] {
+private func blurred(_ pixels: [Colour], height: Int, width: Int) -> [Colour] {
   var across = pixels
   for row in 0..<height {
     for column in 0..<width {

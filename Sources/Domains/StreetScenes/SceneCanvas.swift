@@ -4,26 +4,6 @@
 
 import Tensors
 
-/// Red, green, blue, 0 ... 1.
-typealias Colour = SIMD3<Float>
-
-/// What a shader answers: colour and opacity. Opacity 0 ... 1 sets label and depth and blends; below 0 leaves the cell.
-typealias Paint = SIMD4<Float>
-
-/// Outside of a shape.
-let nothing = Paint(0, 0, 0, -1)
-
-/// A colour as paint.
-func paint(_ colour: Colour, opacity: Float = 1) -> Paint { Paint(colour, opacity) }
-
-/// A colour from 0xRRGGBB.
-func rgb(_ code: UInt32) -> Colour {
-  Colour(Float(code >> 16 & 255), Float(code >> 8 & 255), Float(code & 255)) / 255
-}
-
-/// Between two colours.
-func mix(_ first: Colour, _ second: Colour, _ share: Float) -> Colour { first + (second - first) * share }
-
 /// The fractional part, for values above -65536.
 func fraction(_ value: Float) -> Float {
   let shifted = value + 65536
@@ -55,8 +35,7 @@ struct SceneCanvas {
   let focal: Float
   let horizon: Float
   let centre: Float
-  /// Red, green, blue and depth in metres (0 for the sky).
-  var cells: [SIMD4<Float>]
+  var cells: [SceneCell]
   var labels: [UInt8]
 
   init(height: Int, width: Int, camera: SceneCamera) {
@@ -66,7 +45,7 @@ struct SceneCanvas {
     focal = camera.focal * Float(columns)
     horizon = camera.horizon * Float(rows)
     centre = camera.centre * Float(columns)
-    cells = [SIMD4<Float>](repeating: SIMD4(), count: rows * columns)
+    cells = [SceneCell](repeating: SceneCell(colour: Colour(repeating: 0), depth: 0), count: rows * columns)
     labels = [UInt8](repeating: StreetClass.sky, count: rows * columns)
   }
 
@@ -94,19 +73,16 @@ struct SceneCanvas {
   /// Blends paint into one cell.
   @inline(__always)
   mutating func put(_ index: Int, _ paint: Paint, _ label: UInt8, _ depth: Float) {
-    let opacity = paint.w
+    let opacity = paint.opacity
     guard opacity >= 0 else { return }
-    if label == SceneCanvas.keep {
-      let below = cells[index]
-      var blended = below + (paint - below) * opacity
-      blended.w = below.w
-      cells[index] = blended
-      return
+    var colour = paint.colour
+    if label == SceneCanvas.keep || opacity < 1 {
+      let below = cells[index].colour
+      colour = below + (colour - below) * opacity
     }
-    var blended = paint
-    if opacity < 1 { blended = cells[index] + (paint - cells[index]) * opacity }
-    blended.w = depth
-    cells[index] = blended
+    cells[index].colour = colour
+    guard label != SceneCanvas.keep else { return }
+    cells[index].depth = depth
     labels[index] = label
   }
 

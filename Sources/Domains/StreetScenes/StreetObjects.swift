@@ -33,7 +33,7 @@ struct SceneObject {
       let (u, v) = ((x - middle) / shadow.across, (z - centre) / shadow.ahead)
       let square = shadow.ahead > 1.8 ? max(u * u, v * v) : u * u + v * v
       guard square < 1 else { return nothing }
-      return Paint(0.04, 0.05, 0.08, sunny ? style.shadow : style.shadow * (1 - square))
+      return Domains.paint(Colour(0.04, 0.05, 0.08), opacity: sunny ? style.shadow : style.shadow * (1 - square))
     }
   }
 }

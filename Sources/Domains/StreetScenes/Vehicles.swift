@@ -50,7 +50,7 @@ struct Vehicle {
   /// Draws the vehicle with its nearer end at z and its middle at x.
   func paint(z: Float, x: Float, _ style: SceneStyle, on canvas: inout SceneCanvas) {
     canvas.flat(y: 0, x: x - width / 2...x + width / 2, z: z...z + length, label: SceneCanvas.keep) { _, _ in
-      Paint(0.05, 0.05, 0.06, 0.75)
+      Domains.paint(Colour(0.05, 0.05, 0.06), opacity: 0.75)
     }
     switch kind {
     case .saloon:

@@ -50,13 +50,13 @@ public struct ContextAwareHead: SegmentationHead {
 
   /// Logits `[N, H, W, K]` at the stride of the first feature map.
   public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> Variable {
-    let height = features[0].value.shape[1]
-    let width = features[0].value.shape[2]
-    var embedded = zip(embeddings, features).map { embedding, feature in
-      bilinear(embedding(feature, context), height: height, width: width, context)
+    var levels = zip(embeddings, features).map { $0($1, context) }
+    if let coarsestContext {
+      let finest = features[0].value.shape
+      let last = bilinear(levels.removeLast(), height: finest[1], width: finest[2], context)
+      levels.append(try coarsestContext([last], context))
     }
-    if let coarsestContext { embedded.append(try coarsestContext(embedded.removeLast(), context)) }
-    let fused = try fusion(concatenated(embedded, context), context)
+    let fused = try fusion(levels, context)
     return classifier(channelDropout(fused, rate: dropout, layer: name, context), context)
   }
 }

@@ -34,12 +34,7 @@ public struct SegFormerHead: SegmentationHead {
 
   /// Logits `[N, H, W, K]` at the stride of the first feature map.
   public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> Variable {
-    let height = features[0].value.shape[1]
-    let width = features[0].value.shape[2]
-    let embedded = zip(embeddings, features).map { embedding, feature in
-      bilinear(embedding(feature, context), height: height, width: width, context)
-    }
-    let fused = try fusion(concatenated(embedded, context), context)
+    let fused = try fusion(zip(embeddings, features).map { $0($1, context) }, context)
     return classifier(channelDropout(fused, rate: dropout, layer: name, context), context)
   }
 }

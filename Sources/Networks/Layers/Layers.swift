@@ -101,6 +101,13 @@ struct ConvolutionModule {
       : convolution(x, weight, nil, geometry, context)
     return try batchNorm(y, norm, rectifier: .relu, context)
   }
+
+  /// The module on levels resized to the first one's size and put side by side.
+  /// - Precondition: its kernel is 1×1.
+  func callAsFunction(_ levels: [Variable], _ context: ForwardContext) throws -> Variable {
+    precondition(geometry.kernel == 1 && !isDepthwise, "\(weight.name) is no 1x1 convolution")
+    return try batchNorm(resizedLinear(levels, weight, context), norm, rectifier: .relu, context)
+  }
 }
 
 /// Convolution without bias, batch norm under a name of its own, rectifier.

@@ -33,8 +33,10 @@ public enum FusionKind: String, Sendable, CaseIterable {
   }
 }
 
-/// Turns concatenated embeddings into a narrower map of the same size.
+/// Turns embeddings into one narrower map.
 protocol Fusion {
-  /// `[N, H, W, outputs]` of `[N, H, W, inputs]`. A collective where batch norm uses batch statistics.
-  func callAsFunction(_ x: Variable, _ context: ForwardContext) throws -> Variable
+  /// `[N, H, W, outputs]` of embeddings `[N, h, w, width]`, the first of which has that size: the others are resized to
+  /// it and all stand side by side, or the fusion yields what that would yield.
+  /// A collective where batch norm uses batch statistics.
+  func callAsFunction(_ levels: [Variable], _ context: ForwardContext) throws -> Variable
 }

@@ -22,8 +22,8 @@ struct InterlacedAttentionFusion: Fusion {
     near = GroupAttention(registry, "\(name).local_relation", channels: outputs, .cells)
   }
 
-  func callAsFunction(_ x: Variable, _ context: ForwardContext) throws -> Variable {
-    let (height, width) = (x.value.shape[1], x.value.shape[2])
+  func callAsFunction(_ levels: [Variable], _ context: ForwardContext) throws -> Variable {
+    let (height, width) = (levels[0].value.shape[1], levels[0].value.shape[2])
     let side = InterlacedAttentionFusion.side
     let filledHeight = (height + side - 1) / side * side
     let filledWidth = (width + side - 1) / side * side
@@ -31,7 +31,7 @@ struct InterlacedAttentionFusion: Fusion {
     let left = (filledWidth - width) / 2
     let box = Box(top: top, bottom: top + height, left: left, right: left + width)
     let isWhole = (filledHeight, filledWidth) == (height, width)
-    var y = try input(x, context)
+    var y = try input(levels, context)
     if !isWhole { y = padded(y, into: box, height: filledHeight, width: filledWidth, context) }
     y = try far(y, side: side, context)
     y = try near(y, side: side, context)

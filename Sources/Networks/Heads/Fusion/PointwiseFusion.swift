@@ -10,5 +10,7 @@ struct PointwiseFusion: Fusion {
     module = ConvolutionModule(registry, name, inputs: inputs, outputs: outputs, kernel: 1)
   }
 
-  func callAsFunction(_ x: Variable, _ context: ForwardContext) throws -> Variable { try module(x, context) }
+  func callAsFunction(_ levels: [Variable], _ context: ForwardContext) throws -> Variable {
+    try module(levels, context)
+  }
 }

@@ -19,7 +19,8 @@ struct PyramidFusion: Fusion {
       registry, "\(name).bottleneck", inputs: outputs * dilations.count, outputs: outputs, kernel: 3)
   }
 
-  func callAsFunction(_ x: Variable, _ context: ForwardContext) throws -> Variable {
-    try bottleneck(concatenated(try branches.map { try $0(x, context) }, context), context)
+  func callAsFunction(_ levels: [Variable], _ context: ForwardContext) throws -> Variable {
+    let x = resizedSideBySide(levels, context)
+    return try bottleneck(concatenated(try branches.map { try $0(x, context) }, context), context)
   }
 }

@@ -3,42 +3,39 @@
 
 import Autograd
 
-/// Parallel branches side by side, then a 3×3 bottleneck with batch norm and ReLU.
+/// Parallel branches side by side, each with batch norm and ReLU, then a 3×3 bottleneck. The branch of dilation 1 is a
+/// 1×1 convolution; the others are a dilated depthwise 3×3 convolution, batch norm and ReLU, and a 1×1 convolution.
 struct SeparablePyramidFusion: Fusion {
-  private let branches: [Branch]
+  private let branches: [PyramidBranch]
+  private let norms: [BatchNormState]
   private let bottleneck: ConvolutionModule
 
   init(_ registry: ParameterRegistry, _ name: String, inputs: Int, outputs: Int, dilations: [Int]) {
+    var norms: [BatchNormState] = []
     branches = dilations.enumerated().map { index, dilation in
-      Branch(registry, "\(name).aspp_modules.\(index)", inputs: inputs, outputs: outputs, dilation: dilation)
+      let branch = "\(name).aspp_modules.\(index)"
+      guard dilation > 1 else {
+        let module = ConvolutionModule(registry, branch, inputs: inputs, outputs: outputs, kernel: 1)
+        norms.append(module.norm)
+        return .pointwise(module.weight)
+      }
+      let wide = ConvolutionModule(
+        registry, "\(branch).depthwise_conv", inputs: inputs, outputs: inputs, kernel: 3, dilation: dilation,
+        depthwise: true)
+      let narrow = ConvolutionModule(
+        registry, "\(branch).pointwise_conv", inputs: inputs, outputs: outputs, kernel: 1)
+      norms.append(narrow.norm)
+      return .separable(
+        depthwise: wide.weight, dilation: dilation, norm: wide.norm, pointwise: narrow.weight)
     }
+    self.norms = norms
     bottleneck = ConvolutionModule(
       registry, "\(name).bottleneck", inputs: outputs * dilations.count, outputs: outputs, kernel: 3)
   }
 
-  func callAsFunction(_ x: Variable, _ context: ForwardContext) throws -> Variable {
-    try bottleneck(concatenated(try branches.map { try $0(x, context) }, context), context)
-  }
-}
-
-/// A 1×1 convolution for dilation 1, else a dilated depthwise 3×3 and a 1×1; each with batch norm and ReLU.
-private struct Branch {
-  private let modules: [ConvolutionModule]
-
-  init(_ registry: ParameterRegistry, _ name: String, inputs: Int, outputs: Int, dilation: Int) {
-    guard dilation > 1 else {
-      modules = [ConvolutionModule(registry, name, inputs: inputs, outputs: outputs, kernel: 1)]
-      return
-    }
-    modules = [
-      ConvolutionModule(
-        registry, "\(name).depthwise_conv", inputs: inputs, outputs: inputs, kernel: 3, dilation: dilation,
-        depthwise: true),
-      ConvolutionModule(registry, "\(name).pointwise_conv", inputs: inputs, outputs: outputs, kernel: 1),
-    ]
-  }
-
-  func callAsFunction(_ x: Variable, _ context: ForwardContext) throws -> Variable {
-    try modules.reduce(x) { try $1($0, context) }
+  func callAsFunction(_ levels: [Variable], _ context: ForwardContext) throws -> Variable {
+    let x = resizedSideBySide(levels, context)
+    let y = try separablePyramid(x, levels: levels, branches, context)
+    return try bottleneck(try batchNorm(y, norms, rectifier: .relu, context), context)
   }
 }
