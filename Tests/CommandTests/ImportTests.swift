@@ -128,7 +128,8 @@ import WeightFiles
     tensors[3].values[0] = .nan
     _ = try write(tensors, to: "nan.safetensors")
     for (name, words) in [
-      ("cut.safetensors", "damaged"), ("text.pth", "neither"), ("empty.pth", "neither"), ("nan.safetensors", tensors[3].name),
+      ("cut.safetensors", "damaged"), ("text.pth", "neither"), ("empty.pth", "neither"),
+      ("nan.safetensors", tensors[3].name),
     ] {
       let outcome = try await importing(folder.file(name))
       #expect(outcome.refuses(65, name, words), "\(name): \(outcome)")
