@@ -18,7 +18,7 @@ import Verification
     verify(fixture, tolerance: tolerance).items.filter { !$0.ok }.map(\.name)
   }
 
-  @Test(arguments: [("ops", 174), ("augment", 17), ("schedule", 9)])
+  @Test(arguments: [("ops", 174), ("augment", 18), ("schedule", 8)])
   func everyItemIsWithinTolerance(name: String, items: Int) throws {
     let fixture = try #require(try FixtureFile(name))
     let outcome = verify(fixture)
