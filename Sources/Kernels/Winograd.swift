@@ -70,11 +70,10 @@ private struct WinogradPlan {
 }
 
 /// Whether a convolution takes Winograd's way: 3×3, stride 1, one pixel of padding, enough channels and tiles for the
-/// transforms to pay.
+/// transforms to pay for their time and their rounding.
 func prefersWinograd(_ geometry: ConvolutionGeometry, inputs: Int, outputs: Int, height: Int, width: Int) -> Bool {
   ConvolutionMethod.current != .direct && geometry.kernel == 3 && geometry.stride == 1 && geometry.padding == 1
-    && geometry.dilation == 1 && inputs >= 32
-    && outputs >= 32 && height >= 8 && width >= 8
+    && geometry.dilation == 1 && inputs >= 64 && outputs >= 64 && height >= 8 && width >= 8
 }
 
 /// Convolution by 3×3 taps with one pixel of zero padding.

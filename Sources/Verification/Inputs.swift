@@ -56,15 +56,14 @@ extension Fixture {
   func box(_ path: String, of image: Tensor, _ network: NetworkDescription) throws -> Box {
     let edges = try integers(path).values
     guard edges.count == 4 else { throw bad(path, "\(edges.count) numbers instead of y0 y1 x0 x1") }
-    let box = Box(top: edges[0], bottom: edges[1], left: edges[2], right: edges[3])
     let multiple = 4 * network.reduction
-    guard box.top >= 0, box.left >= 0, box.bottom <= image.shape[1], box.right <= image.shape[2],
-      box.height == network.detailCrop[0], box.width == network.detailCrop[1]
-    else { throw bad(path, "\(box) of images \(image.shape), crops \(network.detailCrop)") }
+    guard edges[0] >= 0, edges[2] >= 0, edges[1] <= image.shape[1], edges[3] <= image.shape[2],
+      edges[1] - edges[0] == network.detailCrop[0], edges[3] - edges[2] == network.detailCrop[1]
+    else { throw bad(path, "box \(edges) of images \(image.shape), crops \(network.detailCrop)") }
     guard image.shape[1] % multiple == 0, image.shape[2] % multiple == 0 else {
       throw bad(path, "images of \(image.shape), whose sides are no multiples of \(multiple)")
     }
-    return box
+    return Box(top: edges[0], bottom: edges[1], left: edges[2], right: edges[3])
   }
 
   private func isWhole(_ path: String) throws -> Bool { try file.number("f32_noise", of: path) == nil }

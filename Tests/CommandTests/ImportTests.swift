@@ -103,7 +103,7 @@ import WeightFiles
     tensors[index].shape += [1, 1]
     let reshaped = try await importing(try write(tensors, to: "reshaped.safetensors"))
     try #require(reshaped.status == 0, "\(reshaped)")
-    #expect(reshaped.output.contains("student: \(tensors.count - 1) matched, 0 missing, 1 reshaped"))
+    #expect(reshaped.output.contains("student: \(tensors.count - 1) matched, 1 reshaped, 0 missing"))
     #expect(
       reshaped.output.contains("reshaped student: \(tensors[index].name); [16, 16, 1, 1] in the file, [16, 16] here"))
 
@@ -128,7 +128,8 @@ import WeightFiles
     tensors[3].values[0] = .nan
     _ = try write(tensors, to: "nan.safetensors")
     for (name, words) in [
-      ("cut.safetensors", ""), ("text.pth", ""), ("empty.pth", ""), ("nan.safetensors", tensors[3].name),
+      ("cut.safetensors", "damaged"), ("text.pth", "neither"), ("empty.pth", "neither"),
+      ("nan.safetensors", tensors[3].name),
     ] {
       let outcome = try await importing(folder.file(name))
       #expect(outcome.refuses(65, name, words), "\(name): \(outcome)")

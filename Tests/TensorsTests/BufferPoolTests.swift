@@ -37,8 +37,8 @@ import Testing
 
   @Test func freshMemoryIsCounted() {
     let before = BufferPoolTests.pool.statistics
-    // Nobody else asks for this size: 96 MB and some.
-    let buffer = BufferPoolTests.pool.take(25_165_825)
+    // Nobody else asks for this size: a gigabyte and some, never touched.
+    let buffer = BufferPoolTests.pool.take(300_000_001)
     let after = BufferPoolTests.pool.statistics
     #expect(after.requests == before.requests + 1 && after.misses == before.misses + 1)
     #expect(after.mappedBytes - before.mappedBytes >= 4 * buffer.count)

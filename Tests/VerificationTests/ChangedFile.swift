@@ -47,8 +47,8 @@ struct ChangedFile: NumberFile {
 
 /// Verifies a shared file, `change`d on reading; its weights are changed by `weights`.
 func outcome(
-  _ name: String, weights: @escaping (inout ChangedFile) -> Void = { _ in },
-  _ change: @escaping (inout ChangedFile) -> Void = { _ in }
+  _ name: String, _ change: @escaping (inout ChangedFile) -> Void = { _ in },
+  weights: @escaping (inout ChangedFile) -> Void = { _ in }
 ) throws -> [VerifiedItem] {
   let path = "\(sharedFolder)/fixtures/\(name).h5"
   let fixture = try Fixture(path) { opened in
