@@ -73,8 +73,9 @@ public func batchNorm(
 /// Batch norm of channels that several states share out among themselves in order, then the rectifier.
 ///
 /// The same arithmetic as one batch norm for each state, with one message instead of several.
+/// - Parameter isLastUse: whether nobody else needs `x`; without a tape the result then takes its place.
 public func batchNorm(
-  _ x: Variable, _ states: [BatchNormState], rectifier: Rectifier, _ context: ForwardContext
+  _ x: Variable, _ states: [BatchNormState], rectifier: Rectifier, isLastUse: Bool = false, _ context: ForwardContext
 ) throws -> Variable {
   let channels = states.reduce(0) { $0 + $1.scale.count }
   precondition(channels == x.value.channels, "batch norms of \(channels) channels for \(x.value.shape)")
@@ -82,7 +83,7 @@ public func batchNorm(
   let scale = joined(states.map(\.scale.value))
   let output = batchNormApply(
     x.value, mean: norm.mean, inverseDeviation: norm.inverseDeviation, scale: scale,
-    shift: joined(states.map(\.shift.value)), rectifier: rectifier)
+    shift: joined(states.map(\.shift.value)), rectifier: rectifier, overwriting: isLastUse && context.tape == nil)
   let (input, cell) = (x.value, x.cell)
   return context.record(output, tracked: cell != nil || states[0].scale.slots != nil) { gradient in
     let rows = batchNormGradientSums(

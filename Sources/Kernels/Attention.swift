@@ -60,30 +60,30 @@ public func attention(queries: Tensor, keysValues: Tensor, heads: Int) -> Tensor
     let rows = tiles[index % tiles.number]
     let head = index / tiles.number % heads
     let sample = index / tiles.number / heads
-    let scores = probabilities(queries, keysValues, sizes, sample: sample, head: head, rows: rows)
-    multiply(
-      MatrixView(scores.pointer, stride: sizes.keys),
-      MatrixView(sizes.value(keysValues.pointer, sample: sample, head: head), stride: 2 * sizes.channels),
-      into: sizes.query(result.pointer, sample: sample, row: rows.lowerBound, head: head), stride: sizes.channels,
-      rows: rows.count, columns: sizes.depth, depth: sizes.keys)
-    withExtendedLifetime(scores) {}
+    BufferPool.shared.withScratch(rows.count * sizes.keys) { scores in
+      probabilities(queries, keysValues, sizes, sample: sample, head: head, rows: rows, into: scores)
+      multiply(
+        MatrixView(scores, stride: sizes.keys),
+        MatrixView(sizes.value(keysValues.pointer, sample: sample, head: head), stride: 2 * sizes.channels),
+        into: sizes.query(result.pointer, sample: sample, row: rows.lowerBound, head: head), stride: sizes.channels,
+        rows: rows.count, columns: sizes.depth, depth: sizes.keys)
+    }
   }
   return result
 }
 
 /// Soft-max probabilities [rows, S] of one tile of queries.
 private func probabilities(
-  _ queries: Tensor, _ keysValues: Tensor, _ sizes: AttentionSizes, sample: Int, head: Int, rows: Range<Int>
-) -> Tensor {
-  let scores = Tensor(uninitialized: [rows.count, sizes.keys])
+  _ queries: Tensor, _ keysValues: Tensor, _ sizes: AttentionSizes, sample: Int, head: Int, rows: Range<Int>,
+  into scores: UnsafeMutablePointer<Float>
+) {
   multiply(
     MatrixView(
       sizes.query(queries.pointer, sample: sample, row: rows.lowerBound, head: head), stride: sizes.channels),
     MatrixView(
       sizes.key(keysValues.pointer, sample: sample, head: head), stride: 2 * sizes.channels, transposed: true),
-    into: scores.pointer, stride: sizes.keys, rows: rows.count, columns: sizes.keys, depth: sizes.depth)
-  ck_attention_softmax(scores.pointer, rows.count, sizes.keys, sizes.scale)
-  return scores
+    into: scores, stride: sizes.keys, rows: rows.count, columns: sizes.keys, depth: sizes.depth)
+  ck_attention_softmax(scores, rows.count, sizes.keys, sizes.scale)
 }
 
 /// Gradient of `attention` with respect to queries and to keys and values.
@@ -104,9 +104,11 @@ public func attentionGradient(
     let tile = index % tiles.number
     let head = index / tiles.number % heads
     let sample = index / tiles.number / heads
-    tileGradient(
-      queries, keysValues, gradient, sizes, sample: sample, head: head, rows: tiles[tile],
-      queryGradient: queryGradient, keyValueGradient: layers.pointer + tile * keysValues.count)
+    BufferPool.shared.withScratch(2 * tiles[tile].count * sizes.keys) { scratch in
+      tileGradient(
+        queries, keysValues, gradient, sizes, sample: sample, head: head, rows: tiles[tile], scratch,
+        queryGradient: queryGradient, keyValueGradient: layers.pointer + tile * keysValues.count)
+    }
   }
   guard tiles.number > 1 else { return (queryGradient, layers.reshaped(keysValues.shape)) }
   let sum = Tensor(uninitialized: keysValues.shape)
@@ -123,31 +125,31 @@ public func attentionGradient(
 
 private func tileGradient(
   _ queries: Tensor, _ keysValues: Tensor, _ gradient: Tensor, _ sizes: AttentionSizes, sample: Int, head: Int,
-  rows: Range<Int>, queryGradient: Tensor, keyValueGradient: UnsafeMutablePointer<Float>
+  rows: Range<Int>, _ scratch: UnsafeMutablePointer<Float>, queryGradient: Tensor,
+  keyValueGradient: UnsafeMutablePointer<Float>
 ) {
   let wide = 2 * sizes.channels
-  let weights = probabilities(queries, keysValues, sizes, sample: sample, head: head, rows: rows)
+  let (weights, scores) = (scratch, scratch + rows.count * sizes.keys)
+  probabilities(queries, keysValues, sizes, sample: sample, head: head, rows: rows, into: weights)
   let upstream = sizes.query(gradient.pointer, sample: sample, row: rows.lowerBound, head: head)
   let query = sizes.query(queries.pointer, sample: sample, row: rows.lowerBound, head: head)
   multiply(
-    MatrixView(weights.pointer, stride: sizes.keys, transposed: true),
+    MatrixView(weights, stride: sizes.keys, transposed: true),
     MatrixView(upstream, stride: sizes.channels),
     into: sizes.value(keyValueGradient, sample: sample, head: head), stride: wide,
     rows: sizes.keys, columns: sizes.depth, depth: rows.count)
-  let scores = Tensor(uninitialized: [rows.count, sizes.keys])
   multiply(
     MatrixView(upstream, stride: sizes.channels),
     MatrixView(sizes.value(keysValues.pointer, sample: sample, head: head), stride: wide, transposed: true),
-    into: scores.pointer, stride: sizes.keys, rows: rows.count, columns: sizes.keys, depth: sizes.depth)
-  ck_attention_softmax_gradient(weights.pointer, scores.pointer, rows.count, sizes.keys, sizes.scale)
+    into: scores, stride: sizes.keys, rows: rows.count, columns: sizes.keys, depth: sizes.depth)
+  ck_attention_softmax_gradient(weights, scores, rows.count, sizes.keys, sizes.scale)
   multiply(
-    MatrixView(scores.pointer, stride: sizes.keys),
+    MatrixView(scores, stride: sizes.keys),
     MatrixView(sizes.key(keysValues.pointer, sample: sample, head: head), stride: wide),
     into: sizes.query(queryGradient.pointer, sample: sample, row: rows.lowerBound, head: head),
     stride: sizes.channels, rows: rows.count, columns: sizes.depth, depth: sizes.keys)
   multiply(
-    MatrixView(scores.pointer, stride: sizes.keys, transposed: true), MatrixView(query, stride: sizes.channels),
+    MatrixView(scores, stride: sizes.keys, transposed: true), MatrixView(query, stride: sizes.channels),
     into: sizes.key(keyValueGradient, sample: sample, head: head), stride: wide,
     rows: sizes.keys, columns: sizes.depth, depth: rows.count)
-  withExtendedLifetime((weights, scores)) {}
 }

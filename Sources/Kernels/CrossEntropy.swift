@@ -19,11 +19,11 @@ public func crossEntropySums(_ logits: Tensor, labels: LabelMap, weights: Tensor
   labels.values.withUnsafeBufferPointer { values in
     guard let source = values.baseAddress else { return }
     tiles.run { sample, tile, first, rows in
-      let scratch = Tensor(uninitialized: [ck_softmax_scratch(classes)])
-      ck_cross_entropy_sum(
-        logits.pointer + first * classes, source + first, weights.map { UnsafePointer($0.pointer + first) },
-        scratch.pointer, partial.row(sample * tiles.perSample + tile), rows, classes)
-      withExtendedLifetime(scratch) {}
+      BufferPool.shared.withScratch(ck_softmax_scratch(classes)) { scratch in
+        ck_cross_entropy_sum(
+          logits.pointer + first * classes, source + first, weights.map { UnsafePointer($0.pointer + first) }, scratch,
+          partial.row(sample * tiles.perSample + tile), rows, classes)
+      }
     }
   }
   return partial.sums(samples: logits.samples, tiles: tiles.perSample)

@@ -164,6 +164,7 @@ public func stitched(_ tiles: Tensor, _ boxes: [Box], samples: Int, height: Int,
   let channels = tiles.channels
   let run = size.width * channels
   let result = Tensor(uninitialized: [samples, height, width, channels])
+  let columns = Set(boxes.flatMap { [$0.left, $0.right] } + [0, width]).sorted()
   forEachMapRow(samples: samples, height: height) { sample, y in
     let line = result.pointer + (sample * height + y) * width * channels
     line.update(repeating: 0, count: width * channels)
@@ -171,19 +172,14 @@ public func stitched(_ tiles: Tensor, _ boxes: [Box], samples: Int, height: Int,
       let tile = tiles.pointer + ((index * samples + sample) * size.height + y - box.top) * run
       ck_add_in_place(line + box.left * channels, tile, run)
     }
-    divideByCoverage(line, boxes.filter { y >= $0.top && y < $0.bottom }, width: width, channels: channels)
+    for edge in columns.indices.dropLast() {
+      let (left, right) = (columns[edge], columns[edge + 1])
+      let coverage = boxes.count { y >= $0.top && y < $0.bottom && $0.left <= left && $0.right >= right }
+      precondition(coverage > 0, "row \(y), columns \(left)..<\(right) lie in no window")
+      for index in left * channels..<right * channels { line[index] /= Float(coverage) }
+    }
   }
   return result
-}
-
-/// Divides every pixel of a row by the number of boxes over it.
-private func divideByCoverage(_ line: UnsafeMutablePointer<Float>, _ boxes: [Box], width: Int, channels: Int) {
-  let edges = Set(boxes.flatMap { [$0.left, $0.right] } + [0, width]).sorted()
-  for (left, right) in zip(edges, edges.dropFirst()) {
-    let coverage = boxes.count { $0.left <= left && $0.right >= right }
-    precondition(coverage > 0, "columns \(left)..<\(right) lie in no window")
-    for index in left * channels..<right * channels { line[index] /= Float(coverage) }
-  }
 }
 
 private func windowSize(_ boxes: [Box]) -> (height: Int, width: Int) {

@@ -97,16 +97,18 @@ public func batchNormSums(_ x: Tensor) -> [Double] {
 ///
 /// Shapes: `x` [N, ..., C], all parameters of C numbers; result as `x`.
 /// Source: Ioffe, Szegedy, "Batch Normalization", ICML 2015.
+/// - Parameter overwriting: whether the result takes the place of `x`, which nobody may need any more.
 /// - Precondition: every parameter has C numbers.
 public func batchNormApply(
-  _ x: Tensor, mean: [Float], inverseDeviation: [Float], scale: Tensor, shift: Tensor, rectifier: Rectifier
+  _ x: Tensor, mean: [Float], inverseDeviation: [Float], scale: Tensor, shift: Tensor, rectifier: Rectifier,
+  overwriting: Bool = false
 ) -> Tensor {
   let mark = KernelMeter.begin(.batchNorm)
   defer { KernelMeter.end(mark) }
   let channels = x.channels
   precondition(mean.count == channels && inverseDeviation.count == channels, "\(mean.count) means for \(x.shape)")
   precondition(scale.count == channels && shift.count == channels, "\(scale.shape), \(shift.shape) for \(x.shape)")
-  let output = Tensor(uninitialized: x.shape)
+  let output = overwriting ? x : Tensor(uninitialized: x.shape)
   SampleTiles(rowsOf: x).run { _, _, first, rows in
     ck_batch_norm_apply(
       x.pointer + first * channels, mean, inverseDeviation, scale.pointer, shift.pointer,

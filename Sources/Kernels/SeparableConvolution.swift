@@ -51,13 +51,13 @@ private func forEachDepthwiseTile(
   WorkerPool.shared.run(tiles: tiles.count) { index in
     let (sample, rows) = tiles.tile(index)
     let first = rows.lowerBound * width
-    let scratch = Tensor(uninitialized: [rows.count * width, channels])
-    // The kernel writes whole maps; its base is moved so that this tile's first row is the scratch's first.
-    ck_depthwise_rows(
-      x.pointer + sample * x.perSample, depthwise.pointer, zeros.pointer, scratch.pointer - first * channels, height,
-      width, channels, 3, dilation, rows.lowerBound, rows.upperBound)
-    body(index, sample, first, rows.count * width, scratch.pointer)
-    withExtendedLifetime(scratch) {}
+    BufferPool.shared.withScratch(rows.count * width * channels) { scratch in
+      // The kernel writes whole maps; its base is moved so that this tile's first row is the scratch's first.
+      ck_depthwise_rows(
+        x.pointer + sample * x.perSample, depthwise.pointer, zeros.pointer, scratch - first * channels, height, width,
+        channels, 3, dilation, rows.lowerBound, rows.upperBound)
+      body(index, sample, first, rows.count * width, scratch)
+    }
   }
   withExtendedLifetime(zeros) {}
 }

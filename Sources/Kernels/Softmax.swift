@@ -55,11 +55,11 @@ private func bestClasses(_ logits: Tensor, confidence: Tensor?) -> LabelMap {
   map.values.withUnsafeMutableBufferPointer { labels in
     guard let target = labels.baseAddress else { return }
     SampleTiles(rowsOf: logits).run { _, _, first, rows in
-      let scratch = Tensor(uninitialized: [confidence == nil ? 0 : ck_softmax_scratch(classes)])
-      ck_best_class(
-        logits.pointer + first * classes, target + first, confidence.map { $0.pointer + first }, scratch.pointer,
-        rows, classes)
-      withExtendedLifetime(scratch) {}
+      BufferPool.shared.withScratch(confidence == nil ? 0 : ck_softmax_scratch(classes)) { scratch in
+        ck_best_class(
+          logits.pointer + first * classes, target + first, confidence.map { $0.pointer + first }, scratch, rows,
+          classes)
+      }
     }
   }
   return map

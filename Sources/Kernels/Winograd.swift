@@ -38,7 +38,7 @@ private struct WinogradPlan {
   /// Channels that are transformed and multiplied together.
   static let chunk = 256
   /// Scratch that the samples of one round may take, in numbers.
-  static let roundLimit = 16 << 20
+  static let roundLimit = 8 << 20
 
   /// Outputs of a tile along a side.
   let side: Int

@@ -26,7 +26,9 @@ public final class Buffer: @unchecked Sendable {
   deinit { BufferPool.shared.give(base, bytes) }
 }
 
-/// Keeps freed buffers by size class and hands them out again. Safe to use from any thread.
+/// Keeps freed buffers and hands them out again: small ones by size class, large ones as pieces of free memory that
+/// grow together again, so that one phase's large buffers serve the next one's of other sizes. Safe to use from any
+/// thread.
 public final class BufferPool: Sendable {
   /// What the pool did since the process began.
   public struct Statistics: Sendable {
@@ -43,8 +45,10 @@ public final class BufferPool: Sendable {
   }
 
   private struct State: ~Copyable {
-    /// Addresses of free blocks by size class.
+    /// Addresses of free small blocks by size class.
     var free: [Int: [UInt]] = [:]
+    /// Free memory for large blocks.
+    var large = FreeMemory()
     var statistics = Statistics()
   }
 
@@ -52,33 +56,57 @@ public final class BufferPool: Sendable {
   public static let shared = BufferPool()
   private let state = Mutex(State())
   private static let hugePage = 2 << 20
+  /// Blocks of so many bytes and more are pieces of larger memory.
+  private static let large = 64 << 10
+  /// The least that is taken from the system for large blocks.
+  private static let region = 8 << 20
 
   /// Counters so far.
   public var statistics: Statistics { state.withLock { $0.statistics } }
 
   /// A buffer of at least `count` floats with undefined contents.
   public func take(_ count: Int) -> Buffer {
+    let (base, bytes) = takeBlock(count)
+    return Buffer(base: base, count: count, bytes: bytes)
+  }
+
+  /// Lends `count` floats with undefined contents to `body`: scratch for one tile, without an object on the heap.
+  public func withScratch<Result>(_ count: Int, _ body: (UnsafeMutablePointer<Float>) -> Result) -> Result {
+    let (base, bytes) = takeBlock(count)
+    defer { give(base, bytes) }
+    return body(base)
+  }
+
+  private func takeBlock(_ count: Int) -> (base: UnsafeMutablePointer<Float>, bytes: Int) {
     let bytes = BufferPool.sizeClass(max(count, 1) * MemoryLayout<Float>.stride)
     let address = state.withLock { state -> UInt in
       state.statistics.requests += 1
       state.statistics.bytesInUse += bytes
       state.statistics.peakBytesInUse = max(state.statistics.peakBytesInUse, state.statistics.bytesInUse)
-      if let kept = state.free[bytes]?.popLast() { return kept }
+      let kept = bytes < BufferPool.large ? state.free[bytes]?.popLast() : state.large.take(bytes)
+      if let kept { return kept }
+      let fresh = bytes < BufferPool.large ? bytes : max(bytes, BufferPool.region)
       state.statistics.misses += 1
-      state.statistics.mappedBytes += bytes
-      return BufferPool.allocate(bytes)
+      state.statistics.mappedBytes += fresh
+      let address = BufferPool.allocate(fresh)
+      if fresh > bytes { state.large.give(address + UInt(bytes), fresh - bytes) }
+      return address
     }
     guard let base = UnsafeMutablePointer<Float>(bitPattern: address) else {
       preconditionFailure("a pool buffer has no address")
     }
-    return Buffer(base: base, count: count, bytes: bytes)
+    return (base, bytes)
   }
 
   fileprivate func give(_ base: UnsafeMutablePointer<Float>, _ bytes: Int) {
     let address = UInt(bitPattern: base)
     state.withLock {
       $0.statistics.bytesInUse -= bytes
-      $0.free[bytes, default: []].append(address)
+      if bytes < BufferPool.large {
+        $0.free[bytes, default: []].append(address)
+      } else {
+        $0.large.give(address, bytes)
+      }
     }
   }
 

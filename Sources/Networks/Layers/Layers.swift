@@ -99,14 +99,15 @@ struct ConvolutionModule {
       isDepthwise
       ? depthwiseConvolution(x, weight, nil, dilation: geometry.dilation, context)
       : convolution(x, weight, nil, geometry, context)
-    return try batchNorm(y, norm, rectifier: .relu, context)
+    return try batchNorm(y, [norm], rectifier: .relu, isLastUse: true, context)
   }
 
   /// The module on levels resized to the first one's size and put side by side.
   /// - Precondition: its kernel is 1×1.
   func callAsFunction(_ levels: [Variable], _ context: ForwardContext) throws -> Variable {
     precondition(geometry.kernel == 1 && !isDepthwise, "\(weight.name) is no 1x1 convolution")
-    return try batchNorm(resizedLinear(levels, weight, context), norm, rectifier: .relu, context)
+    return try batchNorm(
+      resizedLinear(levels, weight, context), [norm], rectifier: .relu, isLastUse: true, context)
   }
 }
 
@@ -129,6 +130,7 @@ struct NormalisedConvolution {
   }
 
   func callAsFunction(_ x: Variable, _ rectifier: Rectifier, _ context: ForwardContext) throws -> Variable {
-    try batchNorm(convolution(x, weight, nil, geometry, context), norm, rectifier: rectifier, context)
+    try batchNorm(
+      convolution(x, weight, nil, geometry, context), [norm], rectifier: rectifier, isLastUse: true, context)
   }
 }

@@ -36,6 +36,6 @@ struct SeparablePyramidFusion: Fusion {
   func callAsFunction(_ levels: [Variable], _ context: ForwardContext) throws -> Variable {
     let x = resizedSideBySide(levels, context)
     let y = try separablePyramid(x, levels: levels, branches, context)
-    return try bottleneck(try batchNorm(y, norms, rectifier: .relu, context), context)
+    return try bottleneck(try batchNorm(y, norms, rectifier: .relu, isLastUse: true, context), context)
   }
 }
