@@ -14,6 +14,17 @@ public func linear(_ x: Variable, _ weight: Parameter, _ bias: Parameter?, _ con
   }
 }
 
+/// `gelu(x) · weight + bias`. The activation is computed again on the way back instead of kept.
+public func linearOfGELU(_ x: Variable, _ weight: Parameter, _ bias: Parameter?, _ context: ForwardContext) -> Variable {
+  let value = Kernels.linear(Kernels.gelu(x.value), weight: weight.value, bias: bias?.value)
+  let (input, cell) = (x.value, x.cell)
+  return context.record(value, tracked: cell != nil || weight.slots != nil) { gradient in
+    if let slots = weight.slots { linearWeightGradient(Kernels.gelu(input), gradient, into: slots) }
+    if let slots = bias?.slots { columnSums(gradient, into: slots) }
+    cell?.accumulate(geluGradient(input, gradient: linearInputGradient(gradient, weight: weight.value)))
+  }
+}
+
 /// Convolution; see `Kernels.convolution`.
 public func convolution(
   _ x: Variable, _ weight: Parameter, _ bias: Parameter?, _ geometry: ConvolutionGeometry, _ context: ForwardContext

@@ -71,10 +71,10 @@ public final class BufferPool: Sendable {
   }
 
   /// Lends `count` floats with undefined contents to `body`: scratch for one tile, without an object on the heap.
-  public func withScratch<Result>(_ count: Int, _ body: (UnsafeMutablePointer<Float>) -> Result) -> Result {
+  public func withScratch(_ count: Int, _ body: (UnsafeMutablePointer<Float>) -> Void) {
     let (base, bytes) = takeBlock(count)
-    defer { give(base, bytes) }
-    return body(base)
+    body(base)
+    give(base, bytes)
   }
 
   private func takeBlock(_ count: Int) -> (base: UnsafeMutablePointer<Float>, bytes: Int) {
