@@ -46,7 +46,7 @@ public final class BufferPool: Sendable {
 
   private struct State: ~Copyable {
     /// Addresses of free small blocks by size class.
-    var free: [Int: [UInt]] = [:]
+    var free = [[UInt]](repeating: [], count: BufferPool.classNumber(BufferPool.large))
     /// Free memory for large blocks.
     var large = FreeMemory()
     var statistics = Statistics()
@@ -83,7 +83,8 @@ public final class BufferPool: Sendable {
       state.statistics.requests += 1
       state.statistics.bytesInUse += bytes
       state.statistics.peakBytesInUse = max(state.statistics.peakBytesInUse, state.statistics.bytesInUse)
-      let kept = bytes < BufferPool.large ? state.free[bytes]?.popLast() : state.large.take(bytes)
+      let kept =
+        bytes < BufferPool.large ? state.free[BufferPool.classNumber(bytes)].popLast() : state.large.take(bytes)
       if let kept { return kept }
       let fresh = bytes < BufferPool.large ? bytes : max(bytes, BufferPool.region)
       state.statistics.misses += 1
@@ -103,7 +104,7 @@ public final class BufferPool: Sendable {
     state.withLock {
       $0.statistics.bytesInUse -= bytes
       if bytes < BufferPool.large {
-        $0.free[bytes, default: []].append(address)
+        $0.free[BufferPool.classNumber(bytes)].append(address)
       } else {
         $0.large.give(address, bytes)
       }
@@ -116,6 +117,12 @@ public final class BufferPool: Sendable {
     let power = 1 << (Int.bitWidth - 1 - (bytes - 1).leadingZeroBitCount)
     let step = max(power / 8, 64)
     return (bytes + step - 1) / step * step
+  }
+
+  /// Position of a size class, counted from the smallest.
+  private static func classNumber(_ bytes: Int) -> Int {
+    let exponent = Int.bitWidth - 1 - bytes.leadingZeroBitCount
+    return (exponent - 9) * 8 + (bytes - (1 << exponent)) / (1 << (exponent - 3))
   }
 
   private static func allocate(_ bytes: Int) -> UInt {
