@@ -15,7 +15,9 @@ public func linear(_ x: Variable, _ weight: Parameter, _ bias: Parameter?, _ con
 }
 
 /// `gelu(x) · weight + bias`. The activation is computed again on the way back instead of kept.
-public func linearOfGELU(_ x: Variable, _ weight: Parameter, _ bias: Parameter?, _ context: ForwardContext) -> Variable {
+public func linearOfGELU(
+  _ x: Variable, _ weight: Parameter, _ bias: Parameter?, _ context: ForwardContext
+) -> Variable {
   let value = Kernels.linear(Kernels.gelu(x.value), weight: weight.value, bias: bias?.value)
   let (input, cell) = (x.value, x.cell)
   return context.record(value, tracked: cell != nil || weight.slots != nil) { gradient in

@@ -43,6 +43,17 @@ import Training
     try checkTrace(trace)
   }
 
+  /// What a step costs may fall, and then these numbers with it; it may not grow unnoticed. Counts only, no times.
+  @Test("the costs of a B0 step do not grow") func guardedCosts() throws {
+    WorkerPool.configure(threads: 1)
+    let setting = try #require(StepBenchmarkCase.all.first { $0.name == "b0-256" })
+    let (report, _) = try StepBenchmark(setting, part: .step).run(warmUp: 2, repeats: 1)
+    #expect(report.operations == 526)
+    #expect(report.gflopExecuted == 96.131858432)
+    #expect(report.heapAllocations <= 9000)
+    #expect(report.poolMisses == 0 && report.mappedBytes == 0)
+  }
+
   private func checkTrace(_ lanes: [[MeterSpan]]) throws {
     let text = try chromeTrace(lanes)
     let object = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
