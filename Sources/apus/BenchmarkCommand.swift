@@ -59,7 +59,7 @@ struct BenchmarkStepCommand: ParsableCommand {
   func run() throws {
     try runOnRanks { communicator in
       try communicator.together { try requireOneRank(communicator.worldSize) }
-      try setUpMachine(threads: try threads ?? benchmarkThreads(), on: communicator)
+      try setUpMachine(threads: try threads ?? environmentThreads(), on: communicator)
       ConvolutionMethod.current = convolution
       guard let setting = StepBenchmarkCase.all.first(where: { $0.name == caseName }) else {
         throw Failure(.usage, "no case \"\(caseName)\"", at: "--case")
@@ -109,7 +109,7 @@ struct BenchmarkKernelsCommand: ParsableCommand {
   func run() throws {
     try runOnRanks { communicator in
       try communicator.together { try requireOneRank(communicator.worldSize) }
-      try setUpMachine(threads: try threads ?? benchmarkThreads(), on: communicator)
+      try setUpMachine(threads: try threads ?? environmentThreads(), on: communicator)
       let chosen = KernelBenchmark.all.filter { filter.map($0.name.localizedCaseInsensitiveContains) ?? true }
       guard !chosen.isEmpty else {
         throw Failure(.usage, "no kernel has a name with \"\(filter ?? "")\"", at: "--filter")
@@ -132,15 +132,6 @@ struct BenchmarkKernelsCommand: ParsableCommand {
       return .done
     }
   }
-}
-
-/// The threads that `APUS_THREADS` asks for, else 0.
-private func benchmarkThreads() throws -> Int {
-  guard let text = ProcessInfo.processInfo.environment["APUS_THREADS"], !text.isEmpty else { return 0 }
-  guard let threads = Int(text), threads >= 0 else {
-    throw Failure(.usage, "\"\(text)\" is no number of threads", at: "APUS_THREADS", remedy: "give a whole number")
-  }
-  return threads
 }
 
 /// Refuses several ranks, whose steps would be timed against each other.

@@ -46,6 +46,15 @@ func setUpMachine(threads: Int, on communicator: any Communicator) throws {
   CPULevel.use(CPULevel(rawValue: Int(lowest)) ?? .portable)
 }
 
+/// The threads that `APUS_THREADS` asks for, else 0.
+func environmentThreads() throws -> Int {
+  guard let text = ProcessInfo.processInfo.environment["APUS_THREADS"], !text.isEmpty else { return 0 }
+  guard let threads = Int(text), threads >= 0 else {
+    throw Failure(.usage, "\"\(text)\" is no number of threads", at: "APUS_THREADS", remedy: "give a whole number")
+  }
+  return threads
+}
+
 /// Trains a recipe.
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

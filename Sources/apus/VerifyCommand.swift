@@ -42,6 +42,7 @@ struct VerifyCommand: ParsableCommand {
 
   func run() throws {
     try runAlone {
+      try setUpMachine(threads: try environmentThreads(), on: SoloCommunicator())
       ConvolutionMethod.current = convolution
       // All are opened first, so that a missing file is told before the work.
       let fixtures = try files.map { try Fixture($0) { try HDF5File(reading: $0) } }
