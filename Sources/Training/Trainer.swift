@@ -148,6 +148,9 @@ public final class Trainer {
   /// Trains until `lastStep` steps are complete in total, or a signal asks to stop.
   public func run(until lastStep: Int) throws -> RunOutcome {
     let recipe = experiment.recipe
+    if recipe.checkpoint.every > 0 && firstStep + recipe.checkpoint.every <= lastStep {
+      keeper?.expect(experiment.snapshot(step: firstStep))
+    }
     let trace = recipe.trace && firstStep < lastStep ? directory.map { StepTrace($0) } : nil
     for step in firstStep..<max(firstStep, lastStep) {
       let watch = Stopwatch()
@@ -186,11 +189,20 @@ public final class Trainer {
   private func save(_ step: Int, isLast: Bool) throws {
     guard let keeper else { preconditionFailure("a run is prepared before it saves") }
     // Entries first: a checkpoint whose pseudo-labels are missing could not be resumed.
-    try keeper.save(step: step, isLast: isLast) {
+    try keeper.save(experiment.snapshot(step: step), isLast: isLast) {
+      try communicator.together { try reclaimFolder(step) }
       try recorder?.publish(completedSteps: step, restartingFrom: keeper.newestSaved)
-    } snapshot: {
-      experiment.snapshot(step: step)
     }
+  }
+
+  /// Where somebody deleted the run's folder, makes it anew with what a resumed run needs.
+  private func reclaimFolder(_ step: Int) throws {
+    guard let directory, try directory.reclaim() else { return }
+    say("warning: \(directory.layout.path) was deleted; it is made anew, without earlier checkpoints and log")
+    try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe)
+    try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store)
+    log = try RunLog(directory.layout.log, keepingUpTo: step)
+    events = try EventFile(folder: directory.layout.path)
   }
 
   private func writeLog(_ record: StepRecord, _ seconds: Double, _ scores: [String: Double]?) throws {

@@ -21,6 +21,21 @@ import Testing
     #expect(abs(reference - 166) < 2)
   }
 
+  @Test("storage is measured against memory and disk") func storage() throws {
+    let folder = try TemporaryFolder()
+    let outcome = try apus(
+      "benchmark", "storage", "--encoder", "tiny", "--directory", folder.path, "--repeats", "2", "--json")
+    try #require(outcome.status == 0, "\(outcome)")
+    let object = try outcome.object()
+    let times = [
+      "copySeconds", "parallelCopySeconds", "stallSeconds", "writeSeconds", "plainWriteSeconds", "loadSeconds",
+      "plainReadSeconds", "stallByCopy", "writeByPlain", "loadByPlain",
+    ]
+    for name in times { #expect(try #require(object[name] as? Double, "\(name)") > 0) }
+    #expect(object["bytes"] as? Int ?? 0 > 1_000_000)
+    #expect(folder.names == [])
+  }
+
   @Test("kernels are chosen by name") func kernels() throws {
     let outcome = try apus("benchmark", "kernels", "--filter", "b0 stage 4: GELU", "--seconds", "0", "--json")
     try #require(outcome.status == 0, "\(outcome)")
