@@ -148,7 +148,8 @@ private final class ThreadBody {
   init(_ run: @escaping () -> Void) { self.run = run }
 }
 
-private func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
+/// Starts a thread that the caller joins.
+func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
   var thread = pthread_t()
   let argument = Unmanaged.passRetained(ThreadBody(body)).toOpaque()
   let status = pthread_create(
@@ -158,6 +159,6 @@ private func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
       Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run()
       return nil
     }, argument)
-  precondition(status == 0, "cannot start a thread for a rank: error \(status)")
+  precondition(status == 0, "cannot start a thread: error \(status)")
   return thread
 }

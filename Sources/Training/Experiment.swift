@@ -53,16 +53,18 @@ public final class Experiment {
     ConvolutionMethod.current = recipe.convolution
     plan = try communicator.together {
       try recipe.checkAbilities()
-      return try ShardPlan(globalBatch: recipe.batch.global, worldSize: communicator.worldSize)
+      return try ShardPlan(
+        globalBatch: recipe.batch.global, cropShards: recipe.batch.cropShards, on: communicator)
     }
-    let samples = plan.samples(of: communicator.rank)
-    share = BatchShare(communicator: communicator, globalBatch: recipe.batch.global, samples: samples)
+    share = BatchShare(plan, on: communicator)
+    let samples = share.samples
     let adapts = recipe.method.name != "source-only"
     (classes, loader, validation, targetSize) = try communicator.together {
       try Experiment.makeData(recipe, samples: samples, adapts: adapts, checksSizes: communicator.rank == 0)
     }
     let configuration = recipe.networkConfiguration(classCount: classes.count)
-    let student = try SegmentationNetwork(configuration, gradientSlots: samples.count, seed: recipe.seed)
+    let student = try SegmentationNetwork(
+      configuration, gradientSlots: plan.place < 2 ? samples.count : 0, seed: recipe.seed)
     let teacher =
       adapts
       ? Teacher(
@@ -80,7 +82,7 @@ public final class Experiment {
           seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,
           offsetMultiple: student.grid.offsetMultiple),
         reduction: GradientReduction(
-          on: communicator, method: recipe.reduction == .native ? .native : .reproducible, order: reductionOrder),
+          on: share.communicator, method: recipe.reduction == .native ? .native : .reproducible, order: reductionOrder),
         optimizer: recipe.makeOptimizer(student.parameters),
         schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
       StepOptions(

@@ -23,7 +23,7 @@ public final class PseudoLabelRecorder {
   /// A recorder that goes on after `completedSteps`, or starts anew at 0.
   ///
   /// - Parameters:
-  ///   - plan: rank that holds each sample of the global batch.
+  ///   - plan: rank that answers for each sample of the global batch, as one of those that hold it.
   /// - Throws: what the store throws, on all ranks.
   public init(
     _ store: any PseudoLabelStore, _ origin: PseudoLabelOrigin, completedSteps: Int, plan: [Int],
@@ -80,8 +80,10 @@ public final class PseudoLabelRecorder {
   /// Six numbers a sample, filled in by the rank that holds it and summed.
   private func shareProvenance(_ provenance: [SampleProvenance]) throws -> [Place] {
     var numbers = [Int64](repeating: 0, count: plan.count * 6)
-    let first = plan.firstIndex(of: communicator.rank) ?? 0
+    let first = plan.firstIndex(of: communicator.rank)
+    // Ranks that hold a sample without answering for it stay silent.
     for (index, one) in provenance.enumerated() {
+      guard let first else { break }
       let values = [one.image, one.box.top, one.box.bottom, one.box.left, one.box.right, one.flipped ? 1 : 0]
       for (position, value) in values.enumerated() { numbers[(first + index) * 6 + position] = Int64(value) }
     }

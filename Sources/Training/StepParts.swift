@@ -38,6 +38,8 @@ public struct StepParts {
   public let draws: any DrawSource
   /// Sums gradients over samples and ranks.
   public let reduction: GradientReduction
+  /// Joins the gradients of a team before; nil without teams.
+  public let teamGradients: TeamGradients?
   /// The optimizer.
   public let optimizer: AdamW
   /// Learning rate by step.
@@ -64,6 +66,9 @@ public struct StepParts {
     self.extraTargetPasses = extraTargetPasses
     self.draws = draws
     self.reduction = reduction
+    teamGradients = share.team.map {
+      TeamGradients(team: $0, reduction: reduction, parameters: student.parameters.values.count)
+    }
     self.optimizer = optimizer
     self.schedule = schedule
     self.momentum = momentum

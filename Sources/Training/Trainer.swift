@@ -48,7 +48,7 @@ public final class Trainer {
     pseudoLabels: any PseudoLabelStore, say: @escaping (String) -> Void
   ) {
     self.experiment = experiment
-    communicator = experiment.share.communicator
+    communicator = experiment.share.world
     self.directory = directory
     self.store = store
     self.pseudoLabels = pseudoLabels

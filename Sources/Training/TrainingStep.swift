@@ -82,6 +82,8 @@ public final class TrainingStep {
     let drawn = draws("source", step, batch.sourceLabels, present: [])
     let image = options.augmentSource ? strongAugmentation(batch.sourceImage, drawn) : batch.sourceImage
     let context = trainingContext("source", step)
+    let prepared = try parts.featureDistance?.beforeSource(
+      image: image, box: drawn.box, network: parts.student, context)
     let output = try parts.student.train(image, box: drawn.box, context)
     parts.observer?.passed(
       ObservedPass(name: "source", image: image, labels: batch.sourceLabels, weights: nil, output: output))
@@ -89,12 +91,12 @@ public final class TrainingStep {
       output, pass: "source", labels: batch.sourceLabels, weights: nil, box: drawn.box,
       detailWeight: options.detailWeight, context)
     if let term = try parts.featureDistance?.afterSource(
-      output, image: image, labels: batch.sourceLabels, box: drawn.box, network: parts.student, context)
+      output, image: image, labels: batch.sourceLabels, box: drawn.box, network: parts.student, prepared: prepared,
+      context)
     {
       terms.append(term)
     }
-    operations += context.tape?.recorded ?? 0
-    context.tape?.walkBack()
+    try walkBack(context)
   }
 
   private func mixedPass(_ batch: DomainBatch, _ pseudo: PseudoLabels, _ step: Int) throws {
@@ -108,8 +110,7 @@ public final class TrainingStep {
     terms += segmentationLosses(
       output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
       detailWeight: options.detailWeight, context)
-    operations += context.tape?.recorded ?? 0
-    context.tape?.walkBack()
+    try walkBack(context)
   }
 
   private func extraPass(
@@ -120,8 +121,13 @@ public final class TrainingStep {
       TargetPass(
         name: extra.name, step: step, batch: batch, pseudo: pseudo, student: parts.student,
         detailWeight: options.detailWeight, context: context, draws: parts.draws, observer: parts.observer))
+    try walkBack(context)
+  }
+
+  private func walkBack(_ context: ForwardContext) throws {
     operations += context.tape?.recorded ?? 0
     context.tape?.walkBack()
+    try parts.teamGradients?.passEnded(parts.student.parameters.gradients)
   }
 
   private func draws(_ pass: String, _ step: Int, _ labels: LabelMap, present: [UInt8]) -> PassDraws {
@@ -138,10 +144,7 @@ public final class TrainingStep {
   }
 
   private func sumGradients(_ step: Int) throws -> Tensor {
-    guard let slots = parts.student.parameters.gradients else {
-      preconditionFailure("the student has no gradient slots")
-    }
-    let sum = try parts.reduction.sum(slots)
+    let sum = try parts.teamGradients?.sum() ?? parts.reduction.sum(slots())
     // The sum is the same on every rank, so all of them stop here or none does.
     guard isFinite(sum) else {
       throw parts.share.communicator.failTogether(
@@ -150,6 +153,13 @@ public final class TrainingStep {
           remedy: "lower optimizer.learningRate or look at the data of this step"))
     }
     return sum
+  }
+
+  private func slots() -> Tensor {
+    guard let slots = parts.student.parameters.gradients else {
+      preconditionFailure("the student has no gradient slots")
+    }
+    return slots
   }
 
   private func sumLosses() throws -> [(name: String, value: Double)] {
