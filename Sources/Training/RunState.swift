@@ -9,14 +9,15 @@ import Tensors
 
 extension Experiment {
   /// The state after `step` completed steps.
-  func snapshot(step: Int) -> Snapshot {
+  /// - Parameter objectives: what objectives keep, under `Snapshot.objective`.
+  func snapshot(step: Int, objectives: [Snapshot.Record] = []) -> Snapshot {
     let student = self.student.parameters
     let optimizer = self.step.parts.optimizer
     var records = networkRecords(Snapshot.student, student)
     if let teacher = teacher?.network.parameters { records += networkRecords(Snapshot.teacher, teacher) }
     records += parameterRecords(Snapshot.firstMoment, student, optimizer.firstMoment)
     records += parameterRecords(Snapshot.secondMoment, student, optimizer.secondMoment)
-    return Snapshot(run: description(step: step), records: records)
+    return Snapshot(run: description(step: step), records: records + objectives)
   }
 
   /// What is told about the run after `step` completed steps.

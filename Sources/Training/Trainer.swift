@@ -70,10 +70,11 @@ public final class Trainer {
       ("the network", ReplicaAgreement.layoutDigest(parameters.slices.map { ($0.name, $0.officialShape) })),
       ("the CPU level", "\(CPULevel.current)"),
     ])
-    let isResumed = resume ? try restoreNewest() : false
+    var visits: Tensor?
+    let isResumed = resume ? try restoreNewest(&visits) : false
     try agreement.share(state.map(\.tensor))
     let firstTeacher = try communicator.broadcastString(experiment.origin.firstTeacher ?? "")
-    if experiment.teacher != nil, experiment.recipe.teacher.cache { try startRecording(firstTeacher) }
+    if experiment.teacher != nil, experiment.recipe.teacher.cache { try startRecording(firstTeacher, visits) }
     try communicator.together {
       guard let directory else { return }
       if !isResumed { try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store) }
@@ -84,7 +85,8 @@ public final class Trainer {
   }
 
   /// Goes on from the newest good checkpoint; false if there is none.
-  private func restoreNewest() throws -> Bool {
+  /// - Parameter visits: how often pseudo-labels were used, as rank 0 reads it.
+  private func restoreNewest(_ visits: inout Tensor?) throws -> Bool {
     let found = try communicator.together { communicator.rank == 0 ? try store.latest() : nil }
     let step = try communicator.broadcastString(found.map { String($0.snapshot.step) } ?? "")
     guard let step = Int(step) else {
@@ -100,6 +102,7 @@ public final class Trainer {
       }
     }
     if let run = found?.snapshot.run { warnOfChanges(since: run) }
+    visits = found?.snapshot.tensor(PseudoLabelRecorder.visitsRecord)
     firstStep = step
     say("resuming after step \(step) from \(store.file(step: step))")
     return true
@@ -117,15 +120,28 @@ public final class Trainer {
     }
   }
 
-  private func startRecording(_ teacherDigest: String) throws {
+  private func startRecording(_ teacherDigest: String, _ visits: Tensor?) throws {
     let recipe = experiment.recipe
-    let plan = (0..<experiment.share.globalBatch).map { experiment.plan.rank(of: $0) }
+    let holders = (0..<experiment.share.globalBatch).map { [experiment.plan.rank(of: $0)] }
+    let images = experiment.targetCount
+    let ages = PseudoLabelAges(
+      period: recipe.teacher.refresh, images: images, stored: try shared(visits, count: images))
     let origin = PseudoLabelOrigin(
       teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint, threshold: Float(recipe.teacher.threshold),
       height: experiment.targetSize.height, width: experiment.targetSize.width, rank: communicator.rank,
       worldSize: communicator.worldSize)
     recorder = try PseudoLabelRecorder(
-      pseudoLabels, origin, completedSteps: firstStep, plan: plan, on: communicator)
+      pseudoLabels, origin, completedSteps: firstStep, holders: holders, ownSamples: experiment.share.samples,
+      ages: ages, on: communicator)
+  }
+
+  /// Rank 0's tensor on all ranks; nil where rank 0 has none of that length.
+  private func shared(_ values: Tensor?, count: Int) throws -> Tensor? {
+    let has = communicator.rank == 0 && values?.count == count
+    guard try communicator.orBits(has ? 1 : 0) == 1 else { return nil }
+    let result = values.flatMap { has ? $0 : nil } ?? Tensor(zeros: [count])
+    try agreement.share([result])
+    return result
   }
 
   /// Everything that must be equal on all ranks.
@@ -155,9 +171,10 @@ public final class Trainer {
         try communicator.together { try experiment.loader.batch(step: step) }
       }
       let loading = watch.seconds
-      var record = try experiment.step.run(batch, step: step)
+      let kept = try KernelMeter.phase("kept labels") { try recorder?.kept(batch.targetProvenance) }
+      var record = try experiment.step.run(batch, step: step, kept: kept)
       record.phases.add("data", loading)
-      if let recorder, let pseudo = record.pseudoLabels {
+      if let recorder, let pseudo = record.pseudoLabels, kept == nil {
         try recorder.record(pseudo, batch.targetProvenance, step: step)
       }
       let seconds = watch.seconds
@@ -189,7 +206,8 @@ public final class Trainer {
     try communicator.barrier()
     try communicator.together {
       guard let saver else { return }
-      try saver.save(experiment.snapshot(step: step))
+      let visits = recorder?.visits.map { Snapshot.Record(PseudoLabelRecorder.visitsRecord, $0) }
+      try saver.save(experiment.snapshot(step: step, objectives: visits.map { [$0] } ?? []))
       if waits { _ = try saver.finish() }
     }
   }
@@ -198,6 +216,7 @@ public final class Trainer {
     guard let log else { return }
     var values = Dictionary(uniqueKeysWithValues: record.losses)
     if let share = record.confidentShare { values["confident-share"] = Double(share) }
+    if experiment.recipe.teacher.refresh > 0 { values["labels-kept"] = record.pseudoLabels?.logits == nil ? 1 : 0 }
     let images = Double(experiment.share.globalBatch) / seconds
     let entry = LogEntry(
       step: record.completed, losses: values, learningRate: record.learningRate, imagesPerSecond: images,

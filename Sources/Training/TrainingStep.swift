@@ -47,8 +47,9 @@ public final class TrainingStep {
   }
 
   /// Runs step number `step` (from 0) on this rank's samples. A collective: called by all ranks with the same number.
+  /// - Parameter kept: what to believe of the target images instead of asking the teacher; on all ranks or none.
   /// - Throws: what communication throws; a `Failure` on all ranks if the summed gradient is not finite.
-  public func run(_ batch: DomainBatch, step: Int) throws -> StepRecord {
+  public func run(_ batch: DomainBatch, step: Int, kept: KeptPseudoLabels? = nil) throws -> StepRecord {
     terms = []
     phases = PhaseTimes()
     operations = 0
@@ -58,7 +59,7 @@ public final class TrainingStep {
     parts.student.parameters.clearGradients()
     try phases.measure("source") { try sourcePass(batch, step) }
     let pseudo = try phases.measure("teacher") {
-      try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, parts.share)
+      try pseudoLabels(batch, kept)
     }
     if let pseudo {
       try phases.measure("mixed") { try mixedPass(batch, pseudo, step) }
@@ -76,6 +77,11 @@ public final class TrainingStep {
     return StepRecord(
       completed: step + 1, losses: try sumLosses(), learningRate: rate, confidentShare: pseudo?.confidentShare,
       phases: phases, pseudoLabels: pseudo, operations: operations)
+  }
+
+  private func pseudoLabels(_ batch: DomainBatch, _ kept: KeptPseudoLabels?) throws -> PseudoLabels? {
+    if let kept { return try parts.teacher?.pseudoLabels(kept: kept, valid: batch.validMask, parts.share) }
+    return try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, parts.share)
   }
 
   private func sourcePass(_ batch: DomainBatch, _ step: Int) throws {
