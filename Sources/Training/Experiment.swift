@@ -139,7 +139,7 @@ func requireOneSize(_ target: any Dataset) throws {
     guard size != first else { continue }
     throw Failure(
       .badData, "image is \(size), \(target.place(0)) is \(first); pseudo-labels are kept for images of one size",
-      at: target.place(index), remedy: "resize the images (data.target.resize), or set teacher.cache to false for training")
+      at: target.place(index), remedy: "resize the images (data.target.resize), or set teacher.cache to false")
   }
 }
 
