@@ -104,9 +104,9 @@ public protocol PseudoLabelCacheWriter: AnyObject {
   /// Puts all entries on disk, as of so many completed steps. Entries published before are never lost, whenever the
   /// process dies. Call on every rank before the checkpoint of that step is saved, with a barrier between.
   func publish(completedSteps: Int) throws
-  /// Starts a generation: drops entries that were superseded before the last publication, so that a run that goes back
-  /// to that checkpoint finds what it had then.
-  func startGeneration() throws
+  /// Starts a generation: drops entries that were superseded before `step`, the completed steps of the newest
+  /// checkpoint on disk, so that a run that goes back to it finds what it had then.
+  func startGeneration(restartingFrom step: Int) throws
 }
 
 /// Reads one rank's published cache.

@@ -93,10 +93,11 @@ public final class PseudoLabelRecorder {
   }
 
   /// Puts the newest entry of every image on disk.
-  public func publish(completedSteps: Int) throws {
+  /// - Parameter step: completed steps of the newest checkpoint on disk; what it needs is kept.
+  public func publish(completedSteps: Int, restartingFrom step: Int) throws {
     try communicator.together {
       try flush()
-      try writer.startGeneration()
+      try writer.startGeneration(restartingFrom: step)
       try writer.publish(completedSteps: completedSteps)
     }
   }

@@ -47,13 +47,13 @@ extension Experiment {
   }
 }
 
-/// Records of parameters; layouts are converted when a record is read, one tensor at a time.
+/// Records of parameters where they lie; they are put into the official order when they are written.
 func parameterRecords(_ group: String, _ parameters: NetworkParameters, _ arena: Tensor) -> [Snapshot.Record] {
   parameters.slices.map { slice in
-    let shape = Shape(slice.officialShape)
-    return Snapshot.Record("\(group)/\(slice.name)", shape) {
-      Tensor(NetworkParameters.official(slice, of: arena), shape)
-    }
+    Snapshot.Record(
+      "\(group)/\(slice.name)", Shape(slice.officialShape),
+      memory: Tensor(shape: [slice.range.count], buffer: arena.buffer, offset: arena.offset + slice.range.lowerBound),
+      .outputsLast)
   }
 }
 

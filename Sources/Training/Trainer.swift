@@ -27,10 +27,10 @@ public final class Trainer {
   private let directory: RunDirectory?
   private let store: any CheckpointStore
   private let pseudoLabels: any PseudoLabelStore
-  private let saver: BackgroundSaver?
   private let agreement: ReplicaAgreement
   private let say: (String) -> Void
   private var firstStep = 0
+  private var keeper: CheckpointKeeper?
   private var log: RunLog?
   private var recorder: PseudoLabelRecorder?
   private var events: EventFile?
@@ -53,8 +53,6 @@ public final class Trainer {
     self.store = store
     self.pseudoLabels = pseudoLabels
     self.say = communicator.rank == 0 ? say : { _ in }
-    let keep = Retention(newest: experiment.recipe.checkpoint.keep)
-    saver = communicator.rank == 0 ? BackgroundSaver(store, retention: keep) : nil
     agreement = ReplicaAgreement(on: communicator, interval: experiment.recipe.digest.every)
   }
 
@@ -73,6 +71,8 @@ public final class Trainer {
     var visits: Tensor?
     let isResumed = resume ? try restoreNewest(&visits) : false
     try agreement.share(state.map(\.tensor))
+    keeper = CheckpointKeeper(
+      store, experiment.recipe.checkpoint, on: communicator, completedSteps: firstStep, say: say)
     let firstTeacher = try communicator.broadcastString(experiment.origin.firstTeacher ?? "")
     if experiment.teacher != nil, experiment.recipe.teacher.cache { try startRecording(firstTeacher, visits) }
     try communicator.together {
@@ -190,7 +190,7 @@ public final class Trainer {
       let stops = try communicator.allMaximum(Int64(StopSignals.pending ?? 0)) != 0
       let isDue = recipe.checkpoint.every > 0 && completed % recipe.checkpoint.every == 0
       if recipe.trace { try communicator.together { try trace?.stepEnded(isLast: isLast || stops) } }
-      if isLast || stops || isDue { try save(completed, waits: isLast || stops) }
+      if isLast || stops || isDue { try save(completed, isLast: isLast || stops) } else { try keeper?.stepEnded() }
       if stops, !isLast {
         say("stopped by a signal after step \(completed); go on with --resume")
         return RunOutcome(status: .stopped, summary: nil, matrices: [:])
@@ -200,15 +200,14 @@ public final class Trainer {
     return RunOutcome(status: .done, summary: summary(until: max(firstStep, lastStep), matrices), matrices: matrices)
   }
 
-  private func save(_ step: Int, waits: Bool) throws {
+  private func save(_ step: Int, isLast: Bool) throws {
+    guard let keeper else { preconditionFailure("a run is prepared before it saves") }
     // Entries first: a checkpoint whose pseudo-labels are missing could not be resumed.
-    try recorder?.publish(completedSteps: step)
-    try communicator.barrier()
-    try communicator.together {
-      guard let saver else { return }
+    try keeper.save(step: step, isLast: isLast) {
+      try recorder?.publish(completedSteps: step, restartingFrom: keeper.newestSaved)
+    } snapshot: {
       let visits = recorder?.visits.map { Snapshot.Record(PseudoLabelRecorder.visitsRecord, $0) }
-      try saver.save(experiment.snapshot(step: step, objectives: visits.map { [$0] } ?? []))
-      if waits { _ = try saver.finish() }
+      return experiment.snapshot(step: step, objectives: visits.map { [$0] } ?? [])
     }
   }
 

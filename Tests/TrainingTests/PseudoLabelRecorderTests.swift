@@ -69,7 +69,7 @@ import Training
         let said = try self.pseudoLabels(mine, share)
         let kept = try recorder.kept(mine)
         #expect((kept != nil) == (step == 2), "the first two visits cover the images in halves")
-        if step == 1 { try recorder.publish(completedSteps: 2) }
+        if step == 1 { try recorder.publish(completedSteps: 2, restartingFrom: 0) }
         guard let kept else {
           try recorder.record(said, mine, step: step)
           continue
