@@ -45,6 +45,8 @@ public protocol Communicator: AnyObject {
   func barrier() throws
   /// The library's own sum, whose additions may be in any order: not reproducible over rank counts.
   func nativeSum(_ values: UnsafeMutableBufferPointer<Float>) throws
+  /// A channel for watchdogs, apart from all other communication; nil where ranks cannot be watched over. A collective.
+  func heartbeatChannel() throws -> (any HeartbeatChannel)?
   /// Ends the job on all ranks with this status, after writing the reason to standard error.
   func abort(_ reason: String, status: Int32) -> Never
 }

@@ -107,6 +107,9 @@ public final class LoopbackCommunicator: Communicator {
     try distribute(bytes, .sum, from: 0)
   }
 
+  /// None: ranks of one process live and end together.
+  public func heartbeatChannel() throws -> (any HeartbeatChannel)? { nil }
+
   /// Writes the reason and ends the process, which is the whole job here.
   public func abort(_ reason: String, status: Int32) -> Never { leaveProcess(reason, status: status) }
 
@@ -148,7 +151,8 @@ private final class ThreadBody {
   init(_ run: @escaping () -> Void) { self.run = run }
 }
 
-private func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
+/// Starts a thread that runs `body`; join it with `pthread_join`.
+func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
   var thread = pthread_t()
   let argument = Unmanaged.passRetained(ThreadBody(body)).toOpaque()
   let status = pthread_create(

@@ -124,6 +124,15 @@ public final class MPICommunicator: Communicator {
     }
   }
 
+  /// A duplicate of the world for heartbeats alone.
+  public func heartbeatChannel() throws -> (any HeartbeatChannel)? {
+    var duplicate: MPI_Comm?
+    try check(MPI_Comm_dup(handle, &duplicate), "duplicate MPI's communicator", rank)
+    guard let duplicate else { return nil }
+    try check(MPI_Comm_set_errhandler(duplicate, cmpi_errors_return()), "set MPI's error handler", rank)
+    return MPIHeartbeats(duplicate)
+  }
+
   /// Writes the reason and ends all ranks by `MPI_Abort`. From any thread.
   public func abort(_ reason: String, status: Int32) -> Never {
     writeErrorLine(reason)
