@@ -103,6 +103,8 @@ public final class SegmentationNetwork {
   private let encoder: any Encoder
   private let head: any SegmentationHead
   private let scaleAttention: (any SegmentationHead)?
+  /// Where the heads' parameters begin in the arena.
+  private let headOffset: Int, attentionOffset: Int
 
   /// Builds the network and draws its parameters from `seed`.
   /// - Parameter gradientSlots: local samples whose gradients are kept; 0 for a network that is not trained.
@@ -117,8 +119,10 @@ public final class SegmentationNetwork {
     let options = HeadOptions(
       fusion: configuration.fusion, width: configuration.headWidth, dilations: configuration.dilations,
       dropout: Double(configuration.headDropout))
+    headOffset = registry.elements
     head = entry.make(
       registry, fused ? "decode_head.head" : "decode_head", encoder.channels, configuration.classCount, options)
+    attentionOffset = registry.elements
     scaleAttention =
       fused
       ? entry.makeAttention(
@@ -140,8 +144,9 @@ public final class SegmentationNetwork {
 
   /// A pass over a whole crop at context scale and one detail crop at full resolution.
   ///
-  /// The detail side is computed first, so that walking the tape back adds the context's gradients before the
-  /// detail's; batch statistics enter the running ones in the published order, context before detail.
+  /// The detail side is computed before the context's, so that walking the tape back adds the context's gradients before
+  /// the detail's, and both encoders before both heads, so that the heads' gradients are complete, and can travel, while
+  /// the encoders are walked back. Batch statistics enter the running ones in the published order, context before detail.
   /// A collective where batch norm uses batch statistics.
   /// - Parameter box: the detail crop, edges divisible by the grid's `offsetMultiple`; one for all samples of all ranks.
   public func train(_ image: Tensor, box: Box, _ context: ForwardContext) throws -> TrainingOutput {
@@ -150,16 +155,21 @@ public final class SegmentationNetwork {
     let detailPass = context.with(unit: "detail", rank: 1)
     var detailFeatures: [Variable] = []
     var detail: Variable?
+    var contextFeatures: [Variable] = []
     if configuration.resolution != .contextOnly {
       detailFeatures = try encoder(Variable(constant: cropped(image, to: box)), detailPass)
-      detail = try head(detailFeatures, detailPass)
     }
+    if configuration.resolution != .detailOnly {
+      contextFeatures = try encoder(Variable(constant: contextImage(image)), contextPass)
+    }
+    context.tape?.mark(headOffset)
+    if configuration.resolution != .contextOnly { detail = try head(detailFeatures, detailPass) }
     guard configuration.resolution != .detailOnly else {
       return TrainingOutput(
         fused: nil, detail: detail, context: nil, attention: nil, contextFeatures: [], detailFeatures: detailFeatures)
     }
-    let contextFeatures = try encoder(Variable(constant: contextImage(image)), contextPass)
     let logits = try head(contextFeatures, contextPass)
+    context.tape?.mark(attentionOffset)
     guard let scaleAttention, let detail else {
       return TrainingOutput(
         fused: logits, detail: nil, context: logits, attention: nil, contextFeatures: contextFeatures,

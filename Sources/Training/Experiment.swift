@@ -56,7 +56,8 @@ public final class Experiment {
       return try ShardPlan(globalBatch: recipe.batch.global, worldSize: communicator.worldSize)
     }
     let samples = plan.samples(of: communicator.rank)
-    share = BatchShare(communicator: communicator, globalBatch: recipe.batch.global, samples: samples)
+    let metered = MeteredCommunicator(communicator)
+    share = BatchShare(communicator: metered, globalBatch: recipe.batch.global, samples: samples)
     let adapts = recipe.method.name != "source-only"
     (classes, loader, validation, targetSize) = try communicator.together {
       try Experiment.makeData(recipe, samples: samples, adapts: adapts, checksSizes: communicator.rank == 0)
@@ -79,8 +80,8 @@ public final class Experiment {
         draws: SeededDraws(
           seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,
           offsetMultiple: student.grid.offsetMultiple),
-        reduction: GradientReduction(
-          on: communicator, method: recipe.reduction == .native ? .native : .reproducible, order: reductionOrder),
+        reduction: try GradientReduction(
+          on: communicator, method: recipe.reduction.method, order: reductionOrder),
         optimizer: recipe.makeOptimizer(student.parameters),
         schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
       StepOptions(

@@ -26,8 +26,7 @@ extension Recipe {
   /// - Throws: `Failure` 65 that names the key.
   func checkAbilities() throws {
     let absent = [
-      ("batch.cropShards", batch.cropShards != 1, "leave it at 1"),
-      ("reduction bf16", reduction == .bf16, "use reproducible or native"),
+      ("batch.cropShards", batch.cropShards != 1, "leave it at 1")
     ]
     for (key, isWanted, remedy) in absent where isWanted {
       throw Failure(.badData, "it is not available in this version", at: key, remedy: remedy)

@@ -2,6 +2,7 @@
 // RecipeData.swift; how a file becomes a recipe is in RecipeReading.swift. Every key is documented in docs/recipes.md.
 
 import Adaptation
+import DataParallel
 import Kernels
 import Support
 
@@ -160,6 +161,15 @@ extension Recipe {
     case native
     /// The fixed tree with two-byte floating point between ranks; gives up equality over rank counts.
     case bf16
+
+    /// What adds them.
+    var method: ReductionMethod {
+      switch self {
+      case .reproducible: .reproducible
+      case .native: .native
+      case .bf16: .bf16
+      }
+    }
   }
 
   /// The adaptation method.

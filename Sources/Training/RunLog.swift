@@ -1,5 +1,6 @@
 // log.jsonl: what happened at each logged step, one JSON object a line.
 
+import Collectives
 import Foundation
 import Support
 
@@ -11,12 +12,16 @@ public struct LogEntry: Codable, Sendable, Equatable {
   public var losses: [String: Double]
   /// The encoder's learning rate in this step.
   public var learningRate: Double
+  /// Euclidean norm of the gradient; nil in logs of versions that did not tell it.
+  public var gradientNorm: Double?
   /// Source images a second, all ranks together.
   public var imagesPerSecond: Double
   /// Seconds by phase.
   public var seconds: [String: Double]
   /// Bytes this rank sent to reduce gradients.
   public var bytesReduced: Int
+  /// Messages of rank 0 in this step besides those of gradients; nil with one rank.
+  public var messages: MessageFigures?
   /// Most memory the process has held, in bytes.
   public var peakMemoryBytes: Int
   /// Wall-clock seconds of training up to this step in all sessions, evaluation left out.
@@ -26,15 +31,18 @@ public struct LogEntry: Codable, Sendable, Equatable {
 
   /// A line of the log.
   public init(
-    step: Int, losses: [String: Double], learningRate: Double, imagesPerSecond: Double, seconds: [String: Double],
-    bytesReduced: Int, peakMemoryBytes: Int, mIoU: [String: Double]? = nil
+    step: Int, losses: [String: Double], learningRate: Double, gradientNorm: Double? = nil, imagesPerSecond: Double,
+    seconds: [String: Double],
+    bytesReduced: Int, messages: MessageFigures? = nil, peakMemoryBytes: Int, mIoU: [String: Double]? = nil
   ) {
     self.step = step
     self.losses = losses
     self.learningRate = learningRate
+    self.gradientNorm = gradientNorm
     self.imagesPerSecond = imagesPerSecond
     self.seconds = seconds
     self.bytesReduced = bytesReduced
+    self.messages = messages
     self.peakMemoryBytes = peakMemoryBytes
     self.mIoU = mIoU
   }

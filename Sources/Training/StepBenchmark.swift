@@ -104,7 +104,7 @@ public final class StepBenchmark {
           threshold: Float(recipe.teacher.threshold)),
         featureDistance: FeatureDistanceTerm(
           try ReferenceEncoder(configuration, seed: 1), recipe.featureDistanceOptions, classCount: 19),
-        draws: FixedDraws(box: box), reduction: GradientReduction(on: communicator),
+        draws: FixedDraws(box: box), reduction: try GradientReduction(on: communicator),
         optimizer: recipe.makeOptimizer(student.parameters), schedule: recipe.learningRate,
         momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
       StepOptions(detailWeight: Float(recipe.network.detailWeight), augmentSource: false, stochasticSeed: 1))

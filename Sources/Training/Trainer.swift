@@ -224,9 +224,11 @@ public final class Trainer {
     if let share = record.confidentShare { values["confident-share"] = Double(share) }
     let images = Double(experiment.share.globalBatch) / seconds
     var entry = LogEntry(
-      step: record.completed, losses: values, learningRate: record.learningRate, imagesPerSecond: images,
+      step: record.completed, losses: values, learningRate: record.learningRate, gradientNorm: record.gradientNorm,
+      imagesPerSecond: images,
       seconds: Dictionary(uniqueKeysWithValues: record.phases.seconds.map { ($0.name, $0.seconds) }),
-      bytesReduced: experiment.step.parts.reduction.reducedBytes, peakMemoryBytes: peakMemoryBytes(), mIoU: scores)
+      bytesReduced: experiment.step.parts.reduction.reducedBytes,
+      messages: communicator.worldSize > 1 ? record.messages : nil, peakMemoryBytes: peakMemoryBytes(), mIoU: scores)
     entry.trainingSeconds = time.seconds
     keep(entry, in: log)
     say(
@@ -291,7 +293,8 @@ extension LogEntry {
   /// The entry's curves under their TensorBoard tags.
   var scalars: [(tag: String, value: Double)] {
     let curves = losses.map { ("loss/\($0.key)", $0.value) } + (mIoU ?? [:]).map { ("mIoU/\($0.key)", $0.value) }
-    return (curves + [("learning-rate", learningRate), ("images-per-second", imagesPerSecond)])
+    let norm = gradientNorm.map { [("gradient-norm", $0)] } ?? []
+    return (curves + norm + [("learning-rate", learningRate), ("images-per-second", imagesPerSecond)])
       .sorted { $0.0 < $1.0 }
   }
 }
