@@ -84,6 +84,9 @@ public final class MeteredCommunicator: Communicator {
   /// The inner one's channel: what passes through it is not counted here.
   public func openChannel(lanes: Int) throws -> any MessageChannel { try inner.openChannel(lanes: lanes) }
 
+  /// The inner one's: heartbeats are not counted.
+  public func heartbeatChannel() throws -> (any HeartbeatChannel)? { try inner.heartbeatChannel() }
+
   /// Passed on.
   public func abort(_ reason: String, status: Int32) -> Never { inner.abort(reason, status: status) }
 

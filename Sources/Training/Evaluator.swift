@@ -73,6 +73,7 @@ public struct Evaluator {
         }
         let prediction = try predictor.predict(try dataset.image(index)).labels
         matrix.add(labels: labels, predictions: prediction, scoredAs: scoredAs)
+        Activity.tick()
       }
       return matrix
     }

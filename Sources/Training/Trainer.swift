@@ -23,18 +23,19 @@ public struct RunOutcome: Sendable {
 /// Trains until the last step. Every function is called by all ranks.
 public final class Trainer {
   let experiment: Experiment
-  private let communicator: any Communicator
+  let communicator: any Communicator
   private let directory: RunDirectory?
   private let store: any CheckpointStore
   private let pseudoLabels: any PseudoLabelStore
   private let agreement: ReplicaAgreement
-  private let say: (String) -> Void
+  let say: (String) -> Void
   private var firstStep = 0
   private var keeper: CheckpointKeeper?
   private var log: RunLog?
   private var recorder: PseudoLabelRecorder?
   private var events: EventFile?
-  private var trainingSeconds = 0.0
+  private var lostLines = 0
+  private var time = TrainingTime(after: nil)
 
   /// A trainer for an assembled experiment.
   ///
@@ -78,7 +79,9 @@ public final class Trainer {
     try communicator.together {
       guard let directory else { return }
       if !isResumed { try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store) }
-      log = try RunLog(directory.layout.log, keepingUpTo: firstStep)
+      let log = try RunLog(directory.layout.log, keepingUpTo: firstStep)
+      time = TrainingTime(after: log.last)
+      self.log = log
       events = try EventFile(folder: directory.layout.path)
       if firstStep == 0 { try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe) }
     }
@@ -161,11 +164,28 @@ public final class Trainer {
     return tensors
   }
 
-  /// Trains until `lastStep` steps are complete in total, or a signal asks to stop.
+  /// Trains until `lastStep` steps are complete in total, or a signal asks to stop. A rank that stalls meanwhile ends
+  /// the job on all ranks.
   public func run(until lastStep: Int) throws -> RunOutcome {
+    let watchdog = try startWatch()
+    do {
+      let outcome = try train(until: lastStep, watchdog)
+      watchdog?.stop()
+      return outcome
+    } catch {
+      // After a failure of one rank alone the others would not come to an end of the watch.
+      let failure = error as? Failure
+      if communicator.worldSize == 1 || failure != nil && failure == communicator.agreedFailure { watchdog?.stop() }
+      throw error
+    }
+  }
+
+  private func train(until lastStep: Int, _ watchdog: Watchdog?) throws -> RunOutcome {
     let recipe = experiment.recipe
     let trace = recipe.trace && firstStep < lastStep ? directory.map { StepTrace($0) } : nil
     for step in firstStep..<max(firstStep, lastStep) {
+      let completed = step + 1
+      Activity.begin(step: completed)
       let watch = Stopwatch()
       let batch = try KernelMeter.phase("data") {
         try communicator.together { try experiment.loader.batch(step: step) }
@@ -175,19 +195,22 @@ public final class Trainer {
       var record = try experiment.step.run(batch, step: step, kept: kept)
       record.phases.add("data", loading)
       if let recorder, let pseudo = record.pseudoLabels, kept == nil {
+        Activity.enter("pseudo-labels")
         try recorder.record(pseudo, batch.targetProvenance, step: step)
       }
       let seconds = watch.seconds
-      trainingSeconds += seconds
-      let completed = step + 1
+      time.add(seconds)
+      watchdog?.stepEnded(seconds: seconds)
+      Activity.enter("replicas")
       try agreement.check(step: completed, state)
+      let stops = try communicator.allMaximum(Int64(StopSignals.pending ?? 0)) != 0
       let isLast = completed == lastStep
       var scores: [String: Double]?
-      if !isLast, recipe.evaluation.every > 0, completed % recipe.evaluation.every == 0 {
+      // A signal leaves little time: what is saved comes before what is only known.
+      if !isLast, !stops, recipe.evaluation.every > 0, completed % recipe.evaluation.every == 0 {
         scores = try evaluate().mapValues(\.meanIoU)
       }
-      if isLast || recipe.log.includes(completed) { try writeLog(record, seconds, scores) }
-      let stops = try communicator.allMaximum(Int64(StopSignals.pending ?? 0)) != 0
+      if isLast || recipe.log.includes(completed) { writeLog(record, seconds, scores) }
       let isDue = recipe.checkpoint.every > 0 && completed % recipe.checkpoint.every == 0
       if recipe.trace { try communicator.together { try trace?.stepEnded(isLast: isLast || stops) } }
       if isLast || stops || isDue { try save(completed, isLast: isLast || stops) } else { try keeper?.stepEnded() }
@@ -202,6 +225,7 @@ public final class Trainer {
 
   private func save(_ step: Int, isLast: Bool) throws {
     guard let keeper else { preconditionFailure("a run is prepared before it saves") }
+    Activity.beside("checkpoint")
     // Entries first: a checkpoint whose pseudo-labels are missing could not be resumed.
     try keeper.save(step: step, isLast: isLast) {
       try recorder?.publish(completedSteps: step, restartingFrom: keeper.newestSaved)
@@ -211,20 +235,20 @@ public final class Trainer {
     }
   }
 
-  private func writeLog(_ record: StepRecord, _ seconds: Double, _ scores: [String: Double]?) throws {
+  private func writeLog(_ record: StepRecord, _ seconds: Double, _ scores: [String: Double]?) {
     guard let log else { return }
     var values = Dictionary(uniqueKeysWithValues: record.losses)
     if let share = record.confidentShare { values["confident-share"] = Double(share) }
     if experiment.recipe.teacher.refresh > 0 { values["labels-kept"] = record.pseudoLabels?.logits == nil ? 1 : 0 }
     let images = Double(experiment.share.globalBatch) / seconds
-    let entry = LogEntry(
+    var entry = LogEntry(
       step: record.completed, losses: values, learningRate: record.learningRate, gradientNorm: record.gradientNorm,
       imagesPerSecond: images,
       seconds: Dictionary(uniqueKeysWithValues: record.phases.seconds.map { ($0.name, $0.seconds) }),
       bytesReduced: experiment.step.parts.reduction.reducedBytes,
       messages: communicator.worldSize > 1 ? record.messages : nil, peakMemoryBytes: peakMemoryBytes(), mIoU: scores)
-    try log.append(entry)
-    try events?.add(entry.scalars, step: entry.step)
+    entry.trainingSeconds = time.seconds
+    keep(entry, in: log)
     say(
       "step \(record.completed)  "
         + record.losses.map { "\($0.name) \(rounded($0.value, 4))" }.joined(separator: "  ")
@@ -232,9 +256,23 @@ public final class Trainer {
         + "  \(rounded(images, 2)) images/s")
   }
 
+  /// A log that cannot be written, on a full disk for instance, is no reason to end the training.
+  private func keep(_ entry: LogEntry, in log: RunLog) {
+    do {
+      try log.append(entry)
+      try events?.add(entry.scalars, step: entry.step)
+      if lostLines > 0 { say("the log can be written again; \(lostLines) lines are missing") }
+      lostLines = 0
+    } catch {
+      if lostLines == 0 { say("warning: \(error); training goes on") }
+      lostLines += 1
+    }
+  }
+
   /// Scores of the networks the recipe names, on the validation images; empty if there are none.
   public func evaluate() throws -> [String: ConfusionMatrix] {
     guard let validation = experiment.validation else { return [:] }
+    Activity.beside("evaluation")
     let recipe = experiment.recipe
     let scoredAs = try recipe.scoredAs(experiment.classes)
     let evaluator = Evaluator(validation, scoredAs: scoredAs, on: communicator)
@@ -253,11 +291,11 @@ public final class Trainer {
 
   private func summary(until step: Int, _ matrices: [String: ConfusionMatrix]) -> Summary {
     let digests = experiment.digests
-    let steps = Double(max(step - firstStep, 0) * experiment.share.globalBatch)
+    let images = Double(time.steps * experiment.share.globalBatch)
     return Summary(
       step: step, worldSize: communicator.worldSize, threads: WorkerPool.shared.threads,
-      globalBatch: experiment.share.globalBatch, seconds: trainingSeconds,
-      imagesPerSecond: trainingSeconds > 0 ? steps / trainingSeconds : 0, peakMemoryBytes: peakMemoryBytes(),
+      globalBatch: experiment.share.globalBatch, seconds: time.seconds,
+      imagesPerSecond: time.seconds > 0 ? images / time.seconds : 0, peakMemoryBytes: peakMemoryBytes(),
       student: scores(matrices["student"]), teacher: scores(matrices["teacher"]),
       studentDigest: digests.student, teacherDigest: digests.teacher, optimizerDigest: digests.optimizer,
       reproducibleAcrossRanks: experiment.plan.isReproducible && experiment.recipe.reduction == .reproducible)
