@@ -136,6 +136,14 @@ public struct ForwardContext {
     return tape.record(value, propagate)
   }
 
+  /// Says that no operation so far used this parameter or one that was declared after it; see `Tape.mark`.
+  ///
+  /// It lets the gradients of those parameters travel between ranks while the rest of the backward pass computes. Left
+  /// out, they travel later; said wrongly, the step stops at a precondition.
+  public func marks(_ parameter: Parameter) {
+    if let slots = parameter.slots { tape?.mark(slots.offset) }
+  }
+
   /// Global index of a local sample.
   public func globalSample(_ local: Int) -> Int { firstSample + local }
 }

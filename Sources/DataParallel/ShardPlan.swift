@@ -106,10 +106,11 @@ public struct ShardPlan: Sendable, Equatable {
     return team * samplesPerRank..<(team + 1) * samplesPerRank
   }
 
-  /// The first rank that holds a sample.
-  public func rank(of sample: Int) -> Int {
+  /// The ranks that hold a sample.
+  public func ranks(of sample: Int) -> Range<Int> {
     precondition(sample >= 0 && sample < globalBatch, "no sample \(sample) in a batch of \(globalBatch)")
-    return sample / samplesPerRank * teamSize
+    let first = sample / samplesPerRank * teamSize
+    return first..<first + teamSize
   }
 
   /// Whether the tree over a team's samples, then over teams, is the tree over the global batch: the blocks are powers

@@ -97,6 +97,8 @@ public final class SegmentationNetwork {
   let encoder: any Encoder
   let head: any SegmentationHead
   let scaleAttention: (any SegmentationHead)?
+  /// Where the heads' parameters begin in the arena.
+  private let headOffset: Int, attentionOffset: Int
 
   /// Builds the network and draws its parameters from `seed`.
   /// - Parameter gradientSlots: local samples whose gradients are kept; 0 for a network that is not trained.
@@ -111,8 +113,10 @@ public final class SegmentationNetwork {
     let options = HeadOptions(
       fusion: configuration.fusion, width: configuration.headWidth, dilations: configuration.dilations,
       dropout: Double(configuration.headDropout))
+    headOffset = registry.elements
     head = entry.make(
       registry, fused ? "decode_head.head" : "decode_head", encoder.channels, configuration.classCount, options)
+    attentionOffset = registry.elements
     scaleAttention =
       fused
       ? entry.makeAttention(
@@ -134,25 +138,27 @@ public final class SegmentationNetwork {
 
   /// A pass over a whole crop at context scale and one detail crop at full resolution.
   ///
-  /// The detail side is computed first, so that walking the tape back adds the context's gradients before the
-  /// detail's; batch statistics enter the running ones in the published order, context before detail.
+  /// The detail side is computed before the context's, so that walking the tape back adds the context's gradients before
+  /// the detail's, and both encoders before both heads, so that the heads' gradients are complete, and can travel, while
+  /// the encoders are walked back. Batch statistics enter the running ones in the published order, context before detail.
   /// In a team, place 0 computes the context, place 1 the detail, and all places get the logits of both.
   /// A collective where batch norm uses batch statistics, and in a team.
   /// - Parameter box: the detail crop, edges divisible by the grid's `offsetMultiple`; one for all samples of all ranks.
   public func train(_ image: Tensor, box: Box, _ context: ForwardContext) throws -> TrainingOutput {
     defer { context.statistics.apply() }
-    let place = context.team?.rank
     let contextPass = context.with(unit: "context", rank: 0)
     let detailPass = context.with(unit: "detail", rank: 1)
+    let hasContext = configuration.resolution != .detailOnly && (context.team?.rank ?? 0) == 0
+    let hasDetail = configuration.resolution != .contextOnly && (context.team?.rank ?? 1) == 1
     var (contextFeatures, detailFeatures): ([Variable], [Variable]) = ([], [])
     var (logits, attention, detail): (Variable?, Variable?, Variable?)
-    if configuration.resolution != .contextOnly, place == nil || place == 1 {
-      detailFeatures = try encoder(Variable(constant: cropped(image, to: box)), detailPass)
-      detail = try head(detailFeatures, detailPass)
-    }
-    if configuration.resolution != .detailOnly, place == nil || place == 0 {
-      contextFeatures = try encoder(Variable(constant: contextImage(image)), contextPass)
+    if hasDetail { detailFeatures = try encoder(Variable(constant: cropped(image, to: box)), detailPass) }
+    if hasContext { contextFeatures = try encoder(Variable(constant: contextImage(image)), contextPass) }
+    context.tape?.mark(headOffset)
+    if hasDetail { detail = try head(detailFeatures, detailPass) }
+    if hasContext {
       logits = try head(contextFeatures, contextPass)
+      context.tape?.mark(attentionOffset)
       attention = try scaleAttention.map { sigmoid(try $0(contextFeatures, contextPass), contextPass) }
     }
     if let team = context.team {
@@ -201,8 +207,12 @@ public final class SegmentationNetwork {
   ) throws -> Tensor {
     let boxes = slidingWindows(height: image.shape[1], width: image.shape[2], crop: crop, stride: stride)
     let tiles = try boxes.map { try logits(cropped(image, to: $0), context) }
-    return stitched(
-      concatenatedSamples(tiles), boxes, samples: image.samples, height: image.shape[1], width: image.shape[2])
+    return slidingMean(tiles, boxes, height: image.shape[1], width: image.shape[2])
+  }
+
+  /// The logits of crops put together: their mean where crops overlap.
+  public func slidingMean(_ tiles: [Tensor], _ boxes: [Box], height: Int, width: Int) -> Tensor {
+    stitched(concatenatedSamples(tiles), boxes, samples: tiles[0].samples, height: height, width: width)
   }
 }
 

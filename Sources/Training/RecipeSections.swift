@@ -202,6 +202,8 @@ extension Recipe {
     public var confidence = ConfidenceScope.batch
     /// Whether the newest pseudo-labels of every target image are kept in the run directory.
     public var cache = true
+    /// Visits of a target image for which its kept pseudo-labels serve before the teacher makes new ones; 0: none.
+    public var refresh = 0
 
     /// The published values.
     public init() {}
@@ -211,6 +213,7 @@ extension Recipe {
       try settings.value("threshold", &threshold, .from(0, to: 1))
       try settings.value("confidence", &confidence)
       try settings.value("cache", &cache)
+      try settings.value("refresh", &refresh, .atLeast(0))
     }
   }
 

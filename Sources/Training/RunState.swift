@@ -9,14 +9,15 @@ import Tensors
 
 extension Experiment {
   /// The state after `step` completed steps.
-  func snapshot(step: Int) -> Snapshot {
+  /// - Parameter objectives: what objectives keep, under `Snapshot.objective`.
+  func snapshot(step: Int, objectives: [Snapshot.Record] = []) -> Snapshot {
     let student = self.student.parameters
     let optimizer = self.step.parts.optimizer
     var records = networkRecords(Snapshot.student, student)
     if let teacher = teacher?.network.parameters { records += networkRecords(Snapshot.teacher, teacher) }
     records += parameterRecords(Snapshot.firstMoment, student, optimizer.firstMoment)
     records += parameterRecords(Snapshot.secondMoment, student, optimizer.secondMoment)
-    return Snapshot(run: description(step: step), records: records)
+    return Snapshot(run: description(step: step), records: records + objectives)
   }
 
   /// What is told about the run after `step` completed steps.
@@ -46,13 +47,13 @@ extension Experiment {
   }
 }
 
-/// Records of parameters; layouts are converted when a record is read, one tensor at a time.
+/// Records of parameters where they lie; they are put into the official order when they are written.
 func parameterRecords(_ group: String, _ parameters: NetworkParameters, _ arena: Tensor) -> [Snapshot.Record] {
   parameters.slices.map { slice in
-    let shape = Shape(slice.officialShape)
-    return Snapshot.Record("\(group)/\(slice.name)", shape) {
-      Tensor(NetworkParameters.official(slice, of: arena), shape)
-    }
+    Snapshot.Record(
+      "\(group)/\(slice.name)", Shape(slice.officialShape),
+      memory: Tensor(shape: [slice.range.count], buffer: arena.buffer, offset: arena.offset + slice.range.lowerBound),
+      .outputsLast)
   }
 }
 

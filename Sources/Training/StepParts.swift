@@ -54,10 +54,12 @@ public struct StepParts {
   public init(
     share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, featureDistance: FeatureDistanceTerm?,
     extraTargetPasses: [any ExtraTargetPass] = [], draws: any DrawSource, reduction: GradientReduction,
-    optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum, observer: (any StepObserver)? = nil
+    teamGradients: TeamGradients? = nil, optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum,
+    observer: (any StepObserver)? = nil
   ) {
     let names = ["source", "mixed"] + extraTargetPasses.map(\.name)
     precondition(Set(names).count == names.count, "passes \(names) of one step")
+    precondition((share.team == nil) == (teamGradients == nil), "a team joins its gradients")
     precondition(teacher != nil || extraTargetPasses.isEmpty, "passes \(names) need a teacher")
     self.share = share
     self.student = student
@@ -66,9 +68,7 @@ public struct StepParts {
     self.extraTargetPasses = extraTargetPasses
     self.draws = draws
     self.reduction = reduction
-    teamGradients = share.team.map {
-      TeamGradients(team: $0, reduction: reduction, parameters: student.parameters.values.count)
-    }
+    self.teamGradients = teamGradients
     self.optimizer = optimizer
     self.schedule = schedule
     self.momentum = momentum

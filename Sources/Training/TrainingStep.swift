@@ -23,6 +23,10 @@ public struct StepRecord {
   public let learningRate: Double
   /// Share of confident pseudo-labels; nil without a teacher.
   public let confidentShare: Float?
+  /// Euclidean norm of the summed gradient.
+  public let gradientNorm: Double
+  /// Messages of this rank besides those of gradients: statistics, class sets, counts; none where nobody counts.
+  public let messages: MessageFigures
   /// Seconds of this rank by phase.
   public var phases: PhaseTimes
   /// Pseudo-labels of this rank's target images; nil without a teacher.
@@ -36,6 +40,7 @@ public final class TrainingStep {
   /// What the step works with.
   public let parts: StepParts
   private let options: StepOptions
+  private let norm: GradientNorm
   private var terms: [LossTerm] = []
   private var phases = PhaseTimes()
   private var operations = 0
@@ -44,21 +49,24 @@ public final class TrainingStep {
   public init(_ parts: StepParts, _ options: StepOptions) {
     self.parts = parts
     self.options = options
+    norm = GradientNorm(parts.optimizer.slices.map { ($0.name, $0.range) })
   }
 
   /// Runs step number `step` (from 0) on this rank's samples. A collective: called by all ranks with the same number.
+  /// - Parameter kept: what to believe of the target images instead of asking the teacher; on all ranks or none.
   /// - Throws: what communication throws; a `Failure` on all ranks if the summed gradient is not finite.
-  public func run(_ batch: DomainBatch, step: Int) throws -> StepRecord {
+  public func run(_ batch: DomainBatch, step: Int, kept: KeptPseudoLabels? = nil) throws -> StepRecord {
     terms = []
     phases = PhaseTimes()
     operations = 0
+    let messagesBefore = messages
     phases.measure("teacher average") {
       parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
     }
     parts.student.parameters.clearGradients()
     try phases.measure("source") { try sourcePass(batch, step) }
     let pseudo = try phases.measure("teacher") {
-      try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, parts.share)
+      try pseudoLabels(batch, kept)
     }
     if let pseudo {
       try phases.measure("mixed") { try mixedPass(batch, pseudo, step) }
@@ -66,16 +74,27 @@ public final class TrainingStep {
         try phases.measure(extra.name) { try extraPass(extra, batch, pseudo, step) }
       }
     }
-    let gradient = try phases.measure("reduction") { try sumGradients(step) }
+    let (gradient, gradientNorm) = try phases.measure("reduction") { try sumGradients(step) }
     parts.observer?.summed(gradient)
     let rate = parts.schedule.rate(at: step)
     phases.measure("optimizer") {
       parts.optimizer.advance(
         parameters: parts.student.parameters.values, gradient: gradient, rate: rate, step: step + 1)
     }
+    let losses = try sumLosses()
     return StepRecord(
-      completed: step + 1, losses: try sumLosses(), learningRate: rate, confidentShare: pseudo?.confidentShare,
-      phases: phases, pseudoLabels: pseudo, operations: operations)
+      completed: step + 1, losses: losses, learningRate: rate, confidentShare: pseudo?.confidentShare,
+      gradientNorm: gradientNorm, messages: messages - messagesBefore, phases: phases, pseudoLabels: pseudo,
+      operations: operations)
+  }
+
+  private var messages: MessageFigures {
+    (parts.share.world as? MeteredCommunicator)?.figures ?? MessageFigures()
+  }
+
+  private func pseudoLabels(_ batch: DomainBatch, _ kept: KeptPseudoLabels?) throws -> PseudoLabels? {
+    if let kept { return try parts.teacher?.pseudoLabels(kept: kept, valid: batch.validMask, parts.share) }
+    return try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, parts.share)
   }
 
   private func sourcePass(_ batch: DomainBatch, _ step: Int) throws {
@@ -143,16 +162,17 @@ public final class TrainingStep {
       draws: options.stochasticSeed.map { StochasticDraws(seed: $0, step: step, pass: pass) })
   }
 
-  private func sumGradients(_ step: Int) throws -> Tensor {
+  private func sumGradients(_ step: Int) throws -> (sum: Tensor, norm: Double) {
     let sum = try parts.teamGradients?.sum() ?? parts.reduction.sum(slots())
+    let norm = norm(sum)
     // The sum is the same on every rank, so all of them stop here or none does.
-    guard isFinite(sum) else {
+    guard norm.isFinite else {
       throw parts.share.communicator.failTogether(
         Failure(
           .internal, "the gradient is not finite", at: "step \(step)",
           remedy: "lower optimizer.learningRate or look at the data of this step"))
     }
-    return sum
+    return (sum, norm)
   }
 
   private func slots() -> Tensor {
