@@ -85,7 +85,8 @@ public final class Experiment {
         reduction: try GradientReduction(
           on: communicator, method: recipe.reduction.method, order: reductionOrder),
         optimizer: recipe.makeOptimizer(student.parameters),
-        schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
+        schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.scaledMomentum),
+        stepGuard: StepGuard(recipe.stepGuard.options)),
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource,
         stochasticSeed: recipe.seed))
@@ -183,7 +184,7 @@ extension Recipe {
   /// Learning rate over the run.
   public var learningRate: LearningRateSchedule {
     LearningRateSchedule(
-      baseRate: optimizer.learningRate, warmUpSteps: schedule.warmUpSteps, warmUpRatio: schedule.warmUpRatio,
+      baseRate: scaledLearningRate, warmUpSteps: schedule.warmUpSteps, warmUpRatio: schedule.warmUpRatio,
       power: schedule.power, totalSteps: schedule.steps)
   }
 

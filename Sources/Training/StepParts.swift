@@ -44,6 +44,8 @@ public struct StepParts {
   public let schedule: LearningRateSchedule
   /// Teacher momentum by step.
   public let momentum: TeacherMomentum
+  /// Decides which steps the optimizer uses.
+  public let stepGuard: StepGuard
   /// Told what passes saw and made; nil in runs.
   public let observer: (any StepObserver)?
 
@@ -52,7 +54,8 @@ public struct StepParts {
   public init(
     share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, featureDistance: FeatureDistanceTerm?,
     extraTargetPasses: [any ExtraTargetPass] = [], draws: any DrawSource, reduction: GradientReduction,
-    optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum, observer: (any StepObserver)? = nil
+    optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum,
+    stepGuard: StepGuard = StepGuard(StepGuard.Options(skipsNonFinite: false)), observer: (any StepObserver)? = nil
   ) {
     let names = ["source", "mixed"] + extraTargetPasses.map(\.name)
     precondition(Set(names).count == names.count, "passes \(names) of one step")
@@ -67,6 +70,7 @@ public struct StepParts {
     self.optimizer = optimizer
     self.schedule = schedule
     self.momentum = momentum
+    self.stepGuard = stepGuard
     self.observer = observer
   }
 }
