@@ -36,8 +36,18 @@ public struct StochasticDraws: Sendable {
   ///   - unit: scale or window, such as "context".
   func factors(rate: Float, count: Int, sample: Int, unit: String, layer: String, draw: String) -> [Float] {
     let stream = RandomStream(seed: seed, step: step, sample: sample, purpose: Purpose(pass, unit, layer, draw))
+    return (0..<count).map { StochasticDraws.factor(stream, at: $0, rate: rate) }
+  }
+
+  /// The first of `factors`.
+  func factor(rate: Float, sample: Int, unit: String, layer: String, draw: String) -> Float {
+    let stream = RandomStream(seed: seed, step: step, sample: sample, purpose: Purpose(pass, unit, layer, draw))
+    return StochasticDraws.factor(stream, at: 0, rate: rate)
+  }
+
+  private static func factor(_ stream: RandomStream, at position: Int, rate: Float) -> Float {
     let keep = 1 - rate
-    return (0..<count).map { stream.uniform(at: UInt32($0)) < keep ? 1 / keep : 0 }
+    return stream.uniform(at: UInt32(position)) < keep ? 1 / keep : 0
   }
 }
 

@@ -28,6 +28,7 @@ public struct Heartbeat: Sendable, Equatable {
   var bytes: [UInt8] {
     let numbers = [
       rank, place.step, place.marks, Int(standing * 1000), place.isStep ? 1 : 0, isLast ? 1 : 0,
+      place.isWaiting ? 1 : 0,
     ]
     let text = numbers.map(String.init).joined(separator: " ") + " " + place.phase
     return Array(text.utf8.prefix(Heartbeat.maximumBytes))
@@ -36,12 +37,13 @@ public struct Heartbeat: Sendable, Equatable {
   /// From `bytes`; nil if they are something else.
   init?(_ bytes: [UInt8]) {
     let words = String(decoding: bytes, as: UTF8.self).split(
-      separator: " ", maxSplits: 6, omittingEmptySubsequences: false)
-    let numbers = words.prefix(6).compactMap { Int($0) }
-    guard words.count == 7, numbers.count == 6 else { return nil }
+      separator: " ", maxSplits: 7, omittingEmptySubsequences: false)
+    let numbers = words.prefix(7).compactMap { Int($0) }
+    guard words.count == 8, numbers.count == 7 else { return nil }
     rank = numbers[0]
     place = Activity.Place(
-      step: numbers[1], phase: String(words[6]), isStep: numbers[4] == 1, marks: numbers[2])
+      step: numbers[1], phase: String(words[7]), isStep: numbers[4] == 1, marks: numbers[2],
+      isWaiting: numbers[6] == 1)
     standing = Double(numbers[3]) / 1000
     isLast = numbers[5] == 1
   }
@@ -104,7 +106,8 @@ public struct Stall: Sendable, Equatable {
 /// Collects signs of life and judges. Rank 0 judges all ranks; each other rank judges rank 0.
 ///
 /// A rank is stalled if it is silent too long, whatever it was doing: the process is stopped, or its host is gone. Where
-/// all give signs of life and all stand still too long, those are to blame that have come least far.
+/// all give signs of life and all stand still too long, those are to blame that have come least far and do not wait for
+/// others.
 public struct StallJudge: Sendable {
   private struct Entry {
     var last: Heartbeat
@@ -151,8 +154,9 @@ public struct StallJudge: Sendable {
       present.allSatisfy({ $0.last.standing > limits.standing($0.last.place, usual: usual) })
     else { return nil }
     let least = present.map { $0.last.place.marks }.min()
-    return Stall(
-      culprits: present.filter { $0.last.place.marks == least }.map { culprit($0, isSilent: false) })
+    let behind = present.filter { $0.last.place.marks == least }
+    let busy = behind.filter { !$0.last.place.isWaiting }
+    return Stall(culprits: (busy.isEmpty ? behind : busy).map { culprit($0, isSilent: false) })
   }
 
   private func culprit(_ entry: Entry, isSilent: Bool) -> Stall.Culprit {

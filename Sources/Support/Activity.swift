@@ -14,13 +14,18 @@ public enum Activity {
     public var isStep = false
     /// How often the thread has told anything: as long as this grows, work goes on.
     public var marks = 0
+    /// Whether the thread waits for other ranks.
+    public var isWaiting = false
 
     /// A place.
-    public init(step: Int = 0, phase: String = "start", isStep: Bool = false, marks: Int = 0) {
+    public init(
+      step: Int = 0, phase: String = "start", isStep: Bool = false, marks: Int = 0, isWaiting: Bool = false
+    ) {
       self.step = step
       self.phase = phase
       self.isStep = isStep
       self.marks = marks
+      self.isWaiting = isWaiting
     }
   }
 
@@ -49,4 +54,11 @@ public enum Activity {
 
   /// A piece of long work is done, such as one image of an evaluation.
   public static func tick() { current.withLock { $0.marks += 1 } }
+
+  /// Runs `body`, which waits for other ranks.
+  public static func waiting<Result>(_ body: () throws -> Result) rethrows -> Result {
+    current.withLock { $0.isWaiting = true }
+    defer { current.withLock { $0.isWaiting = false } }
+    return try body()
+  }
 }

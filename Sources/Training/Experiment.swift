@@ -94,7 +94,8 @@ public final class Experiment {
           offsetMultiple: student.grid.offsetMultiple),
         reduction: reduction, teamGradients: teamGradients,
         optimizer: recipe.makeOptimizer(student.parameters),
-        schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
+        schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.scaledMomentum),
+        stepGuard: StepGuard(recipe.stepGuard.options)),
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource,
         stochasticSeed: recipe.seed))
@@ -192,7 +193,7 @@ extension Recipe {
   /// Learning rate over the run.
   public var learningRate: LearningRateSchedule {
     LearningRateSchedule(
-      baseRate: optimizer.learningRate, warmUpSteps: schedule.warmUpSteps, warmUpRatio: schedule.warmUpRatio,
+      baseRate: scaledLearningRate, warmUpSteps: schedule.warmUpSteps, warmUpRatio: schedule.warmUpRatio,
       power: schedule.power, totalSteps: schedule.steps)
   }
 

@@ -22,6 +22,8 @@ public final class PseudoLabelRecorder {
   private var ages: PseudoLabelAges
   /// Newest entries that the writer does not have yet, by image: compressing every one of them would be wasted.
   private var waiting: [Int: PseudoLabelEntry] = [:]
+  /// Told of every entry on the rank that owns its image.
+  var observer: ((PseudoLabelEntry) -> Void)?
   private static let waitingPixels = 16 << 20
   /// Where a checkpoint keeps how often each image's labels have been used.
   static let visitsRecord = "\(Snapshot.objective)/pseudo-labels/visits"
@@ -87,7 +89,12 @@ public final class PseudoLabelRecorder {
       let goesOn = ages.renew(place.image)
       guard let received else { continue }
       let before = goesOn ? try newest(place.image) : nil
-      waiting[place.image] = entry(received, place, height: height, width: width, step: step, onto: before)
+      let entry = entry(received, place, height: height, width: width, step: step, onto: before)
+      if let observer {
+        observer(
+          before == nil ? entry : self.entry(received, place, height: height, width: width, step: step, onto: nil))
+      }
+      waiting[place.image] = entry
     }
     if waiting.count * writer.origin.height * writer.origin.width > PseudoLabelRecorder.waitingPixels { try flush() }
   }

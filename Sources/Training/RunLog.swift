@@ -26,6 +26,12 @@ public struct LogEntry: Codable, Sendable, Equatable {
   public var peakMemoryBytes: Int
   /// Wall-clock seconds of training up to this step in all sessions, evaluation left out.
   public var trainingSeconds: Double?
+  /// The slowest rank; nil with one rank.
+  public var straggler: Straggler?
+  /// About the pseudo-labels since such figures were last told; nil in most lines.
+  public var pseudoLabels: PseudoLabelFigures?
+  /// Why the optimizer left this step out, and what it was made of; nil where it used it.
+  public var skipped: SkippedStep?
   /// mIoU in percent by network, where the step was evaluated.
   public var mIoU: [String: Double]?
 

@@ -46,6 +46,8 @@ public struct StepParts {
   public let schedule: LearningRateSchedule
   /// Teacher momentum by step.
   public let momentum: TeacherMomentum
+  /// Decides which steps the optimizer uses.
+  public let stepGuard: StepGuard
   /// Told what passes saw and made; nil in runs.
   public let observer: (any StepObserver)?
 
@@ -54,8 +56,9 @@ public struct StepParts {
   public init(
     share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, featureDistance: FeatureDistanceTerm?,
     extraTargetPasses: [any ExtraTargetPass] = [], draws: any DrawSource, reduction: GradientReduction,
-    teamGradients: TeamGradients? = nil, optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum,
-    observer: (any StepObserver)? = nil
+    teamGradients: TeamGradients? = nil,
+    optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum,
+    stepGuard: StepGuard = StepGuard(StepGuard.Options(skipsNonFinite: false)), observer: (any StepObserver)? = nil
   ) {
     let names = ["source", "mixed"] + extraTargetPasses.map(\.name)
     precondition(Set(names).count == names.count, "passes \(names) of one step")
@@ -72,6 +75,7 @@ public struct StepParts {
     self.optimizer = optimizer
     self.schedule = schedule
     self.momentum = momentum
+    self.stepGuard = stepGuard
     self.observer = observer
   }
 }

@@ -24,18 +24,19 @@ public struct RunOutcome: Sendable {
 public final class Trainer {
   let experiment: Experiment
   let communicator: any Communicator
-  private let directory: RunDirectory?
+  let directory: RunDirectory?
   private let store: any CheckpointStore
   private let pseudoLabels: any PseudoLabelStore
-  private let agreement: ReplicaAgreement
+  let agreement: ReplicaAgreement
   let say: (String) -> Void
   private var firstStep = 0
   private var keeper: CheckpointKeeper?
-  private var log: RunLog?
+  var log: RunLog?
   private var recorder: PseudoLabelRecorder?
-  private var events: EventFile?
-  private var lostLines = 0
-  private var time = TrainingTime(after: nil)
+  private(set) var pseudoLabelWatch: PseudoLabelWatch?
+  var events: EventFile?
+  var lostLines = 0
+  var time = TrainingTime(after: nil)
 
   /// A trainer for an assembled experiment.
   ///
@@ -72,10 +73,13 @@ public final class Trainer {
     var visits: Tensor?
     let isResumed = resume ? try restoreNewest(&visits) : false
     try agreement.share(state.map(\.tensor))
+    experiment.step.parts.stepGuard.takeOver()
     keeper = CheckpointKeeper(
       store, experiment.recipe.checkpoint, on: communicator, completedSteps: firstStep, say: say)
     let firstTeacher = try communicator.broadcastString(experiment.origin.firstTeacher ?? "")
+    startPseudoLabelWatch()
     if experiment.teacher != nil, experiment.recipe.teacher.cache { try startRecording(firstTeacher, visits) }
+    if let note = experiment.recipe.batchRuleNote { say(note) }
     try communicator.together {
       guard let directory else { return }
       if !isResumed { try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store) }
@@ -136,6 +140,7 @@ public final class Trainer {
     recorder = try PseudoLabelRecorder(
       pseudoLabels, origin, completedSteps: firstStep, holders: holders, ownSamples: experiment.share.samples,
       ages: ages, on: communicator)
+    recorder?.observer = { [pseudoLabelWatch] in pseudoLabelWatch?.saw($0) }
   }
 
   /// Rank 0's tensor on all ranks; nil where rank 0 has none of that length.
@@ -147,6 +152,17 @@ public final class Trainer {
     return result
   }
 
+  private func startPseudoLabelWatch() {
+    let recipe = experiment.recipe
+    guard experiment.teacher != nil, recipe.watch.pseudoLabels > 0 else { return }
+    pseudoLabelWatch = PseudoLabelWatch(
+      classes: experiment.classes.names, threshold: Float(recipe.teacher.threshold), every: recipe.watch.pseudoLabels,
+      completedSteps: firstStep, on: communicator)
+  }
+
+  /// Whether this rank speaks for a sample, which several ranks may hold.
+  private func answers(for sample: Int) -> Bool { experiment.plan.rank(of: sample) == communicator.rank }
+
   /// Everything that must be equal on all ranks.
   private var state: [(name: String, tensor: Tensor)] {
     let optimizer = experiment.step.parts.optimizer
@@ -154,6 +170,7 @@ public final class Trainer {
     var tensors = [
       ("student parameters", student.values), ("student statistics", student.buffers),
       ("first moment", optimizer.firstMoment), ("second moment", optimizer.secondMoment),
+      ("the guard's memory", experiment.step.parts.stepGuard.state),
     ]
     if let teacher = experiment.teacher?.network.parameters {
       tensors += [("teacher parameters", teacher.values), ("teacher statistics", teacher.buffers)]
@@ -162,6 +179,16 @@ public final class Trainer {
       tensors += [("frozen encoder", frozen.values), ("frozen encoder's statistics", frozen.buffers)]
     }
     return tensors
+  }
+
+  /// What lies where in the arenas of `state`; all have the student's layout.
+  private func parts(of name: String) -> [(name: String, range: Range<Int>)] {
+    let parameters = experiment.student.parameters
+    if name.hasSuffix(" parameters") || name.hasSuffix(" moment") {
+      return parameters.slices.map { ($0.name, $0.range) }
+    }
+    return ["student statistics", "teacher statistics"].contains(name)
+      ? parameters.bufferSlices.map { ($0.name, $0.range) } : []
   }
 
   /// Trains until `lastStep` steps are complete in total, or a signal asks to stop. A rank that stalls meanwhile ends
@@ -182,7 +209,7 @@ public final class Trainer {
 
   private func train(until lastStep: Int, _ watchdog: Watchdog?) throws -> RunOutcome {
     let recipe = experiment.recipe
-    let trace = recipe.trace && firstStep < lastStep ? directory.map { StepTrace($0) } : nil
+    let trace = recipe.trace && firstStep < lastStep ? StepTrace() : nil
     for step in firstStep..<max(firstStep, lastStep) {
       let completed = step + 1
       Activity.begin(step: completed)
@@ -194,15 +221,18 @@ public final class Trainer {
       let kept = try KernelMeter.phase("kept labels") { try recorder?.kept(batch.targetProvenance) }
       var record = try experiment.step.run(batch, step: step, kept: kept)
       record.phases.add("data", loading)
-      if let recorder, let pseudo = record.pseudoLabels, kept == nil {
+      if let recorder, let pseudo = record.pseudoLabels, kept == nil, record.skipped == nil {
         Activity.enter("pseudo-labels")
         try recorder.record(pseudo, batch.targetProvenance, step: step)
+      }
+      if let pseudo = record.pseudoLabels, record.skipped == nil {
+        pseudoLabelWatch?.add(pseudo, source: batch.sourceLabels) { answers(for: batch.samples.lowerBound + $0) }
       }
       let seconds = watch.seconds
       time.add(seconds)
       watchdog?.stepEnded(seconds: seconds)
       Activity.enter("replicas")
-      try agreement.check(step: completed, state)
+      try agreement.check(step: completed, state, parts: parts(of:))
       let stops = try communicator.allMaximum(Int64(StopSignals.pending ?? 0)) != 0
       let isLast = completed == lastStep
       var scores: [String: Double]?
@@ -210,9 +240,12 @@ public final class Trainer {
       if !isLast, !stops, recipe.evaluation.every > 0, completed % recipe.evaluation.every == 0 {
         scores = try evaluate().mapValues(\.meanIoU)
       }
-      if isLast || recipe.log.includes(completed) { writeLog(record, seconds, scores) }
+      if isLast || recipe.log.includes(completed) || record.skipped != nil {
+        try writeLog(record, batch, seconds, scores)
+      }
+      try stopIfLost(record)
       let isDue = recipe.checkpoint.every > 0 && completed % recipe.checkpoint.every == 0
-      if recipe.trace { try communicator.together { try trace?.stepEnded(isLast: isLast || stops) } }
+      if let spans = trace?.stepEnded(isLast: isLast || stops) { try write(trace: spans) }
       if isLast || stops || isDue { try save(completed, isLast: isLast || stops) } else { try keeper?.stepEnded() }
       if stops, !isLast {
         say("stopped by a signal after step \(completed); go on with --resume")
@@ -235,40 +268,6 @@ public final class Trainer {
     }
   }
 
-  private func writeLog(_ record: StepRecord, _ seconds: Double, _ scores: [String: Double]?) {
-    guard let log else { return }
-    var values = Dictionary(uniqueKeysWithValues: record.losses)
-    if let share = record.confidentShare { values["confident-share"] = Double(share) }
-    if experiment.recipe.teacher.refresh > 0 { values["labels-kept"] = record.pseudoLabels?.logits == nil ? 1 : 0 }
-    let images = Double(experiment.share.globalBatch) / seconds
-    var entry = LogEntry(
-      step: record.completed, losses: values, learningRate: record.learningRate, gradientNorm: record.gradientNorm,
-      imagesPerSecond: images,
-      seconds: Dictionary(uniqueKeysWithValues: record.phases.seconds.map { ($0.name, $0.seconds) }),
-      bytesReduced: experiment.step.parts.reduction.reducedBytes,
-      messages: communicator.worldSize > 1 ? record.messages : nil, peakMemoryBytes: peakMemoryBytes(), mIoU: scores)
-    entry.trainingSeconds = time.seconds
-    keep(entry, in: log)
-    say(
-      "step \(record.completed)  "
-        + record.losses.map { "\($0.name) \(rounded($0.value, 4))" }.joined(separator: "  ")
-        + (record.confidentShare.map { "  confident \(rounded(Double($0), 3))" } ?? "")
-        + "  \(rounded(images, 2)) images/s")
-  }
-
-  /// A log that cannot be written, on a full disk for instance, is no reason to end the training.
-  private func keep(_ entry: LogEntry, in log: RunLog) {
-    do {
-      try log.append(entry)
-      try events?.add(entry.scalars, step: entry.step)
-      if lostLines > 0 { say("the log can be written again; \(lostLines) lines are missing") }
-      lostLines = 0
-    } catch {
-      if lostLines == 0 { say("warning: \(error); training goes on") }
-      lostLines += 1
-    }
-  }
-
   /// Scores of the networks the recipe names, on the validation images; empty if there are none.
   public func evaluate() throws -> [String: ConfusionMatrix] {
     guard let validation = experiment.validation else { return [:] }
@@ -287,33 +286,6 @@ public final class Trainer {
   /// The networks of the run by name.
   var networks: [(name: String, network: SegmentationNetwork)] {
     [("student", experiment.student)] + (experiment.teacher.map { [("teacher", $0.network)] } ?? [])
-  }
-
-  private func summary(until step: Int, _ matrices: [String: ConfusionMatrix]) -> Summary {
-    let digests = experiment.digests
-    let images = Double(time.steps * experiment.share.globalBatch)
-    return Summary(
-      step: step, worldSize: communicator.worldSize, threads: WorkerPool.shared.threads,
-      globalBatch: experiment.share.globalBatch, seconds: time.seconds,
-      imagesPerSecond: time.seconds > 0 ? images / time.seconds : 0, peakMemoryBytes: peakMemoryBytes(),
-      student: scores(matrices["student"]), teacher: scores(matrices["teacher"]),
-      studentDigest: digests.student, teacherDigest: digests.teacher, optimizerDigest: digests.optimizer,
-      reproducibleAcrossRanks: experiment.plan.isReproducible && experiment.recipe.reduction == .reproducible)
-  }
-
-  private func scores(_ matrix: ConfusionMatrix?) -> Scores {
-    guard let matrix else { return Scores(mIoU: nil, iou: [:]) }
-    return matrix.scores(experiment.classes.names)
-  }
-}
-
-extension LogEntry {
-  /// The entry's curves under their TensorBoard tags.
-  var scalars: [(tag: String, value: Double)] {
-    let curves = losses.map { ("loss/\($0.key)", $0.value) } + (mIoU ?? [:]).map { ("mIoU/\($0.key)", $0.value) }
-    let norm = gradientNorm.map { [("gradient-norm", $0)] } ?? []
-    return (curves + norm + [("learning-rate", learningRate), ("images-per-second", imagesPerSecond)])
-      .sorted { $0.0 < $1.0 }
   }
 }
 

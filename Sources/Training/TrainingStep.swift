@@ -25,6 +25,8 @@ public struct StepRecord {
   public let confidentShare: Float?
   /// Euclidean norm of the summed gradient.
   public let gradientNorm: Double
+  /// Why the optimizer left this step out; nil where it used it.
+  public let skipped: String?
   /// Messages of this rank besides those of gradients: statistics, class sets, counts; none where nobody counts.
   public let messages: MessageFigures
   /// Seconds of this rank by phase.
@@ -41,6 +43,7 @@ public final class TrainingStep {
   public let parts: StepParts
   private let options: StepOptions
   private let norm: GradientNorm
+  private let statistics: KeptStatistics
   private var terms: [LossTerm] = []
   private var phases = PhaseTimes()
   private var operations = 0
@@ -49,17 +52,20 @@ public final class TrainingStep {
   public init(_ parts: StepParts, _ options: StepOptions) {
     self.parts = parts
     self.options = options
+    statistics = KeptStatistics(
+      of: [parts.student.parameters.buffers] + (parts.teacher.map { [$0.network.parameters.buffers] } ?? []))
     norm = GradientNorm(parts.optimizer.slices.map { ($0.name, $0.range) })
   }
 
   /// Runs step number `step` (from 0) on this rank's samples. A collective: called by all ranks with the same number.
   /// - Parameter kept: what to believe of the target images instead of asking the teacher; on all ranks or none.
-  /// - Throws: what communication throws; a `Failure` on all ranks if the summed gradient is not finite.
+  /// - Throws: what communication throws; a `Failure` on all ranks if the guard ends the run.
   public func run(_ batch: DomainBatch, step: Int, kept: KeptPseudoLabels? = nil) throws -> StepRecord {
     terms = []
     phases = PhaseTimes()
     operations = 0
     let messagesBefore = messages
+    statistics.keep()
     phases.measure("teacher average") {
       parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
     }
@@ -77,14 +83,20 @@ public final class TrainingStep {
     let (gradient, gradientNorm) = try phases.measure("reduction") { try sumGradients(step) }
     parts.observer?.summed(gradient)
     let rate = parts.schedule.rate(at: step)
-    phases.measure("optimizer") {
-      parts.optimizer.advance(
-        parameters: parts.student.parameters.values, gradient: gradient, rate: rate, step: step + 1)
-    }
     let losses = try sumLosses()
+    let skipped = try judge(losses, gradientNorm, step)
+    if skipped == nil {
+      phases.measure("optimizer") {
+        parts.optimizer.advance(
+          parameters: parts.student.parameters.values, gradient: gradient, rate: rate, step: step + 1)
+      }
+    } else {
+      statistics.restore()
+    }
     return StepRecord(
       completed: step + 1, losses: losses, learningRate: rate, confidentShare: pseudo?.confidentShare,
-      gradientNorm: gradientNorm, messages: messages - messagesBefore, phases: phases, pseudoLabels: pseudo,
+      gradientNorm: gradientNorm, skipped: skipped, messages: messages - messagesBefore, phases: phases,
+      pseudoLabels: pseudo,
       operations: operations)
   }
 
@@ -164,15 +176,22 @@ public final class TrainingStep {
 
   private func sumGradients(_ step: Int) throws -> (sum: Tensor, norm: Double) {
     let sum = try parts.teamGradients?.sum() ?? parts.reduction.sum(slots())
-    let norm = norm(sum)
-    // The sum is the same on every rank, so all of them stop here or none does.
-    guard norm.isFinite else {
+    return (sum, norm(sum))
+  }
+
+  /// Why the step is to be left out; nil if it is not. All ranks see the same numbers and decide alike.
+  private func judge(
+    _ losses: [(name: String, value: Double)], _ gradientNorm: Double, _ step: Int
+  ) throws -> String? {
+    switch parts.stepGuard.judge(losses: losses, gradientNorm: gradientNorm) {
+    case .use: return nil
+    case .skip(let reason): return reason
+    case .stop(let reason):
       throw parts.share.communicator.failTogether(
         Failure(
-          .internal, "the gradient is not finite", at: "step \(step)",
+          .internal, reason, at: "step \(step + 1)",
           remedy: "lower optimizer.learningRate or look at the data of this step"))
     }
-    return (sum, norm)
   }
 
   private func slots() -> Tensor {

@@ -7,7 +7,7 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/../../Launch/common.sh"
 recipe=$checkout/Launch/recipes/test-invariance.yaml
 # In the checkout: the hosts of a local Slurm have a /tmp of their own.
 mkdir -p "$scratch"
-work=$(mktemp -d -p "$scratch" cluster-test.XXXXXX)
+work=$(mktemp -d -p "$scratch")
 export APUS_THREADS=1
 
 # digests FOLDER: the three digests of a run's summary, or nothing.

@@ -53,6 +53,15 @@ import Testing
         == "rank 1 on b has stood still for 6 s, in step 7, phase mixed; so have ranks 3")
   }
 
+  @Test func whoWaitsForOthersIsNotToBlame() {
+    let beats = (0..<4).map { rank in
+      var beat = beat(rank, marks: 8, standing: 6)
+      beat.place.isWaiting = rank != 2
+      return beat
+    }
+    #expect(judge(beats).stall(limits, usual: 0.1)?.culprits.map(\.rank) == [2])
+  }
+
   @Test func evaluationAndTheFirstStepMayTakeLonger() {
     let beside = judge((0..<4).map { beat($0, standing: 99, isStep: $0 != 1) })
     #expect(beside.stall(limits, usual: 0.1) == nil)

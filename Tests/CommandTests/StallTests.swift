@@ -17,9 +17,9 @@ import Testing
   {
     let run = folder.file("run")
     async let training = startTraining(in: run, ranks: ranks, limits)
-    let process = try await process(of: stopped, in: run)
+    let process = try await RankProcess(stopped, in: run, loggedSteps: 3)
     let begin = ContinuousClock.now
-    kill(process, SIGSTOP)
+    kill(process.identifier, SIGSTOP)
     let result = try await training
     let seconds = (ContinuousClock.now - begin).components.seconds
     #expect(!result.timedOut && result.status == 70, "\(result)")
@@ -28,7 +28,9 @@ import Testing
     let pattern = /apus: stalled: rank (\d) on \S+ has given no sign of life for \d+ s, in step \d+, phase [\w ]+; .*/
     let match = try #require(line.wholeMatch(of: pattern), "\(line)")
     #expect(match.1 == "\(stopped)" && result.ownErrors.count == 1)
-    #expect(kill(process, 0) != 0, "the stopped rank is still there")
+    // mpirun kills its processes without waiting for them.
+    for _ in 0..<100 where process.isAlive { try await Task.sleep(for: .milliseconds(100)) }
+    #expect(!process.isAlive, "the stopped rank is still there")
   }
 
   @Test func evaluationsAndCheckpointsRaiseNoAlarm() async throws {
@@ -38,32 +40,5 @@ import Testing
     let result = try await startTraining(
       in: folder.file("run"), ranks: 2, ["--steps", "9"] + options.flatMap { ["--set", $0] })
     #expect(result.status == 0 && result.ownErrors.isEmpty, "\(result)")
-  }
-
-  /// The process of a rank, once the run has logged a few steps.
-  private func process(of rank: Int, in run: String) async throws -> pid_t {
-    let deadline = ContinuousClock.now + .seconds(120)
-    while ContinuousClock.now < deadline {
-      let log = FileManager.default.contents(atPath: run + "/log.jsonl") ?? Data()
-      if log.count(where: { $0 == UInt8(ascii: "\n") }) >= 3 {
-        for name in try FileManager.default.contentsOfDirectory(atPath: "/proc") {
-          guard let process = pid_t(name), commandLine(process).contains(run),
-            commandLine(process).first?.hasSuffix("/apus") == true,
-            environment(process).contains("OMPI_COMM_WORLD_RANK=\(rank)")
-          else { continue }
-          return process
-        }
-      }
-      try await Task.sleep(for: .milliseconds(50))
-    }
-    throw CancellationError()
-  }
-
-  private func commandLine(_ process: pid_t) -> [String] { words("/proc/\(process)/cmdline") }
-  private func environment(_ process: pid_t) -> [String] { words("/proc/\(process)/environ") }
-
-  private func words(_ path: String) -> [String] {
-    guard let bytes = try? FileHandle(forReadingFrom: URL(filePath: path)).readToEnd() else { return [] }
-    return bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
   }
 }
