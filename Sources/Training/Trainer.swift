@@ -161,7 +161,7 @@ public final class Trainer {
   }
 
   /// Whether this rank speaks for a sample, which several ranks may hold.
-  private func answers(for sample: Int) -> Bool { experiment.plan.rank(of: sample) == communicator.rank }
+  private func answers(for sample: Int) -> Bool { experiment.plan.ranks(of: sample).lowerBound == communicator.rank }
 
   /// Everything that must be equal on all ranks.
   private var state: [(name: String, tensor: Tensor)] {
