@@ -136,6 +136,7 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
   let origin: PseudoLabelOrigin
   private(set) var generation: Int
   private var images: [Int] = []
+  private var newestPositions: [Int: Int] = [:]
   private let path: String
   private let disk: DurableFile
   private var file: HDF5File
@@ -160,6 +161,12 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
   }
 
   var count: Int { images.count }
+
+  func newest(image: Int) throws -> PseudoLabelEntry? {
+    guard let position = newestPositions[image] else { return nil }
+    let step = try file.integers(CacheLayout.steps).values[position]
+    return try storedEntry(file, position, image: image, step: step, origin)
+  }
 
   func append(_ entry: PseudoLabelEntry) throws {
     precondition(origin.owns(image: entry.image), "image \(entry.image) on rank \(origin.rank) of \(origin.worldSize)")
@@ -211,6 +218,7 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
     let steps = try old.integers(CacheLayout.steps).values
     file = try HDF5PseudoLabelWriter.emptyFile(path, origin)
     images = []
+    newestPositions = [:]
     generation += 1
     var lastNeeded: [Int: Int] = [:]
     for (position, image) in oldImages.enumerated() where steps[position] < step {
@@ -231,6 +239,7 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
   private func note(image: Int, step: Int) throws {
     try file.append(image, to: CacheLayout.images)
     try file.append(step, to: CacheLayout.steps)
+    newestPositions[image] = images.count
     images.append(image)
   }
 
@@ -306,12 +315,7 @@ public final class HDF5PseudoLabelReader: PseudoLabelCacheReader {
   /// An entry by its position.
   public func entry(at position: Int) throws -> PseudoLabelEntry {
     precondition(images.indices.contains(position), "entry \(position) of \(images.count)")
-    let labels = try file.row(position, of: CacheLayout.labels)
-    return PseudoLabelEntry(
-      image: images[position], step: steps[position],
-      labels: LabelMap(height: origin.height, width: origin.width, values: labels),
-      confidence: try file.row(position, of: CacheLayout.confidence),
-      confident: unpacked(try file.row(position, of: CacheLayout.confident), width: origin.width))
+    return try storedEntry(file, position, image: images[position], step: steps[position], origin)
   }
 
   /// Reads every entry.
@@ -325,6 +329,18 @@ public final class HDF5PseudoLabelReader: PseudoLabelCacheReader {
       _ = try entry(at: position)
     }
   }
+}
+
+/// The entry in a row of a file.
+private func storedEntry(
+  _ file: HDF5File, _ position: Int, image: Int, step: Int, _ origin: PseudoLabelOrigin
+) throws -> PseudoLabelEntry {
+  PseudoLabelEntry(
+    image: image, step: step,
+    labels: LabelMap(
+      height: origin.height, width: origin.width, values: try file.row(position, of: CacheLayout.labels)),
+    confidence: try file.row(position, of: CacheLayout.confidence),
+    confident: unpacked(try file.row(position, of: CacheLayout.confident), width: origin.width))
 }
 
 /// Eight pixels to a byte, the first in the highest bit; each row begins a byte.

@@ -53,6 +53,20 @@ import Testing
     #expect(entry.confident == [true, false, true, false])
   }
 
+  @Test func theWriterFindsTheNewestEntryWhereverItIs() throws {
+    let writer = try store.start(origin())
+    for step in 0..<3 { try writer.append(entry(1, step: step)) }
+    #expect(try writer.newest(image: 1) == entry(1, step: 2))
+    #expect(try writer.newest(image: 0) == nil)
+    try writer.publish(completedSteps: 3)
+    try writer.startGeneration(restartingFrom: 3)
+    #expect(try writer.newest(image: 1) == entry(1, step: 2))
+    try writer.append(entry(1, step: 4))
+    try writer.publish(completedSteps: 5)
+    let resumed = try store.resume(origin(), completedSteps: 4)
+    #expect(try resumed.newest(image: 1) == entry(1, step: 2))
+  }
+
   @Test func entriesComeBack() throws {
     let writer = try store.start(origin())
     for image in 0..<7 { try writer.append(entry(image, step: image)) }
