@@ -82,7 +82,7 @@ public final class RankGroup: Communicator {
 
   /// The world's channel under the group's numbers. All ranks of the world call it at once, each for a group of its own.
   public func openChannel(lanes: Int) throws -> any MessageChannel {
-    GroupChannel(try world.openChannel(lanes: lanes), members)
+    GroupChannel(try world.openChannel(lanes: lanes), ranks: members)
   }
 
   /// None: a watchdog looks after the whole world.
@@ -90,29 +90,6 @@ public final class RankGroup: Communicator {
 
   /// Ends the job on all ranks of the world.
   public func abort(_ reason: String, status: Int32) -> Never { world.abort(reason, status: status) }
-}
-
-/// A channel whose ranks are numbered as in a group.
-private final class GroupChannel: MessageChannel {
-  private let channel: any MessageChannel
-  private let members: [Int]
-
-  init(_ channel: any MessageChannel, _ members: [Int]) {
-    self.channel = channel
-    self.members = members
-  }
-
-  var lanes: Int { channel.lanes }
-
-  func send(_ bytes: UnsafeRawBufferPointer, to destination: Int, lane: Int) throws {
-    try channel.send(bytes, to: members[destination], lane: lane)
-  }
-
-  func receive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int, lane: Int) throws {
-    try channel.receive(bytes, from: members[source], lane: lane)
-  }
-
-  func poll(lane: Int) throws -> Bool { try channel.poll(lane: lane) }
 }
 
 extension Communicator {

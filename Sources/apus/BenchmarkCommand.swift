@@ -11,7 +11,7 @@ import Training
 struct BenchmarkCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "benchmark", abstract: "Time steps and kernels, and compare them with what the machine can do.",
-    subcommands: [BenchmarkStepCommand.self, BenchmarkKernelsCommand.self])
+    subcommands: [BenchmarkStepCommand.self, BenchmarkKernelsCommand.self, BenchmarkStorageCommand.self])
 }
 
 extension StepBenchmarkPart: ExpressibleByArgument {}
@@ -141,7 +141,7 @@ struct BenchmarkKernelsCommand: ParsableCommand {
 }
 
 /// Refuses several ranks, whose steps would be timed against each other.
-private func requireOneRank(_ ranks: Int) throws {
+func requireOneRank(_ ranks: Int) throws {
   guard ranks > 1 else { return }
   throw Failure(.usage, "it runs on one rank, not on \(ranks)", at: "benchmark", remedy: "start it without mpirun")
 }

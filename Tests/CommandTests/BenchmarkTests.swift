@@ -21,6 +21,21 @@ import Testing
     #expect(abs(reference - 166) < 2)
   }
 
+  @Test("storage is measured against memory and disk") func storage() throws {
+    let folder = try TemporaryFolder()
+    let outcome = try apus(
+      "benchmark", "storage", "--encoder", "tiny", "--directory", folder.path, "--repeats", "2", "--json")
+    try #require(outcome.status == 0, "\(outcome)")
+    let object = try outcome.object()
+    let times = [
+      "copySeconds", "parallelCopySeconds", "stallSeconds", "writeSeconds", "plainWriteSeconds", "loadSeconds",
+      "plainReadSeconds", "stallByCopy", "writeByPlain", "loadByPlain",
+    ]
+    for name in times { #expect(try #require(object[name] as? Double, "\(name)") > 0) }
+    #expect(object["bytes"] as? Int ?? 0 > 1_000_000)
+    #expect(folder.names == [])
+  }
+
   @Test("ranks that share a sample share its teacher pass") func sharedTeacher() async throws {
     let options = [
       "benchmark", "step", "--case", "b0-256", "--part", "teacher", "--threads", "1", "--repeats", "1", "--warm-up",
