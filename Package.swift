@@ -37,7 +37,7 @@ let package = Package(
     // 1
     floor("Support", ["CCrypto", "CHeap"]),
     // 2
-    floor("Tensors", ["Support"]),
+    floor("Tensors", ["Support", "CKernels"]),
     floor("Collectives", ["Support"]),
     // 3
     floor("Kernels", ["Tensors", "Support", "CKernels", "COpenBLAS", "CDNNL"]),

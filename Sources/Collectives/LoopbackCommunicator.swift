@@ -177,6 +177,6 @@ func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
       Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run()
       return nil
     }, argument)
-  precondition(status == 0, "cannot start a thread for a rank: error \(status)")
+  precondition(status == 0, "cannot start a thread: error \(status)")
   return thread
 }

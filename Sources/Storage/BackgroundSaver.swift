@@ -29,6 +29,14 @@ public final class BackgroundSaver: Sendable {
     try start(try store.prepare(snapshot))
   }
 
+  /// Gets ready in the background for a first snapshot of the same form.
+  public func expect(_ snapshot: Snapshot, isPart: Bool = false) {
+    queue.async { [store] in
+      // What fails here fails again, and is told, when the checkpoint is prepared.
+      try? store.makeReady(for: snapshot, isPart: isPart)
+    }
+  }
+
   /// Starts writing what is prepared already.
   /// - Parameters:
   ///   - isPart: of a checkpoint that another file completes, so that nothing is deleted yet.

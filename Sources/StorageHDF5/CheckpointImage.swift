@@ -53,9 +53,8 @@ final class CheckpointImage: @unchecked Sendable {
     }
     try file.write(form.run, to: "run")
     places = try zip(form.paths, form.shapes).map { path, shape in
-      try file.reserve(shape: shape.array, at: path)
-      try file.setAttribute(CheckpointImage.digestName, of: path, to: .text(CheckpointImage.noDigest))
-      return try file.offset(of: path)
+      try file.reserve(
+        shape: shape.array, at: path, attribute: CheckpointImage.digestName, CheckpointImage.noDigest)
     }
     try file.flush()
     guard let image = file.image else { throw Failure(.internal, "a checkpoint has no memory") }
@@ -90,8 +89,8 @@ final class CheckpointImage: @unchecked Sendable {
     }
   }
 
-  /// Puts the values into the official order, adds step and digests, and hands out the whole file and its seal.
-  func finish(step: Int) throws -> (bytes: UnsafeRawBufferPointer, seal: Seal) {
+  /// Puts the values into the official order, adds step and digests, and hands out the whole file, to be sealed.
+  func finish(step: Int) throws -> UnsafeRawBufferPointer {
     try file.overwriteAttribute("step", of: "run", with: .integer(step))
     for (index, path) in form.paths.enumerated() {
       let hash = SHA256()
@@ -104,7 +103,7 @@ final class CheckpointImage: @unchecked Sendable {
       try file.overwriteAttribute(CheckpointImage.digestName, of: path, with: .text(hash.hexadecimal()))
     }
     try file.close()
-    return (image.bytes, Seal(form.kind, sealing: image.bytes))
+    return image.bytes
   }
 
   /// The memory, for another file; this one must not be used any more.

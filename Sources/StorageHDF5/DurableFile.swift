@@ -13,21 +13,25 @@ struct DurableFile {
 
   init(_ operations: any FileOperations) { self.operations = operations }
 
-  /// Writes `bytes` with their first bytes replaced by `header`, which goes last, and puts the file under its name.
+  /// Writes `bytes`, the first of which are the place of the seal, and puts the file under its name. The seal goes last;
+  /// it is computed while the rest is written.
   /// - Throws: `Failure` 73 if the folder or the file cannot be created, 74 if writing fails or the disk has no room;
   ///   the temporary file is removed then, and a file that was under the name before stays.
-  func write(_ bytes: UnsafeRawBufferPointer, header: [UInt8], to path: String) throws {
+  @discardableResult
+  func write(_ bytes: UnsafeRawBufferPointer, as kind: Seal.Kind, to path: String) throws -> Seal {
     let parent = (path as NSString).deletingLastPathComponent
     let folder = parent.isEmpty ? "." : parent
     try createFolder(folder)
     removeLeftovers(in: folder)
     try checkRoom(for: bytes.count, in: folder, path)
     let (descriptor, temporary) = try createTemporary(path)
+    let sealing = Sealing(kind, bytes)
+    defer { _ = sealing.seal }
     do {
       defer { close(descriptor) }
-      try writeAll(UnsafeRawBufferPointer(rebasing: bytes[header.count...]), descriptor, at: header.count, path)
+      try writeAll(UnsafeRawBufferPointer(rebasing: bytes[Seal.length...]), descriptor, at: Seal.length, path)
       try flush(descriptor, path)
-      try header.withUnsafeBytes { try writeAll($0, descriptor, at: 0, path) }
+      try sealing.seal.block.withUnsafeBytes { try writeAll($0, descriptor, at: 0, path) }
       try flush(descriptor, path)
       try doing("rename", path, .cannotCreate) { () throws(SystemError) in
         try operations.rename(temporary, to: path)
@@ -37,6 +41,7 @@ struct DurableFile {
       throw error
     }
     try flushFolder(folder)
+    return sealing.seal
   }
 
   /// Makes a folder and those above it, to last; one that is there already is fine.
@@ -149,5 +154,26 @@ struct DurableFile {
   private func failure(_ status: ExitStatus, _ what: String, _ path: String, _ error: SystemError) -> Failure {
     let remedy = error.number == ENOSPC || error.number == EDQUOT ? "make room or save to another disk" : nil
     return Failure(status, "cannot \(what) (\(error.reason))", at: path, remedy: remedy)
+  }
+}
+
+/// A seal that is computed on another thread.
+private final class Sealing: @unchecked Sendable {
+  private let group = DispatchGroup()
+  private var result: Seal?
+
+  /// Begins; the bytes must stay until `seal` was asked for.
+  init(_ kind: Seal.Kind, _ bytes: UnsafeRawBufferPointer) {
+    nonisolated(unsafe) let bytes = bytes
+    DispatchQueue.global(qos: .utility).async(group: group) { [self] in
+      result = Seal(kind, sealing: bytes)
+    }
+  }
+
+  /// The seal; waits for it.
+  var seal: Seal {
+    group.wait()
+    guard let result else { preconditionFailure("sealing ended without a seal") }
+    return result
   }
 }

@@ -24,6 +24,8 @@ public enum HDF5Value: Sendable, Equatable {
   public var texts: [String]? { if case .texts(let texts) = self { texts } else { nil } }
   /// The whole number, if it is one.
   public var integer: Int? { if case .integer(let integer) = self { integer } else { nil } }
+  /// The whole numbers, if it is a list of them.
+  public var wholeNumbers: [Int]? { if case .integers(let integers) = self { integers } else { nil } }
   /// The number, whole or not, if it is one.
   public var number: Double? {
     switch self {
@@ -144,6 +146,11 @@ extension HDF5File {
     var bytes = [UInt8](repeating: 0, count: count * size)
     try site.check(H5Aread(attribute, type, &bytes), "read an attribute")
     return (0..<count).map { String(decoding: bytes[$0 * size..<($0 + 1) * size].prefix { $0 != 0 }, as: UTF8.self) }
+  }
+
+  /// Creates a text attribute of an open object that has none of that name.
+  func createText(_ text: String, _ name: String, _ object: hid_t, _ site: Site) throws {
+    try writeTexts([text], [], name, object, site)
   }
 
   private func writeTexts(_ texts: [String], _ shape: [Int], _ name: String, _ object: hid_t, _ site: Site) throws {

@@ -89,17 +89,16 @@ extension HDF5File {
     }
   }
 
-  /// Creates a contiguous dataset of float32 little endian whose values are to be put into the image.
-  func reserve(shape: [Int], at path: String) throws {
-    try createContiguous(shape, path, inFile: ch5_f32le()) { _, _ in }
-  }
-
-  /// Where a contiguous dataset's values lie in the file; nil if it has none.
-  func offset(of path: String) throws -> Int? {
-    try withDataset(path) { dataset, _, _ in
+  /// Creates a contiguous dataset of float32 little endian, with a text attribute, whose values are to be put into the
+  /// image; returns where they lie in the file, or nil if it has none.
+  func reserve(shape: [Int], at path: String, attribute name: String, _ text: String) throws -> Int? {
+    var place: Int?
+    try createContiguous(shape, path, inFile: ch5_f32le()) { dataset, site in
+      try createText(text, name, dataset, site)
       let address = H5Dget_offset(dataset)
-      return address == ch5_undefined_address() ? nil : Int(address)
+      place = address == ch5_undefined_address() ? nil : Int(address)
     }
+    return place
   }
 
   private func read<Value>(

@@ -191,7 +191,7 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
     try file.flush()
     guard let image = file.image else { throw Failure(.internal, "a cache has no memory", at: path) }
     try putOldAside()
-    try disk.write(image.bytes, header: Seal(.pseudoLabels, sealing: image.bytes).block, to: path)
+    try disk.write(image.bytes, as: .pseudoLabels, to: path)
     hasPublished = true
   }
 

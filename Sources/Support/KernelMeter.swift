@@ -156,6 +156,14 @@ public final class KernelMeter: @unchecked Sendable {
     operations.add(number, ordering: .relaxed)
   }
 
+  /// Whether somebody listens and spans of the calling thread are recorded.
+  public static var recordsThisThread: Bool { listening.load(ordering: .relaxed) && shared.isOwner }
+
+  /// Records the calling thread from here on, in place of the one that was recorded, which waits meanwhile.
+  ///
+  /// To be called outside of kernels.
+  public static func takeOver() { shared.owner = pthread_self() }
+
   private var isOwner: Bool { pthread_equal(owner, pthread_self()) != 0 }
 
   private func openKernel(_ label: MeterSpan.Label) -> Mark {

@@ -55,17 +55,19 @@ public final class Experiment {
     ConvolutionMethod.current = recipe.convolution
     plan = try communicator.together {
       try recipe.checkAbilities()
-      return try ShardPlan(globalBatch: recipe.batch.global, worldSize: communicator.worldSize)
+      return try ShardPlan(
+        globalBatch: recipe.batch.global, cropShards: recipe.batch.cropShards, on: communicator)
     }
-    let samples = plan.samples(of: communicator.rank)
     let metered = MeteredCommunicator(communicator)
-    share = BatchShare(communicator: metered, globalBatch: recipe.batch.global, samples: samples)
+    share = BatchShare(plan, on: metered)
+    let samples = share.samples
     let adapts = recipe.method.name != "source-only"
     (classes, loader, validation, targetSize, targetCount) = try communicator.together {
       try Experiment.makeData(recipe, samples: samples, adapts: adapts, checksSizes: communicator.rank == 0)
     }
     let configuration = recipe.networkConfiguration(classCount: classes.count)
-    let student = try SegmentationNetwork(configuration, gradientSlots: samples.count, seed: recipe.seed)
+    let student = try SegmentationNetwork(
+      configuration, gradientSlots: plan.place < 2 ? samples.count : 0, seed: recipe.seed)
     let teacher =
       adapts
       ? Teacher(
@@ -75,6 +77,14 @@ public final class Experiment {
     let featureDistance = reference.map {
       FeatureDistanceTerm($0, recipe.featureDistanceOptions, classCount: configuration.classCount)
     }
+    let reduction = try GradientReduction(
+      on: plan.teamSize > 1 ? RankGroup(plan.counterparts, of: communicator) : communicator,
+      method: recipe.reduction.method, order: reductionOrder)
+    let teamGradients =
+      plan.teamSize > 1
+      ? TeamGradients(
+        team: RankGroup(Array(plan.team), of: MeteredCommunicator(communicator)), reduction: reduction,
+        parameters: student.parameters.values.count) : nil
     step = TrainingStep(
       StepParts(
         share: share, student: student, teacher: teacher, featureDistance: featureDistance,
@@ -82,8 +92,7 @@ public final class Experiment {
         draws: SeededDraws(
           seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,
           offsetMultiple: student.grid.offsetMultiple),
-        reduction: try GradientReduction(
-          on: communicator, method: recipe.reduction.method, order: reductionOrder),
+        reduction: reduction, teamGradients: teamGradients,
         optimizer: recipe.makeOptimizer(student.parameters),
         schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.scaledMomentum),
         stepGuard: StepGuard(recipe.stepGuard.options)),

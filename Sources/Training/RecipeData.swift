@@ -149,6 +149,8 @@ extension Recipe {
     public var keep = 2
     /// Checkpoints of steps divisible by this are kept for good; 0 keeps none besides the newest.
     public var keepEvery = 0
+    /// Whether every rank writes a part of the tensors as a file of its own, at the same time as the others.
+    public var sharded = false
     /// What happens when a checkpoint cannot be written.
     public var onFailure = SavingFailure.warn
 
@@ -159,6 +161,7 @@ extension Recipe {
       try settings.value("every", &every, .atLeast(0))
       try settings.value("keep", &keep, .atLeast(1))
       try settings.value("keepEvery", &keepEvery, .atLeast(0))
+      try settings.value("sharded", &sharded)
       try settings.value("onFailure", &onFailure)
     }
   }

@@ -28,7 +28,7 @@ extension Experiment {
   /// What is told about the run after `step` completed steps.
   func description(step: Int) -> RunDescription {
     RunDescription(
-      step: step, recipe: recipe.resolvedYAML, classNames: classes.names, worldSize: share.communicator.worldSize,
+      step: step, recipe: recipe.resolvedYAML, classNames: classes.names, worldSize: share.world.worldSize,
       programVersion: programVersion, libraryVersions: matrixLibraryVersions, cpuLevel: "\(CPULevel.current)",
       schedule: ["steps": Double(recipe.schedule.steps), "learningRate": recipe.optimizer.learningRate],
       digests: origin.digests)

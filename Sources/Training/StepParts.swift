@@ -38,6 +38,8 @@ public struct StepParts {
   public let draws: any DrawSource
   /// Sums gradients over samples and ranks.
   public let reduction: GradientReduction
+  /// Joins the gradients of a team before; nil without teams.
+  public let teamGradients: TeamGradients?
   /// The optimizer.
   public let optimizer: AdamW
   /// Learning rate by step.
@@ -54,11 +56,13 @@ public struct StepParts {
   public init(
     share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, featureDistance: FeatureDistanceTerm?,
     extraTargetPasses: [any ExtraTargetPass] = [], draws: any DrawSource, reduction: GradientReduction,
+    teamGradients: TeamGradients? = nil,
     optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum,
     stepGuard: StepGuard = StepGuard(StepGuard.Options(skipsNonFinite: false)), observer: (any StepObserver)? = nil
   ) {
     let names = ["source", "mixed"] + extraTargetPasses.map(\.name)
     precondition(Set(names).count == names.count, "passes \(names) of one step")
+    precondition((share.team == nil) == (teamGradients == nil), "a team joins its gradients")
     precondition(teacher != nil || extraTargetPasses.isEmpty, "passes \(names) need a teacher")
     self.share = share
     self.student = student
@@ -67,6 +71,7 @@ public struct StepParts {
     self.extraTargetPasses = extraTargetPasses
     self.draws = draws
     self.reduction = reduction
+    self.teamGradients = teamGradients
     self.optimizer = optimizer
     self.schedule = schedule
     self.momentum = momentum

@@ -50,7 +50,7 @@ public final class Trainer {
     pseudoLabels: any PseudoLabelStore, say: @escaping (String) -> Void
   ) {
     self.experiment = experiment
-    communicator = experiment.share.communicator
+    communicator = experiment.share.world
     self.directory = directory
     self.store = store
     self.pseudoLabels = pseudoLabels
@@ -129,7 +129,7 @@ public final class Trainer {
 
   private func startRecording(_ teacherDigest: String, _ visits: Tensor?) throws {
     let recipe = experiment.recipe
-    let holders = (0..<experiment.share.globalBatch).map { [experiment.plan.rank(of: $0)] }
+    let holders = (0..<experiment.share.globalBatch).map { Array(experiment.plan.ranks(of: $0)) }
     let images = experiment.targetCount
     let ages = PseudoLabelAges(
       period: recipe.teacher.refresh, images: images, stored: try shared(visits, count: images))
@@ -161,7 +161,7 @@ public final class Trainer {
   }
 
   /// Whether this rank speaks for a sample, which several ranks may hold.
-  private func answers(for sample: Int) -> Bool { experiment.plan.rank(of: sample) == communicator.rank }
+  private func answers(for sample: Int) -> Bool { experiment.plan.ranks(of: sample).lowerBound == communicator.rank }
 
   /// Everything that must be equal on all ranks.
   private var state: [(name: String, tensor: Tensor)] {
@@ -209,6 +209,9 @@ public final class Trainer {
 
   private func train(until lastStep: Int, _ watchdog: Watchdog?) throws -> RunOutcome {
     let recipe = experiment.recipe
+    if recipe.checkpoint.every > 0 && firstStep + recipe.checkpoint.every <= lastStep {
+      keeper?.expect(snapshot(step: firstStep))
+    }
     let trace = recipe.trace && firstStep < lastStep ? StepTrace() : nil
     for step in firstStep..<max(firstStep, lastStep) {
       let completed = step + 1
@@ -260,12 +263,26 @@ public final class Trainer {
     guard let keeper else { preconditionFailure("a run is prepared before it saves") }
     Activity.beside("checkpoint")
     // Entries first: a checkpoint whose pseudo-labels are missing could not be resumed.
-    try keeper.save(step: step, isLast: isLast) {
+    try keeper.save(snapshot(step: step), isLast: isLast) {
+      try communicator.together { try reclaimFolder(step) }
       try recorder?.publish(completedSteps: step, restartingFrom: keeper.newestSaved)
-    } snapshot: {
-      let visits = recorder?.visits.map { Snapshot.Record(PseudoLabelRecorder.visitsRecord, $0) }
-      return experiment.snapshot(step: step, objectives: visits.map { [$0] } ?? [])
     }
+  }
+
+  /// The state of the run, equal on all ranks.
+  private func snapshot(step: Int) -> Snapshot {
+    let visits = recorder?.visits.map { Snapshot.Record(PseudoLabelRecorder.visitsRecord, $0) }
+    return experiment.snapshot(step: step, objectives: visits.map { [$0] } ?? [])
+  }
+
+  /// Where somebody deleted the run's folder, makes it anew with what a resumed run needs.
+  private func reclaimFolder(_ step: Int) throws {
+    guard let directory, try directory.reclaim() else { return }
+    say("warning: \(directory.layout.path) was deleted; it is made anew, without earlier checkpoints and log")
+    try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe)
+    try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store)
+    log = try RunLog(directory.layout.log, keepingUpTo: step)
+    events = try EventFile(folder: directory.layout.path)
   }
 
   /// Scores of the networks the recipe names, on the validation images; empty if there are none.

@@ -101,7 +101,7 @@ public final class TrainingStep {
   }
 
   private var messages: MessageFigures {
-    (parts.share.communicator as? MeteredCommunicator)?.figures ?? MessageFigures()
+    (parts.share.world as? MeteredCommunicator)?.figures ?? MessageFigures()
   }
 
   private func pseudoLabels(_ batch: DomainBatch, _ kept: KeptPseudoLabels?) throws -> PseudoLabels? {
@@ -113,6 +113,8 @@ public final class TrainingStep {
     let drawn = draws("source", step, batch.sourceLabels, present: [])
     let image = options.augmentSource ? strongAugmentation(batch.sourceImage, drawn) : batch.sourceImage
     let context = trainingContext("source", step)
+    let prepared = try parts.featureDistance?.beforeSource(
+      image: image, box: drawn.box, network: parts.student, context)
     let output = try parts.student.train(image, box: drawn.box, context)
     parts.observer?.passed(
       ObservedPass(name: "source", image: image, labels: batch.sourceLabels, weights: nil, output: output))
@@ -120,12 +122,12 @@ public final class TrainingStep {
       output, pass: "source", labels: batch.sourceLabels, weights: nil, box: drawn.box,
       detailWeight: options.detailWeight, context)
     if let term = try parts.featureDistance?.afterSource(
-      output, image: image, labels: batch.sourceLabels, box: drawn.box, network: parts.student, context)
+      output, image: image, labels: batch.sourceLabels, box: drawn.box, network: parts.student, prepared: prepared,
+      context)
     {
       terms.append(term)
     }
-    operations += context.tape?.recorded ?? 0
-    context.tape?.walkBack()
+    try walkBack(context)
   }
 
   private func mixedPass(_ batch: DomainBatch, _ pseudo: PseudoLabels, _ step: Int) throws {
@@ -139,8 +141,7 @@ public final class TrainingStep {
     terms += segmentationLosses(
       output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
       detailWeight: options.detailWeight, context)
-    operations += context.tape?.recorded ?? 0
-    context.tape?.walkBack()
+    try walkBack(context)
   }
 
   private func extraPass(
@@ -151,8 +152,13 @@ public final class TrainingStep {
       TargetPass(
         name: extra.name, step: step, batch: batch, pseudo: pseudo, student: parts.student,
         detailWeight: options.detailWeight, context: context, draws: parts.draws, observer: parts.observer))
+    try walkBack(context)
+  }
+
+  private func walkBack(_ context: ForwardContext) throws {
     operations += context.tape?.recorded ?? 0
     context.tape?.walkBack()
+    try parts.teamGradients?.passEnded(parts.student.parameters.gradients)
   }
 
   private func draws(_ pass: String, _ step: Int, _ labels: LabelMap, present: [UInt8]) -> PassDraws {
@@ -169,10 +175,7 @@ public final class TrainingStep {
   }
 
   private func sumGradients(_ step: Int) throws -> (sum: Tensor, norm: Double) {
-    guard let slots = parts.student.parameters.gradients else {
-      preconditionFailure("the student has no gradient slots")
-    }
-    let sum = try parts.reduction.sum(slots)
+    let sum = try parts.teamGradients?.sum() ?? parts.reduction.sum(slots())
     return (sum, norm(sum))
   }
 
@@ -189,6 +192,13 @@ public final class TrainingStep {
           .internal, reason, at: "step \(step + 1)",
           remedy: "lower optimizer.learningRate or look at the data of this step"))
     }
+  }
+
+  private func slots() -> Tensor {
+    guard let slots = parts.student.parameters.gradients else {
+      preconditionFailure("the student has no gradient slots")
+    }
+    return slots
   }
 
   private func sumLosses() throws -> [(name: String, value: Double)] {

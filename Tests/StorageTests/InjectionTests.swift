@@ -16,6 +16,8 @@ enum Saving: String, CaseIterable {
   case replacement
   /// The first checkpoint, in a folder two levels below one that is there.
   case firstCheckpoint
+  /// The third checkpoint in parts, after which the first is deleted.
+  case parts
   /// Pseudo-labels over published ones of another world size.
   case pseudoLabels
 
@@ -44,6 +46,7 @@ enum Saving: String, CaseIterable {
     case .checkpoint: for step in [1, 2] { try store.save(exampleSnapshot(step: step, seed: UInt64(step))) }
     case .replacement: for step in [2, 3] { try store.save(exampleSnapshot(step: step, seed: UInt64(step))) }
     case .firstCheckpoint: break
+    case .parts: for step in [1, 2] { try saveInParts(store, exampleSnapshot(step: step, seed: UInt64(step)), 3) }
     case .pseudoLabels:
       let caches = HDF5PseudoLabelStore(folder: folder)
       for rank in 0..<2 {
@@ -60,6 +63,13 @@ enum Saving: String, CaseIterable {
     case .checkpoint, .replacement, .firstCheckpoint:
       let saver = BackgroundSaver(checkpoints(folder, operations), retention: Retention(newest: 2))
       try saver.save(exampleSnapshot(step: 3, seed: 3))
+      try saver.finish()
+    case .parts:
+      let store = checkpoints(folder, operations)
+      let snapshot = exampleSnapshot(step: 3, seed: 3)
+      let lines = try (0..<3).map { try store.preparePart(snapshot, $0, of: 3).publish() }
+      let saver = BackgroundSaver(store, retention: Retention(newest: 2))
+      try saver.start(store.prepareManifest(snapshot, parts: lines))
       try saver.finish()
     case .pseudoLabels:
       let writer = try HDF5PseudoLabelStore(folder: folder, operations: operations)
@@ -86,34 +96,35 @@ enum Saving: String, CaseIterable {
   }
 }
 
-/// Names of temporary files anywhere below a folder.
-private func leftovers(_ folder: TemporaryFolder) -> [String] {
-  (FileManager.default.enumerator(atPath: folder.path)?.compactMap { $0 as? String } ?? []).filter {
-    $0.hasSuffix(".tmp")
-  }
+/// Paths of everything below a folder.
+private func contents(_ folder: TemporaryFolder) throws -> [String] {
+  try FileManager.default.subpathsOfDirectory(atPath: folder.path).sorted()
 }
 
-/// The operations of one save without a fault.
-private func operations(_ saving: Saving) throws -> [String] {
+private func leftovers(_ folder: TemporaryFolder) throws -> [String] {
+  try contents(folder).filter { $0.hasSuffix(".tmp") }
+}
+
+/// The operations of one save without a fault, and what is in the folder then.
+private func faultless(_ saving: Saving) throws -> (operations: [String], contents: [String]) {
   let folder = try TemporaryFolder()
   try saving.prepare(folder.path)
   let operations = FaultyOperations()
   try saving.run(folder.path, operations)
   #expect(try saving.complaint(folder.path) == nil)
-  return operations.names
+  return (operations.names, try contents(folder))
 }
 
 @Suite struct InjectionTests {
   @Test func everyKindOfOperationIsReached() throws {
-    let all = try Saving.allCases.map { ($0, try operations($0)) }
+    let all = try Saving.allCases.map { ($0, try faultless($0).operations) }
     for (saving, names) in all { #expect(names.count { $0 == "write" } > 3, "\(saving): \(names)") }
     let kinds = Set(all.flatMap { $0.1 })
     #expect(kinds == ["makeFolder", "create", "write", "flush", "rename", "remove", "flushFolder"])
   }
 
   @Test(arguments: Saving.allCases) func anErrorAnywhereLosesNothing(saving: Saving) throws {
-    let names = try operations(saving)
-    for (number, name) in names.enumerated() {
+    for (number, name) in try faultless(saving).operations.enumerated() {
       for fault in Fault.errors {
         let place = "\(fault) at operation \(number), \(name)"
         let folder = try TemporaryFolder()
@@ -124,7 +135,7 @@ private func operations(_ saving: Saving) throws -> [String] {
         let status = failure?.status
         #expect(status == .cannotCreate || status == .inputOutput, "\(place): \(failure?.description ?? "")")
         #expect(failure?.description.contains(fault == .noRoom ? "No space left" : "Input/output error") == true)
-        #expect(leftovers(folder) == [], "\(place)")
+        #expect(try leftovers(folder) == [], "\(place)")
         #expect(try saving.complaint(folder.path) == nil, "\(place)")
       }
     }
@@ -132,22 +143,38 @@ private func operations(_ saving: Saving) throws -> [String] {
 }
 
 @Suite(.enabled(if: childFolder == nil, "runs outside other tests only")) struct KillTests {
+  /// A process that is to be killed while it saves.
+  private struct Victim {
+    let place: String
+    let folder: TemporaryFolder
+    let process: Process
+
+    init(_ saving: Saving, _ number: Int, _ name: String, _ fault: Fault) throws {
+      place = "\(fault) at operation \(number), \(name)"
+      folder = try TemporaryFolder()
+      try saving.prepare(folder.path)
+      process = try startChild(
+        "savesWithAFault", in: folder.path,
+        environment: ["APUS_TEST_FAULT": "\(saving.rawValue) \(number) \(fault.rawValue)"])
+    }
+  }
+
   @Test(arguments: Saving.allCases) func aKillAnywhereLosesNothing(saving: Saving) throws {
-    let names = try operations(saving)
-    for (number, name) in names.enumerated() {
-      for fault in Fault.kills where fault != .killTorn || name == "write" {
-        let place = "\(fault) at operation \(number), \(name)"
-        let folder = try TemporaryFolder()
-        try saving.prepare(folder.path)
-        let child = try startChild(
-          "savesWithAFault", in: folder.path,
-          environment: ["APUS_TEST_FAULT": "\(saving.rawValue) \(number) \(fault.rawValue)"])
-        child.waitUntilExit()
-        #expect(child.terminationReason == .uncaughtSignal && child.terminationStatus == SIGKILL, "\(place)")
+    let whole = try faultless(saving)
+    var points = whole.operations.enumerated().flatMap { number, name in
+      Fault.kills.filter { $0 != .killTorn || name == "write" }.map { (number, name, $0) }
+    }[...]
+    while !points.isEmpty {
+      let victims = try points.prefix(4).map { try Victim(saving, $0, $1, $2) }
+      points = points.dropFirst(4)
+      for victim in victims {
+        victim.process.waitUntilExit()
+        let (place, folder, process) = (victim.place, victim.folder, victim.process)
+        #expect(process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGKILL, "\(place)")
         #expect(try saving.complaint(folder.path) == nil, "\(place)")
         try saving.run(folder.path, SystemFileOperations())
         #expect(try saving.complaint(folder.path) == nil, "\(place), after another save")
-        #expect(leftovers(folder) == [], "\(place), after another save")
+        #expect(try contents(folder) == whole.contents, "\(place), after another save")
       }
     }
   }

@@ -215,6 +215,6 @@ import Testing
     let failure = #expect(throws: Failure.self) {
       try HDF5CheckpointStore(folder: "").verify(file: folder.file("rank-00000.h5"))
     }
-    #expect(failure?.what == "is of kind pseudo-labels, expected checkpoint")
+    #expect(failure?.what == "is of kind pseudo-labels, expected checkpoint or checkpoint-manifest")
   }
 }
