@@ -83,7 +83,7 @@ public final class Experiment {
     let teamGradients =
       plan.teamSize > 1
       ? TeamGradients(
-        team: RankGroup(Array(plan.team), of: communicator), reduction: reduction,
+        team: RankGroup(Array(plan.team), of: MeteredCommunicator(communicator)), reduction: reduction,
         parameters: student.parameters.values.count) : nil
     step = TrainingStep(
       StepParts(
