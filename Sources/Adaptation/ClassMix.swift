@@ -25,7 +25,7 @@ public func classesPresent(_ labels: LabelMap, on communicator: any Communicator
   var seen = [Bool](repeating: false, count: 256)
   for label in labels.values { seen[Int(label)] = true }
   for (label, isSeen) in seen.enumerated() where isSeen { words[label / 64] |= 1 << (label % 64) }
-  let all = try words.map { try communicator.orBits($0) }
+  let all = try communicator.orBits(words)
   return (UInt8.min...UInt8.max).filter { label in
     let word = all[Int(label) / 64]
     return (word >> UInt64(label % 64)) & 1 == 1

@@ -51,23 +51,24 @@ public struct StochasticDraws: Sendable {
   }
 }
 
-/// Batch statistics that wait to be folded into running ones, because their order is that of the published code
-/// (context before detail), not that of the computation.
-public final class RunningStatisticsQueue {
-  private var waiting: [(rank: Int, apply: () -> Void)] = []
+/// The windows of a sample that every rank of a team computes.
+public struct SharedTiles {
+  /// The ranks that have windows, in the order of their windows.
+  public let ranks: any Communicator
+  /// Windows of each of those ranks: ranges that follow each other.
+  public let tiles: [Range<Int>]
 
-  /// Nothing waiting.
-  public init() {}
+  /// Windows by rank.
+  public init(ranks: any Communicator, tiles: [Range<Int>]) {
+    precondition(tiles.count == ranks.worldSize, "windows of \(tiles.count) ranks for \(ranks.worldSize)")
+    self.ranks = ranks
+    self.tiles = tiles
+  }
 
-  /// Adds an update; smaller `rank` is applied first, equal ranks in order of arrival.
-  func add(rank: Int, _ apply: @escaping () -> Void) { waiting.append((rank, apply)) }
-
-  /// Applies all updates.
-  public func apply() {
-    for rank in Set(waiting.map(\.rank)).sorted() {
-      for update in waiting where update.rank == rank { update.apply() }
-    }
-    waiting.removeAll()
+  /// Rows of all windows, given this rank's, tile-major.
+  func gathered(_ rows: [Double]) throws -> [Double] {
+    let perTile = rows.count / tiles[ranks.rank].count
+    return Array(try ranks.gathered(rows, lengths: tiles.map { $0.count * perTile }).joined())
   }
 }
 
@@ -79,7 +80,7 @@ public struct ForwardContext {
   public var normalization: NormalizationMode
   /// Draws of dropout and drop path; nil: both are off.
   public var draws: StochasticDraws?
-  /// Ranks that share the batch.
+  /// Ranks that share the batch; of every team the one with this rank's place.
   public var communicator: any Communicator
   /// Samples of all ranks together.
   public var globalBatch: Int
@@ -91,13 +92,19 @@ public struct ForwardContext {
   public var unitRank: Int
   /// Tiles of one sample in the batch axis, tile-major; more than one for sliding windows.
   public var tilesPerSample: Int
+  /// Who has which of these tiles; nil where this rank has all.
+  public var sharedTiles: SharedTiles?
+  /// Ranks that hold the same samples and share out their crops and windows; nil where this rank computes all.
+  public var team: (any Communicator)?
+  /// Another computation of this rank that goes on before this one meets other ranks; nil: there is none.
+  public var alternation: Alternation?
   /// Updates of running statistics, applied by whoever owns the pass.
   public let statistics: RunningStatisticsQueue
 
   /// A pass over a batch that this rank shares with others.
   public init(
     tape: Tape? = nil, normalization: NormalizationMode, draws: StochasticDraws? = nil,
-    communicator: any Communicator, globalBatch: Int, firstSample: Int
+    communicator: any Communicator, globalBatch: Int, firstSample: Int, team: (any Communicator)? = nil
   ) {
     self.tape = tape
     self.normalization = normalization
@@ -105,6 +112,7 @@ public struct ForwardContext {
     self.communicator = communicator
     self.globalBatch = globalBatch
     self.firstSample = firstSample
+    self.team = team
     unit = "context"
     unitRank = 0
     tilesPerSample = 1
@@ -112,11 +120,21 @@ public struct ForwardContext {
   }
 
   /// The same pass for another scale or set of windows.
-  public func with(unit: String, rank: Int, tilesPerSample: Int = 1) -> ForwardContext {
+  public func with(
+    unit: String, rank: Int, tilesPerSample: Int = 1, sharedTiles: SharedTiles? = nil
+  ) -> ForwardContext {
     var other = self
     other.unit = unit
     other.unitRank = rank
     other.tilesPerSample = tilesPerSample
+    other.sharedTiles = sharedTiles
+    return other
+  }
+
+  /// The same pass by turns with another computation of this rank.
+  public func alternating(_ alternation: Alternation) -> ForwardContext {
+    var other = self
+    other.alternation = alternation
     return other
   }
 
@@ -126,6 +144,14 @@ public struct ForwardContext {
   func record(_ value: Tensor, tracked: Bool, _ propagate: @escaping (Tensor) -> Void) -> Variable {
     guard let tape, tracked else { return Variable(constant: value) }
     return tape.record(value, propagate)
+  }
+
+  /// Says that no operation so far used this parameter or one that was declared after it; see `Tape.mark`.
+  ///
+  /// It lets the gradients of those parameters travel between ranks while the rest of the backward pass computes. Left
+  /// out, they travel later; said wrongly, the step stops at a precondition.
+  public func marks(_ parameter: Parameter) {
+    if let slots = parameter.slots { tape?.mark(slots.offset) }
   }
 
   /// Global index of a local sample.

@@ -76,6 +76,8 @@ public final class Tape {
   }
 
   private var nodes: [Node] = []
+  /// Ascending places and arena offsets.
+  private var marks: [(node: Int, offset: Int)] = []
   /// Nodes recorded since it was made.
   public private(set) var recorded = 0
 
@@ -90,10 +92,35 @@ public final class Tape {
     return Variable(value, cell)
   }
 
-  /// Walks back over everything recorded, newest first. Losses must have put their gradients into their inputs' cells.
-  public func walkBack() {
-    while let node = nodes.popLast() {
-      if let gradient = node.output.take() { node.propagate(gradient) }
-    }
+  /// Notes that nothing recorded so far adds to gradients from element `offset` of the arena on, and that what follows
+  /// may.
+  ///
+  /// A network says so before each of its blocks, in the order of its parameters in the arena. Where a second crop goes
+  /// through the same blocks, their marks lie below one that is already there: they would say something wrong and are
+  /// passed over.
+  public func mark(_ offset: Int) {
+    guard offset > marks.last?.offset ?? 0 else { return }
+    marks.append((nodes.count, offset))
   }
+
+  /// Walks back as below and tells on the way what is complete.
+  ///
+  /// - Parameters:
+  ///   - landed: called with an offset once nothing more is added to gradients from there on, offsets descending.
+  ///   - passed: called after every node.
+  public func walkBack(landed: (_ offset: Int) throws -> Void, passed: () throws -> Void) rethrows {
+    while !nodes.isEmpty {
+      while let mark = marks.last, mark.node >= nodes.count {
+        marks.removeLast()
+        try landed(mark.offset)
+      }
+      let node = nodes.removeLast()
+      if let gradient = node.output.take() { node.propagate(gradient) }
+      try passed()
+    }
+    marks = []
+  }
+
+  /// Walks back over everything recorded, newest first. Losses must have put their gradients into their inputs' cells.
+  public func walkBack() { walkBack(landed: { _ in }, passed: {}) }
 }

@@ -43,3 +43,19 @@ static inline herr_t ch5_without_locking(hid_t access) {
   return access < 0 ? -1 : 0;
 #endif
 }
+
+// H5Literate and the types of its callback are macros that change their meaning from release to release.
+typedef struct {
+  void (*take)(const char *name, void *context);
+  void *context;
+} ch5_taker;
+static inline herr_t ch5_take(hid_t group, const char *name, const H5L_info_t *info, void *taker) {
+  (void)group, (void)info;
+  ((ch5_taker *)taker)->take(name, ((ch5_taker *)taker)->context);
+  return 0;
+}
+static inline herr_t ch5_each_name(hid_t group, void (*take)(const char *name, void *context), void *context) {
+  ch5_taker taker = {take, context};
+  hsize_t start = 0;
+  return H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, &start, ch5_take, &taker);
+}

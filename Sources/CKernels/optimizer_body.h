@@ -18,3 +18,17 @@ ATTR static void NAME(exponential_average)(float *restrict average, const float 
                                            float weight, long count) {
   for (long i = 0; i < count; i++) average[i] = keep * average[i] + weight * value[i];
 }
+
+ATTR static void NAME(sum_of_squares)(const float *restrict x, long count, double *restrict sum) {
+  enum { lanes = 16 };
+  double sums[lanes] = {0};
+  long i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    for (long lane = 0; lane < lanes; lane++) sums[lane] += (double)x[i + lane] * (double)x[i + lane];
+  }
+  for (long lane = 0; i < count; i++, lane++) sums[lane] += (double)x[i] * (double)x[i];
+  for (long half = lanes / 2; half > 0; half /= 2) {
+    for (long lane = 0; lane < half; lane++) sums[lane] += sums[lane + half];
+  }
+  *sum = sums[0];
+}

@@ -10,3 +10,4 @@ static inline MPI_Op cmpi_sum(void) { return MPI_SUM; }
 static inline void *cmpi_in_place(void) { return MPI_IN_PLACE; }
 static inline int cmpi_no_rank(void) { return MPI_PROC_NULL; }
 static inline MPI_Errhandler cmpi_errors_return(void) { return MPI_ERRORS_RETURN; }
+static inline MPI_Request cmpi_no_request(void) { return MPI_REQUEST_NULL; }

@@ -32,10 +32,13 @@ extension Communicator {
   }
 
   /// The bits set on any rank.
-  public func orBits(_ bits: UInt64) throws -> UInt64 {
-    try combined([bits]) { first, second, count in
+  public func orBits(_ bits: UInt64) throws -> UInt64 { try orBits([bits])[0] }
+
+  /// The bits set on any rank, word by word.
+  public func orBits(_ words: [UInt64]) throws -> [UInt64] {
+    try combined(words) { first, second, count in
       for index in 0..<count { first[index] |= second[index] }
-    }[0]
+    }
   }
 
   private func combined<Element: BitwiseCopyable>(

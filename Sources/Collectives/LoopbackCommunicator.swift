@@ -22,6 +22,7 @@ public final class LoopbackCommunicator: Communicator {
   /// The failure last agreed on.
   public var agreedFailure: Failure?
   private let world: LoopbackWorld
+  private var channels = 0
 
   init(rank: Int, world: LoopbackWorld) {
     self.rank = rank
@@ -67,12 +68,12 @@ public final class LoopbackCommunicator: Communicator {
 
   /// Leaves the bytes for `destination`.
   public func send(_ bytes: UnsafeRawBufferPointer, to destination: Int) throws {
-    try world.post(bytes, .message, from: rank, to: destination)
+    try world.post(bytes, .message, to(destination))
   }
 
   /// Waits for the next bytes of `source`.
   public func receive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int) throws {
-    try world.take(bytes, .message, from: source, as: rank)
+    try world.take(bytes, .message, from(source))
   }
 
   /// The root leaves its bytes for each other rank.
@@ -84,9 +85,9 @@ public final class LoopbackCommunicator: Communicator {
   public func barrier() throws {
     let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     if rank == 0 {
-      for other in 1..<max(worldSize, 1) { try world.take(nothing, .barrier, from: other, as: 0) }
+      for other in 1..<max(worldSize, 1) { try world.take(nothing, .barrier, from(other)) }
     } else {
-      try world.post(UnsafeRawBufferPointer(nothing), .barrier, from: rank, to: 0)
+      try world.post(UnsafeRawBufferPointer(nothing), .barrier, to(0))
     }
     try distribute(nothing, .barrier, from: 0)
   }
@@ -98,24 +99,41 @@ public final class LoopbackCommunicator: Communicator {
       let other = UnsafeMutableBufferPointer<Float>.allocate(capacity: values.count)
       defer { other.deallocate() }
       for source in 1..<max(worldSize, 1) {
-        try world.take(UnsafeMutableRawBufferPointer(other), .sum, from: source, as: 0)
+        try world.take(UnsafeMutableRawBufferPointer(other), .sum, from(source))
         for index in values.indices { values[index] += other[index] }
       }
     } else {
-      try world.post(UnsafeRawBufferPointer(bytes), .sum, from: rank, to: 0)
+      try world.post(UnsafeRawBufferPointer(bytes), .sum, to(0))
     }
     try distribute(bytes, .sum, from: 0)
+  }
+
+  /// None: ranks of one process live and end together.
+  public func heartbeatChannel() throws -> (any HeartbeatChannel)? { nil }
+
+  /// A channel whose sends leave a copy and whose receipts are filled when somebody polls.
+  public func openChannel(lanes: Int) throws -> any MessageChannel {
+    channels += 1
+    return LoopbackChannel(rank: rank, world: world, number: channels, lanes: lanes)
   }
 
   /// Writes the reason and ends the process, which is the whole job here.
   public func abort(_ reason: String, status: Int32) -> Never { leaveProcess(reason, status: status) }
 
+  private func to(_ destination: Int) -> LoopbackWorld.Mailbox {
+    LoopbackWorld.Mailbox(source: rank, destination: destination)
+  }
+
+  private func from(_ source: Int) -> LoopbackWorld.Mailbox {
+    LoopbackWorld.Mailbox(source: source, destination: rank)
+  }
+
   private func distribute(
     _ bytes: UnsafeMutableRawBufferPointer, _ operation: LoopbackWorld.Operation, from root: Int
   ) throws {
-    guard rank == root else { return try world.take(bytes, operation, from: root, as: rank) }
+    guard rank == root else { return try world.take(bytes, operation, from(root)) }
     for other in 0..<worldSize where other != root {
-      try world.post(UnsafeRawBufferPointer(bytes), operation, from: root, to: other)
+      try world.post(UnsafeRawBufferPointer(bytes), operation, to(other))
     }
   }
 }
@@ -148,7 +166,8 @@ private final class ThreadBody {
   init(_ run: @escaping () -> Void) { self.run = run }
 }
 
-private func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
+/// Starts a thread that runs `body`; join it with `pthread_join`.
+func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
   var thread = pthread_t()
   let argument = Unmanaged.passRetained(ThreadBody(body)).toOpaque()
   let status = pthread_create(
@@ -158,6 +177,6 @@ private func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
       Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run()
       return nil
     }, argument)
-  precondition(status == 0, "cannot start a thread for a rank: error \(status)")
+  precondition(status == 0, "cannot start a thread: error \(status)")
   return thread
 }

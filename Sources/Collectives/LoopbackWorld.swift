@@ -17,9 +17,17 @@ final class LoopbackWorld: @unchecked Sendable {
     case message, broadcast, barrier, sum
   }
 
+  /// A way from one rank to another; channel 0 is that of the blocking operations.
+  struct Mailbox: Hashable {
+    let source: Int
+    let destination: Int
+    var channel = 0
+    var lane = 0
+  }
+
   private enum Activity: Equatable {
     case running
-    case waiting(source: Int)
+    case waiting(Mailbox)
     case finished
   }
 
@@ -31,13 +39,12 @@ final class LoopbackWorld: @unchecked Sendable {
   let ranks: Int
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-  private var mailboxes: [[Message]]
+  private var mailboxes: [Mailbox: [Message]] = [:]
   private var activities: [Activity]
   private var firstFailure: (rank: Int, error: any Error)?
 
   init(ranks: Int) {
     self.ranks = ranks
-    mailboxes = Array(repeating: [], count: ranks * ranks)
     activities = Array(repeating: .running, count: ranks)
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(changed, nil)
@@ -64,29 +71,60 @@ final class LoopbackWorld: @unchecked Sendable {
   /// Notes that a rank has returned.
   func finish(_ rank: Int) { locked { activities[rank] = .finished } }
 
-  /// Leaves a copy of the bytes for `destination`; never waits.
-  func post(_ bytes: UnsafeRawBufferPointer, _ operation: Operation, from source: Int, to destination: Int) throws {
-    precondition(destination >= 0 && destination < ranks, "no rank \(destination) among \(ranks)")
+  /// Leaves a copy of the bytes; never waits.
+  func post(_ bytes: UnsafeRawBufferPointer, _ operation: Operation, _ mailbox: Mailbox) throws {
+    check(mailbox)
     try locked {
       try throwIfFailed()
-      mailboxes[source * ranks + destination].append(Message(operation: operation, bytes: Array(bytes)))
+      mailboxes[mailbox, default: []].append(Message(operation: operation, bytes: Array(bytes)))
     }
   }
 
-  /// Waits for the next message from `source` and copies it out.
-  func take(_ bytes: UnsafeMutableRawBufferPointer, _ operation: Operation, from source: Int, as rank: Int) throws {
-    precondition(source >= 0 && source < ranks, "no rank \(source) among \(ranks)")
-    let mailbox = source * ranks + rank
+  /// Waits for the next message and copies it out.
+  func take(_ bytes: UnsafeMutableRawBufferPointer, _ operation: Operation, _ mailbox: Mailbox) throws {
+    check(mailbox)
+    let rank = mailbox.destination
     let message = try locked {
       defer { activities[rank] = .running }
-      while mailboxes[mailbox].isEmpty {
+      while isEmpty(mailbox) {
         try throwIfFailed()
-        activities[rank] = .waiting(source: source)
-        try throwIfHopeless(rank, source)
+        activities[rank] = .waiting(mailbox)
+        try throwIfHopeless(mailbox)
         pthread_cond_wait(changed, mutex)
       }
-      return mailboxes[mailbox].removeFirst()
+      return mailboxes[mailbox, default: []].removeFirst()
     }
+    try deliver(message, to: bytes, operation, mailbox)
+  }
+
+  /// Copies the next message out if there is one; says whether there was.
+  func takeIfThere(_ bytes: UnsafeMutableRawBufferPointer, _ operation: Operation, _ mailbox: Mailbox) throws -> Bool {
+    check(mailbox)
+    let message: Message? = try locked {
+      try throwIfFailed()
+      guard !isEmpty(mailbox) || activities[mailbox.source] != .finished else {
+        throw Failure(
+          .internal, "polls for rank \(mailbox.source), which is done", at: "rank \(mailbox.destination)")
+      }
+      return isEmpty(mailbox) ? nil : mailboxes[mailbox, default: []].removeFirst()
+    }
+    guard let message else { return false }
+    try deliver(message, to: bytes, operation, mailbox)
+    return true
+  }
+
+  private func check(_ mailbox: Mailbox) {
+    let (source, destination) = (mailbox.source, mailbox.destination)
+    precondition(destination >= 0 && destination < ranks, "no rank \(destination) among \(ranks)")
+    precondition(source >= 0 && source < ranks, "no rank \(source) among \(ranks)")
+  }
+
+  private func isEmpty(_ mailbox: Mailbox) -> Bool { mailboxes[mailbox]?.isEmpty ?? true }
+
+  private func deliver(
+    _ message: Message, to bytes: UnsafeMutableRawBufferPointer, _ operation: Operation, _ mailbox: Mailbox
+  ) throws {
+    let (rank, source) = (mailbox.destination, mailbox.source)
     guard message.operation == operation else {
       throw Failure(
         .internal, "called \(operation.rawValue) where rank \(source) called \(message.operation.rawValue)",
@@ -106,7 +144,8 @@ final class LoopbackWorld: @unchecked Sendable {
   }
 
   /// A rank that waits for a finished one, or with all others, would wait for ever.
-  private func throwIfHopeless(_ rank: Int, _ source: Int) throws {
+  private func throwIfHopeless(_ mailbox: Mailbox) throws {
+    let (rank, source) = (mailbox.destination, mailbox.source)
     if activities[source] == .finished {
       throw Failure(.internal, "waits for rank \(source), which is done", at: "rank \(rank)")
     }
@@ -114,7 +153,7 @@ final class LoopbackWorld: @unchecked Sendable {
       switch activities[other] {
       case .running: true
       case .finished: false
-      case .waiting(let sender): !mailboxes[sender * ranks + other].isEmpty
+      case .waiting(let awaited): !isEmpty(awaited)
       }
     }
     if !someoneCanMove { throw Failure(.internal, "every rank waits for another", at: "rank \(rank)") }

@@ -17,6 +17,7 @@ public final class MPICommunicator: Communicator {
   public var agreedFailure: Failure?
   private var handle: MPI_Comm
   private let pieceBytes: Int
+  private var channels: [MPIChannel] = []
 
   /// Starts MPI, with calls allowed from any thread, and duplicates its world.
   ///
@@ -35,19 +36,18 @@ public final class MPICommunicator: Communicator {
     rank = Int(number)
     try check(MPI_Comm_size(cmpi_comm_world(), &number), "ask MPI for the number of ranks", rank)
     worldSize = Int(number)
-    var duplicate: MPI_Comm?
-    try check(MPI_Comm_dup(cmpi_comm_world(), &duplicate), "duplicate MPI's world", rank)
-    guard let duplicate, provided == Int32(MPI_THREAD_MULTIPLE) else {
+    let duplicate = try duplicateWorld(rank)
+    guard provided == Int32(MPI_THREAD_MULTIPLE) else {
       throw Failure(
         .internal, "this MPI does not allow calls from several threads", at: "rank \(rank)",
         remedy: "use an Open MPI built with thread support")
     }
     handle = duplicate
-    try check(MPI_Comm_set_errhandler(handle, cmpi_errors_return()), "set MPI's error handler", rank)
   }
 
   /// Ends MPI in good order. Called by all ranks, as the last use of this object.
   public func finalize() throws {
+    for channel in channels { try channel.close() }
     var communicator: MPI_Comm? = handle
     try check(MPI_Comm_free(&communicator), "free MPI's communicator", rank)
     try check(MPI_Finalize(), "end MPI", rank)
@@ -71,7 +71,7 @@ public final class MPICommunicator: Communicator {
           into.flatMap { incoming.baseAddress?.advanced(by: $0.lowerBound) }, Int32(into?.count ?? 0), cmpi_byte(),
           into == nil ? cmpi_no_rank() : Int32(source), 0, handle, &status),
         "exchange \(outgoing.count) bytes with rank \(destination) for \(incoming.count) of rank \(source)", rank)
-      if let into { try checkLength(&status, into.count, source) }
+      if let into { try checkLength(&status, into.count, source, rank) }
     }
   }
 
@@ -95,7 +95,7 @@ public final class MPICommunicator: Communicator {
           bytes.baseAddress?.advanced(by: piece.lowerBound), Int32(piece.count), cmpi_byte(), Int32(source), 0,
           handle, &status),
         "receive \(bytes.count) bytes from rank \(source)", rank)
-      try checkLength(&status, piece.count, source)
+      try checkLength(&status, piece.count, source, rank)
     }
   }
 
@@ -124,6 +124,16 @@ public final class MPICommunicator: Communicator {
     }
   }
 
+  /// A duplicate of the world for heartbeats alone.
+  public func heartbeatChannel() throws -> (any HeartbeatChannel)? { MPIHeartbeats(try duplicateWorld(rank)) }
+
+  /// A channel on a further duplicate of the world; it lives until `finalize`.
+  public func openChannel(lanes: Int) throws -> any MessageChannel {
+    let channel = MPIChannel(try duplicateWorld(rank), rank: rank, lanes: lanes, pieceBytes: pieceBytes)
+    channels.append(channel)
+    return channel
+  }
+
   /// Writes the reason and ends all ranks by `MPI_Abort`. From any thread.
   public func abort(_ reason: String, status: Int32) -> Never {
     writeErrorLine(reason)
@@ -134,21 +144,30 @@ public final class MPICommunicator: Communicator {
   private func pieces(_ count: Int) -> [Range<Int>] {
     stride(from: 0, to: count, by: pieceBytes).map { $0..<min($0 + pieceBytes, count) }
   }
+}
 
-  /// MPI accepts a message that is shorter than its buffer; here it means that two ranks disagree.
-  private func checkLength(_ status: inout MPI_Status, _ expected: Int, _ source: Int) throws {
-    var count: Int32 = 0
-    try check(MPI_Get_count(&status, cmpi_byte(), &count), "ask for a message's length", rank)
-    guard Int(count) == expected else {
-      throw Failure(
-        .internal, "rank \(source) sent \(count) bytes where \(expected) are expected",
-        at: "rank \(rank) on \(hostName)")
-    }
+/// A duplicate of MPI's world that returns errors.
+private func duplicateWorld(_ rank: Int) throws -> MPI_Comm {
+  var duplicate: MPI_Comm?
+  try check(MPI_Comm_dup(cmpi_comm_world(), &duplicate), "duplicate MPI's world", rank)
+  guard let duplicate else { throw Failure(.internal, "MPI gave no duplicate of its world", at: "rank \(rank)") }
+  try check(MPI_Comm_set_errhandler(duplicate, cmpi_errors_return()), "set MPI's error handler", rank)
+  return duplicate
+}
+
+/// MPI accepts a message that is shorter than its buffer; here it means that two ranks disagree.
+func checkLength(_ status: inout MPI_Status, _ expected: Int, _ source: Int, _ rank: Int) throws {
+  var count: Int32 = 0
+  try check(MPI_Get_count(&status, cmpi_byte(), &count), "ask for a message's length", rank)
+  guard Int(count) == expected else {
+    throw Failure(
+      .internal, "rank \(source) sent \(count) bytes where \(expected) are expected",
+      at: "rank \(rank) on \(currentHostName())")
   }
 }
 
 /// Turns an MPI error code into a failure with MPI's own text.
-private func check(_ code: Int32, _ action: String, _ rank: Int?) throws {
+func check(_ code: Int32, _ action: String, _ rank: Int?) throws {
   guard code != MPI_SUCCESS else { return }
   var text = [CChar](repeating: 0, count: Int(MPI_MAX_ERROR_STRING) + 1)
   var length: Int32 = 0

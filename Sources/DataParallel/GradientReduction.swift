@@ -2,6 +2,7 @@
 // number of parameters in the arena.
 
 import Collectives
+import Kernels
 import Support
 import Tensors
 
@@ -11,91 +12,166 @@ public enum ReductionMethod: String, Sendable, CaseIterable {
   case reproducible
   /// By the MPI library, in an order of its own: the bits depend on rank count and library.
   case native
+  /// Along the fixed tree, rounded to bfloat16 before each message: half of the bytes, other bits for other rank counts.
+  case bf16
+}
+
+/// What the sums over ranks of one step took.
+public struct ReductionFigures: Sendable, Equatable, Codable {
+  /// Bytes of gradients this rank has sent.
+  public var bytes = 0
+  /// Seconds in which sums were under way, hidden behind the backward pass or not.
+  public var seconds = 0.0
+  /// Seconds the computing thread has spent on them: starting, polling, waiting for slower ranks.
+  public var exposedSeconds = 0.0
+  /// Buckets started before the backward pass had ended.
+  public var earlyBuckets = 0
+
+  /// Nothing yet.
+  public init() {}
+
+  /// The part of the time under way that cost the computing thread nothing; 0 where nothing was under way.
+  public var hiddenShare: Double { seconds > 0 ? max(0, 1 - exposedSeconds / seconds) : 0 }
 }
 
 /// Adds gradient slots up the fixed tree: over this rank's samples, then over ranks.
 ///
-/// The arena goes in buckets, one blocking sum after the other: a bucket is still in cache when it is sent. As each
-/// element is added along the same tree wherever it lies, neither the bucket's size nor their order changes a bit.
+/// The arena goes in buckets, last one first, which is the order in which a backward pass completes them: a bucket may
+/// start as soon as nothing more is added to it (`landed`), and then travels while the pass goes on, as long as somebody
+/// polls. As each element is added along the same tree wherever it lies and whenever it travels, neither the bucket's
+/// size nor the time of its start changes a bit.
 public final class GradientReduction {
   /// How ranks are added.
   public let method: ReductionMethod
+  /// Bytes of one bucket. May be changed between sums, on all ranks alike; speed only.
+  public var bucketBytes: Int {
+    didSet { precondition(bucketBytes >= 4, "a bucket of \(bucketBytes) bytes holds no value") }
+  }
   /// Bytes of gradients this rank has brought to sums over ranks so far.
   public private(set) var reducedBytes = 0
-  /// Seconds spent in sums over ranks so far, waiting for slower ranks included.
-  public private(set) var exchangeSeconds = 0.0
+  /// What the last sum took.
+  public private(set) var figures = ReductionFigures()
 
-  private let communicator: any Communicator
-  private let tree: RankTree
-  private let bucketCount: Int
-  private var scratch: Tensor?
-  private static let tileCount = 16 << 10
+  let communicator: any Communicator
+  private let sums: PiecewiseSum
+  private var slots: Tensor?
+  private var seal: GradientSeal?
+  /// Elements before this one have not been started.
+  private var unstarted = 0
+  private var passEnded = false
+  private var underWaySince: Stopwatch?
 
+  /// Opens the channel that gradients travel on. Called by all ranks.
   /// - Parameters:
   ///   - bucketBytes: bytes of one bucket; speed only.
+  ///   - pieceBytes: bytes of one message's vector; speed only.
   ///   - order: rank at each position of the tree; nil is the order of ranks. Any other gives up the promised bits: it
   ///     is the control that shows that a comparison of runs can tell trees apart.
   /// - Precondition: `order` holds each rank once.
   public init(
     on communicator: any Communicator, method: ReductionMethod = .reproducible, bucketBytes: Int = 4 << 20,
-    order: [Int]? = nil
-  ) {
+    pieceBytes: Int = PiecewiseSum.usualPieceBytes, order: [Int]? = nil
+  ) throws {
     precondition(bucketBytes >= 4, "a bucket of \(bucketBytes) bytes holds no value")
     self.communicator = communicator
     self.method = method
-    tree = order.map { RankTree(on: communicator, order: $0) } ?? RankTree(on: communicator)
-    bucketCount = bucketBytes / MemoryLayout<Float>.stride
+    self.bucketBytes = bucketBytes
+    sums = try PiecewiseSum(
+      on: communicator, order: order, wire: method == .bf16 ? .bfloat16 : .float32, pieceBytes: pieceBytes)
   }
 
-  /// The sum of all slots of all ranks. Called by all ranks.
+  /// The sum of all slots of all ranks, at once. Called by all ranks.
   ///
   /// Shapes: `slots` [S, P], whose contents are used up; result [P], a view of the first slot. P is the same on all
   /// ranks.
   /// - Precondition: there is at least one sample.
   public func sum(_ slots: Tensor) throws -> Tensor {
+    begin(slots)
+    return try finish()
+  }
+
+  /// Announces the slots of a sum whose buckets may start one by one.
+  /// - Parameter seal: closed behind buckets that have started, so that whoever adds to them is caught.
+  /// - Precondition: the sum before has been finished; there is at least one sample.
+  public func begin(_ slots: Tensor, seal: GradientSeal? = nil) {
     precondition(slots.shape.rank == 2 && slots.samples > 0, "slots [samples, parameters], not \(slots.shape)")
-    let count = slots.perSample
-    let room = min(bucketCount, count)
-    if communicator.worldSize > 1, method == .reproducible, (scratch?.count ?? 0) < room {
-      scratch = Tensor(uninitialized: [room])
+    precondition(self.slots == nil, "a sum is under way")
+    self.slots = slots
+    self.seal = seal
+    unstarted = slots.perSample
+    passEnded = false
+    figures = ReductionFigures()
+  }
+
+  /// Nothing more is added from element `offset` of the arena on: starts the buckets that are complete by that.
+  /// The same calls on all ranks, at any times.
+  public func landed(from offset: Int) throws {
+    guard let slots, communicator.worldSize > 1, method != .native else { return }
+    while let bucket = nextBucket(slots), bucket.lowerBound >= offset { try start(bucket, slots) }
+  }
+
+  /// Moves messages on. Called often while the backward pass computes.
+  public func poll() throws {
+    guard underWaySince != nil else { return }
+    let watch = Stopwatch()
+    try sums.poll()
+    figures.exposedSeconds += watch.seconds
+    noteIdle()
+  }
+
+  /// Starts what is left, waits for all and returns the sum, as `sum` does.
+  public func finish() throws -> Tensor {
+    guard let slots else { preconditionFailure("no sum is under way") }
+    passEnded = true
+    while let bucket = nextBucket(slots) { try start(bucket, slots) }
+    let watch = Stopwatch()
+    try sums.wait()
+    figures.exposedSeconds += watch.seconds
+    noteIdle()
+    seal?.open()
+    self.slots = nil
+    return slots.sample(0).reshaped([slots.perSample])
+  }
+
+  /// The last bucket that has not started. Buckets begin at multiples of their size.
+  private func nextBucket(_ slots: Tensor) -> Range<Int>? {
+    guard unstarted > 0 else { return nil }
+    let count = bucketBytes / MemoryLayout<Float>.stride
+    return (unstarted - 1) / count * count..<unstarted
+  }
+
+  private func start(_ bucket: Range<Int>, _ slots: Tensor) throws {
+    seal?.close(from: bucket.lowerBound)
+    unstarted = bucket.lowerBound
+    addSamples(slots, bucket)
+    guard communicator.worldSize > 1 else { return }
+    let watch = Stopwatch()
+    if underWaySince == nil { underWaySince = watch }
+    if method == .native {
+      try communicator.nativeSum(
+        UnsafeMutableBufferPointer(start: slots.pointer + bucket.lowerBound, count: bucket.count))
+      figures.bytes += bucket.count * MemoryLayout<Float>.stride
+    } else {
+      let before = sums.sentBytes
+      try sums.start(bucket, of: slots.pointer)
+      // Samples of the next bucket push this one out of the cache: what has not begun by then is read twice.
+      if passEnded { try sums.waitForQueue() } else { figures.earlyBuckets += 1 }
+      figures.bytes += sums.sentBytes - before
     }
-    for begin in stride(from: 0, to: count, by: bucketCount) {
-      let bucket = begin..<min(begin + bucketCount, count)
-      addSamples(slots, bucket)
-      try addRanks(UnsafeMutableBufferPointer(start: slots.pointer + begin, count: bucket.count))
-    }
-    return slots.sample(0).reshaped([count])
+    reducedBytes += bucket.count * MemoryLayout<Float>.stride
+    figures.exposedSeconds += watch.seconds
+    noteIdle()
+  }
+
+  private func noteIdle() {
+    guard let since = underWaySince, sums.isIdle else { return }
+    figures.seconds += since.seconds
+    underWaySince = nil
   }
 
   /// The first slot's part becomes the sum over local samples, along the tree over their index.
   private func addSamples(_ slots: Tensor, _ bucket: Range<Int>) {
-    let (samples, perSample, base) = (slots.samples, slots.perSample, slots.pointer)
-    let size = GradientReduction.tileCount
-    guard samples > 1 else { return }
-    WorkerPool.shared.run(tiles: (bucket.count + size - 1) / size) { tile in
-      let begin = bucket.lowerBound + tile * size
-      let count = min(size, bucket.upperBound - begin)
-      var distance = 1
-      while distance < samples {
-        for first in stride(from: 0, to: samples - distance, by: 2 * distance) {
-          let sum = base + first * perSample + begin
-          let other = base + (first + distance) * perSample + begin
-          for index in 0..<count { sum[index] += other[index] }
-        }
-        distance *= 2
-      }
-    }
-  }
-
-  private func addRanks(_ bucket: UnsafeMutableBufferPointer<Float>) throws {
-    guard communicator.worldSize > 1 else { return }
-    let watch = Stopwatch()
-    switch method {
-    case .reproducible:
-      try tree.sum(bucket, scratch: scratch.map { UnsafeMutableBufferPointer(start: $0.pointer, count: $0.count) })
-    case .native: try communicator.nativeSum(bucket)
-    }
-    exchangeSeconds += watch.seconds
-    reducedBytes += bucket.count * MemoryLayout<Float>.stride
+    guard slots.samples > 1 else { return }
+    treeSum(slots, bucket)
   }
 }

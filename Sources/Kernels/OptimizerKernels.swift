@@ -63,13 +63,14 @@ public func exponentialAverage(_ teacher: Tensor, _ student: Tensor, momentum: F
 /// up. The sum ends in sample 0's slot; the others hold partial sums.
 ///
 /// Shape: `slots` [samples, count].
-public func treeSum(_ slots: Tensor) {
+/// - Parameter range: elements of every slot that are added; nil for all.
+public func treeSum(_ slots: Tensor, _ range: Range<Int>? = nil) {
   let mark = KernelMeter.begin(.optimizer)
   defer { KernelMeter.end(mark) }
   let samples = slots.samples
   let count = slots.perSample
   // Every stretch climbs the whole tree while it is in cache.
-  forEachStretch(of: 0..<count) { first, length in
+  forEachStretch(of: range ?? 0..<count) { first, length in
     var distance = 1
     while distance < samples {
       for sample in stride(from: 0, to: samples - distance, by: 2 * distance) {
@@ -93,4 +94,27 @@ public func isFinite(_ x: Tensor) -> Bool {
     flags.pointer[first / arenaTile] = Float(finite)
   }
   return !flags.values.contains(0)
+}
+
+/// Sums of squares of stretches of an arena, in Double.
+///
+/// Each square is exact and each stretch is added in one fixed order, so the bits depend on the values alone: not on
+/// threads, and not on the CPU level.
+/// - Precondition: every stretch lies in the arena.
+public func sumsOfSquares(_ x: Tensor, _ stretches: [Range<Int>]) -> [Double] {
+  let mark = KernelMeter.begin(.optimizer)
+  defer { KernelMeter.end(mark) }
+  let group = 16
+  var sums = [Double](repeating: 0, count: stretches.count)
+  sums.withUnsafeMutableBufferPointer { sums in
+    nonisolated(unsafe) let sums = sums
+    WorkerPool.shared.run(tiles: (stretches.count + group - 1) / group) { tile in
+      for index in tile * group..<min((tile + 1) * group, stretches.count) {
+        let stretch = stretches[index]
+        precondition(stretch.lowerBound >= 0 && stretch.upperBound <= x.count, "elements \(stretch) of \(x.shape)")
+        ck_sum_of_squares(x.pointer + stretch.lowerBound, stretch.count, &sums[index])
+      }
+    }
+  }
+  return sums
 }

@@ -100,6 +100,7 @@ private struct InvertedBottleneck {
   }
 
   func callAsFunction(_ x: Variable, _ context: ForwardContext) throws -> Variable {
+    context.marks(expansion?.weight ?? filters)
     let wide = try expansion?(x, .relu6, context) ?? x
     let window = PaddedWindow.same(
       kernel: kernel, stride: stride, height: x.value.shape[1], width: x.value.shape[2])

@@ -91,6 +91,7 @@ public struct MixTransformer: Encoder {
   public func callAsFunction(_ image: Variable, _ context: ForwardContext) throws -> [Variable] {
     var x = image
     return stages.map { stage in
+      context.marks(stage.embedding.projection.weight)
       x = stage.embedding(x, context)
       for block in stage.blocks { x = block(x, context) }
       x = stage.norm(x, context)
@@ -138,6 +139,7 @@ package struct Block {
   }
 
   package func callAsFunction(_ x: Variable, _ context: ForwardContext) -> Variable {
+    context.marks(norm1.scale)
     let y = residual(x, attention(norm1(x, context), context), dropRate: dropPath, layer: "\(name).attn", context)
     return residual(
       y, feedForward(norm2(y, context), context), dropRate: dropPath, layer: "\(name).mlp", context)

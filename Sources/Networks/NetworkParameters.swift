@@ -13,6 +13,9 @@ public final class ParameterRegistry {
   /// Nothing declared.
   public init() {}
 
+  /// Elements declared so far: where the next parameter will begin in the arena.
+  var elements: Int { parameters.reduce(0) { $0 + $1.count } }
+
   /// Declares a parameter under its published name.
   /// - Precondition: the name is new.
   package func declare(_ name: String, _ officialShape: [Int], _ initializer: Initializer) -> Parameter {
@@ -89,13 +92,18 @@ public final class NetworkParameters {
   public let bufferSlices: [Slice]
   /// All running statistics.
   public let buffers: Tensor
+  /// Batch norms in the order of declaration.
+  let batchNorms: [BatchNormState]
   /// Gradient slots `[samples, count]`, or nil if the network is not trained.
   public let gradients: Tensor?
+  /// Which part of the slots is closed while it is summed over ranks.
+  public let gradientSeal = GradientSeal()
 
   /// Lays out the arenas and binds every parameter and batch norm to its place. Parameters are drawn from `seed`.
   /// - Parameter gradientSlots: local samples whose gradients are kept apart; 0 for a network that is not trained.
   public init(_ registry: ParameterRegistry, gradientSlots: Int, seed: UInt64) {
     parameters = registry.parameters
+    batchNorms = registry.batchNorms.map(\.state)
     slices = NetworkParameters.layOut(parameters.map { ($0.name, $0.officialShape) })
     let statistics = registry.batchNorms.flatMap {
       [("\($0.name).running_mean", [$0.state.scale.count]), ("\($0.name).running_var", [$0.state.scale.count])]
@@ -104,10 +112,11 @@ public final class NetworkParameters {
     values = Tensor(zeros: [slices.last?.range.upperBound ?? 0])
     buffers = Tensor(zeros: [bufferSlices.last?.range.upperBound ?? 0])
     gradients = gradientSlots > 0 ? Tensor(zeros: [gradientSlots, values.count]) : nil
+    let seal = gradientSeal
     for (parameter, slice) in zip(parameters, slices) {
       let view = Tensor(shape: parameter.internalShape, buffer: values.buffer, offset: slice.range.lowerBound)
       let slots = gradients.map {
-        GradientSlots(arenas: $0, offset: slice.range.lowerBound, count: slice.range.count)
+        GradientSlots(arenas: $0, offset: slice.range.lowerBound, count: slice.range.count, seal: seal)
       }
       parameter.bind(view, slots: slots)
     }

@@ -93,6 +93,7 @@ private struct Bottleneck {
   }
 
   func callAsFunction(_ x: Variable, _ context: ForwardContext) throws -> Variable {
+    context.marks(convolutions[0].weight)
     let middle = try convolutions[..<2].reduce(x) { try $1($0, .relu, context) }
     let branch = try convolutions[2](middle, .identity, context)
     return relu(add(branch, try shortcut?(x, .identity, context) ?? x, context), context)

@@ -35,6 +35,40 @@ public struct FoundCheckpoint: Sendable {
   public let skipped: [SkippedCheckpoint]
 }
 
+/// What a checkpoint holds besides values.
+public struct CheckpointOutline: Sendable, Equatable {
+  /// One tensor.
+  public struct Tensor: Sendable, Equatable {
+    /// Such as `student/backbone.patch_embed1.proj.weight`.
+    public let path: String
+    /// The official shape.
+    public let shape: [Int]
+
+    /// From its parts.
+    public init(path: String, shape: [Int]) {
+      self.path = path
+      self.shape = shape
+    }
+
+    /// Number of values.
+    public var count: Int { shape.reduce(1, *) }
+  }
+
+  /// What is known about the run.
+  public let run: RunDescription
+  /// The tensors, in byte order of their paths.
+  public let tensors: [Tensor]
+  /// Files that hold the tensors: the checkpoint itself, or its parts.
+  public let files: [String]
+
+  /// From its parts.
+  public init(run: RunDescription, tensors: [Tensor], files: [String]) {
+    self.run = run
+    self.tensors = tensors
+    self.files = files
+  }
+}
+
 /// A folder of checkpoints. Called on rank 0 only; other ranks may call the `load` functions.
 public protocol CheckpointStore: Sendable {
   /// The folder.
@@ -42,6 +76,17 @@ public protocol CheckpointStore: Sendable {
   /// Copies a snapshot into the form in which it will be written: the only part a training step waits for.
   /// - Parameter path: where the file will be.
   func prepare(_ snapshot: Snapshot, to path: String) throws -> any PreparedCheckpoint
+  /// Copies one of `count` parts of a snapshot, to be written as a file of its own by one rank. What `publish` returns
+  /// is for the manifest.
+  func preparePart(_ snapshot: Snapshot, _ number: Int, of count: Int) throws -> any PreparedCheckpoint
+  /// The file that makes parts one checkpoint, under the name of the step; published when all parts are on disk.
+  /// - Parameter parts: what the parts' `publish` returned, in order.
+  func prepareManifest(_ snapshot: Snapshot, parts: [String]) throws -> any PreparedCheckpoint
+  /// Gets ready for the first snapshot of a form, or for the first part. May be called from any thread.
+  func makeReady(for snapshot: Snapshot, isPart: Bool) throws
+  /// Gets ready for another snapshot like the last, so that copying it takes no longer than it must. May be called
+  /// from any thread after a checkpoint was published.
+  func makeReady() throws
   /// Reads a checkpoint after proving that it is complete and undamaged.
   /// - Parameter groups: read only these, such as `[Snapshot.student]`; nil reads all.
   /// - Throws: `Failure` 66 if there is none, 65 if it is damaged or no checkpoint, 74 if it cannot be read.
@@ -49,10 +94,15 @@ public protocol CheckpointStore: Sendable {
   /// Proves that a checkpoint is complete and undamaged, tensor by tensor.
   /// - Throws: as `load`, naming the damaged tensors where that is possible.
   func verify(file: String) throws
+  /// What a checkpoint holds, from its metadata alone: nothing is proved.
+  /// - Throws: as `load`, where the metadata tell.
+  func outline(file: String) throws -> CheckpointOutline
   /// Steps of the checkpoints that carry a final name, ascending; empty if there is no folder.
   func steps() throws -> [Int]
   /// Deletes the checkpoint of a step.
   func remove(step: Int) throws
+  /// Deletes parts of steps up to this one that belong to no checkpoint.
+  func removeLooseParts(upTo step: Int) throws
 }
 
 extension CheckpointStore {
@@ -114,7 +164,9 @@ extension CheckpointStore {
       }
     guard let verified else { return [] }
     let surplus = retention.surplus(of: steps, verified: verified)
-    if !dryRun { for step in surplus { try remove(step: step) } }
+    guard !dryRun else { return surplus }
+    for step in surplus { try remove(step: step) }
+    try removeLooseParts(upTo: verified)
     return surplus
   }
 }

@@ -58,29 +58,53 @@ public struct Snapshot: Sendable {
   /// Where objectives keep their state: `objective/OBJECTIVE/NAME`.
   public static let objective = "objective"
 
+  /// How the values of a record lie in memory.
+  public enum Order: Sendable {
+    /// Row-major in the official shape `[O, I, ...]`.
+    case official
+    /// With the first two axes behind all others, `[..., I, O]`: how weights are computed with.
+    case outputsLast
+  }
+
   /// One named tensor.
   public struct Record: Sendable {
     /// Such as `student/backbone.patch_embed1.proj.weight`.
     public let path: String
     /// The official (PyTorch) shape.
     public let shape: Shape
-    private let produce: @Sendable () -> Tensor
+    /// The values as they lie in memory. Training goes on writing into them, so that they are the record's only until
+    /// the next step.
+    public let memory: Tensor
+    /// What their order is.
+    public let order: Order
 
     /// A tensor in its official shape.
-    public init(_ path: String, _ values: Tensor) { self.init(path, values.shape) { values } }
+    public init(_ path: String, _ values: Tensor) { self.init(path, values.shape, memory: values, .official) }
 
-    /// A tensor that is made when it is asked for, so that converting layouts needs memory for one tensor at a time.
-    public init(_ path: String, _ shape: Shape, produce: @escaping @Sendable () -> Tensor) {
+    /// Values in memory, of any shape with as many elements.
+    public init(_ path: String, _ shape: Shape, memory: Tensor, _ order: Order) {
+      precondition(memory.count == shape.count, "\(memory.count) values for \(path) of shape \(shape)")
       self.path = path
       self.shape = shape
-      self.produce = produce
+      self.memory = memory
+      self.order = shape.array.count > 1 ? order : .official
     }
 
     /// The values, row-major in the official shape.
     public var values: Tensor {
-      let values = produce()
-      precondition(values.shape == shape, "\(path) has shape \(values.shape), announced as \(shape)")
-      return values
+      guard order == .outputsLast else { return memory.reshaped(shape) }
+      let (outputs, inputs) = (shape[0], shape[1])
+      let taps = shape.count / max(outputs * inputs, 1)
+      let inner = memory.values
+      var values = inner
+      for output in 0..<outputs {
+        for input in 0..<inputs {
+          for tap in 0..<taps {
+            values[(output * inputs + input) * taps + tap] = inner[(tap * inputs + input) * outputs + output]
+          }
+        }
+      }
+      return Tensor(values, shape)
     }
   }
 
@@ -122,15 +146,31 @@ public struct Snapshot: Sendable {
     records.filter { $0.path.hasPrefix(group + "/") }.map { (String($0.path.dropFirst(group.count + 1)), $0) }
   }
 
-  /// Whether a path lies in a group of a snapshot and has no empty part.
-  public static func isPath(_ path: String) -> Bool {
-    let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-    guard !parts.contains(where: \.isEmpty), !parts.contains("."), !parts.contains("..") else { return false }
-    switch parts.first {
-    case "student", "teacher", "frozen": return parts.count == 2
-    case "optimizer": return parts.count == 3 && (parts[1] == "first-moment" || parts[1] == "second-moment")
-    case "objective": return parts.count == 3
-    default: return false
+  /// One of `count` parts of about equal size, each a run of neighbouring records: the same on every rank.
+  public func part(_ number: Int, of count: Int) -> Snapshot {
+    let total = max(byteCount, 1)
+    var before = 0
+    let chosen = records.filter { record in
+      let bytes = record.shape.count * 4
+      defer { before += bytes }
+      return min((before + bytes / 2) * count / total, count - 1) == number
     }
+    return Snapshot(run: run, records: chosen)
+  }
+
+  private static let simpleGroups = [student, teacher, frozen, firstMoment, secondMoment].map { $0 + "/" }
+
+  /// Whether a path lies in a group of a snapshot and has no empty part. A step waits for this once a tensor.
+  public static func isPath(_ path: String) -> Bool {
+    if let group = simpleGroups.first(where: path.hasPrefix) { return isName(path.utf8.dropFirst(group.utf8.count)) }
+    guard path.hasPrefix("\(objective)/") else { return false }
+    let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+    return parts.count == 3 && isName(parts[1]) && isName(parts[2])
+  }
+
+  private static func isName(_ name: Substring.UTF8View) -> Bool {
+    let dot = UInt8(ascii: ".")
+    return !name.isEmpty && !name.contains(UInt8(ascii: "/")) && !name.elementsEqual([dot])
+      && !name.elementsEqual([dot, dot])
   }
 }

@@ -24,6 +24,8 @@ public enum HDF5Value: Sendable, Equatable {
   public var texts: [String]? { if case .texts(let texts) = self { texts } else { nil } }
   /// The whole number, if it is one.
   public var integer: Int? { if case .integer(let integer) = self { integer } else { nil } }
+  /// The whole numbers, if it is a list of them.
+  public var wholeNumbers: [Int]? { if case .integers(let integers) = self { integers } else { nil } }
   /// The number, whole or not, if it is one.
   public var number: Double? {
     switch self {
@@ -73,6 +75,22 @@ extension HDF5File {
       case .integers(let list): try writeNumbers(list.map(Int64.init), [list.count], name, object, ch5_i64le(), site)
       case .number(let number): try writeNumbers([number], [], name, object, ch5_f64le(), site)
       case .numbers(let list): try writeNumbers(list, [list.count], name, object, ch5_f64le(), site)
+      }
+    }
+  }
+
+  /// Sets an attribute that is there to another value of the same type and length: the file keeps its layout.
+  func overwriteAttribute(_ name: String, of path: String, with value: HDF5Value) throws {
+    try withObject(path) { object, site in
+      let attribute = try site.own(H5Aopen(object, name, ch5_p_default()), "open the attribute \(name)", H5Aclose)
+      let type = try site.own(H5Aget_type(attribute.raw), "read an attribute's type", H5Tclose)
+      switch value {
+      case .text(let text):
+        precondition(text.utf8.count == H5Tget_size(type.raw), "the attribute \(name) has another length")
+        try site.check(H5Awrite(attribute.raw, type.raw, Array(text.utf8)), "write the attribute \(name)")
+      case .integer(let integer):
+        try site.check(H5Awrite(attribute.raw, ch5_native_i64(), [Int64(integer)]), "write the attribute \(name)")
+      default: preconditionFailure("only texts and whole numbers are overwritten")
       }
     }
   }
@@ -128,6 +146,11 @@ extension HDF5File {
     var bytes = [UInt8](repeating: 0, count: count * size)
     try site.check(H5Aread(attribute, type, &bytes), "read an attribute")
     return (0..<count).map { String(decoding: bytes[$0 * size..<($0 + 1) * size].prefix { $0 != 0 }, as: UTF8.self) }
+  }
+
+  /// Creates a text attribute of an open object that has none of that name.
+  func createText(_ text: String, _ name: String, _ object: hid_t, _ site: Site) throws {
+    try writeTexts([text], [], name, object, site)
   }
 
   private func writeTexts(_ texts: [String], _ shape: [Int], _ name: String, _ object: hid_t, _ site: Site) throws {

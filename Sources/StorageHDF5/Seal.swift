@@ -14,6 +14,8 @@ public struct Seal: Sendable, Equatable {
   /// What the file is.
   public enum Kind: String, Sendable {
     case checkpoint
+    case checkpointPart = "checkpoint-part"
+    case checkpointManifest = "checkpoint-manifest"
     case pseudoLabels = "pseudo-labels"
     case pseudoLabelView = "pseudo-label-view"
   }
@@ -48,33 +50,57 @@ public struct Seal: Sendable, Equatable {
   /// Reads the whole file and proves that it is what its block says.
   /// - Throws: `Failure` 66 if there is no file, 74 if it cannot be read, 65 if it is another program's, unfinished, cut
   ///   short or damaged.
-  public static func verified(_ path: String, _ kind: Kind) throws -> Seal {
+  public static func verified(_ path: String, _ kind: Kind) throws -> Seal { try verified(path, [kind]) }
+
+  /// As `verified` for one kind, where several are welcome.
+  static func verified(_ path: String, _ kinds: [Kind]) throws -> Seal {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw openFailure(path, errno) }
     defer { close(descriptor) }
-    let header = try readPiece(descriptor, Seal.length, path)
-    let claim = try parse(header, path)
-    guard claim.kind == kind.rawValue else {
-      throw Failure(.badData, "is of kind \(claim.kind), expected \(kind.rawValue)", at: path)
-    }
+    let (header, claim) = try readBlock(descriptor, kinds, path)
     let hash = SHA256()
     var count = 0
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4 << 20, alignment: 1 << 12)
+    defer { buffer.deallocate() }
     while true {
-      let piece = try readPiece(descriptor, 4 << 20, path)
-      if piece.isEmpty { break }
-      hash.update(piece)
-      count += piece.count
+      let got = try fill(buffer, descriptor, path)
+      if got == 0 { break }
+      hash.update(UnsafeRawBufferPointer(rebasing: buffer[..<got]).bytes)
+      count += got
     }
     guard count == claim.byteCount else {
       let what = count < claim.byteCount ? "is cut short" : "is too long"
       throw Failure(.badData, "\(what): \(count) bytes after the user block, expected \(claim.byteCount)", at: path)
     }
-    let seal = Seal(kind: kind, byteCount: count, digest: hash.hexadecimal())
-    guard seal.digest == claim.digest else {
-      throw Failure(.badData, "is damaged: SHA-256 is \(seal.digest), expected \(claim.digest)", at: path)
+    let digest = hash.hexadecimal()
+    guard digest == claim.digest else {
+      throw Failure(.badData, "is damaged: SHA-256 is \(digest), expected \(claim.digest)", at: path)
     }
-    guard seal.block == header else { throw Failure(.badData, "is damaged in its user block", at: path) }
-    return seal
+    guard claim.block == header else { throw Failure(.badData, "is damaged in its user block", at: path) }
+    return claim
+  }
+
+  /// What a file's block says, whether or not it is true.
+  /// - Throws: as `verified`, but for damage that only reading the whole file shows.
+  static func claimed(_ path: String, _ kinds: [Kind]) throws -> Seal {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw openFailure(path, errno) }
+    defer { close(descriptor) }
+    return try readBlock(descriptor, kinds, path).claim
+  }
+
+  private static func readBlock(
+    _ descriptor: Int32, _ kinds: [Kind], _ path: String
+  ) throws -> (header: [UInt8], claim: Seal) {
+    let header = try withUnsafeTemporaryAllocation(byteCount: Seal.length, alignment: 8) { buffer in
+      Array(buffer.prefix(try fill(buffer, descriptor, path)))
+    }
+    let claim = try parse(header, path)
+    guard let kind = kinds.first(where: { $0.rawValue == claim.kind }) else {
+      let expected = kinds.map(\.rawValue).joined(separator: " or ")
+      throw Failure(.badData, "is of kind \(claim.kind), expected \(expected)", at: path)
+    }
+    return (header, Seal(kind: kind, byteCount: claim.byteCount, digest: claim.digest))
   }
 
   private static func parse(
@@ -101,21 +127,20 @@ public struct Seal: Sendable, Equatable {
     return (kind, count, digest)
   }
 
-  /// Up to `count` bytes from where the file stands; fewer only at its end.
-  private static func readPiece(_ descriptor: Int32, _ count: Int, _ path: String) throws -> [UInt8] {
-    var number: Int32 = 0
-    let piece = [UInt8](unsafeUninitializedCapacity: count) { buffer, done in
-      while done < count {
-        let got = read(descriptor, buffer.baseAddress.map { $0 + done }, count - done)
-        if got < 0 && errno == EINTR { continue }
-        if got < 0 { number = errno }
-        if got <= 0 { return }
-        done += got
+  /// Reads from where the file stands; returns how many bytes, fewer than there is room for only at its end.
+  private static func fill(
+    _ buffer: UnsafeMutableRawBufferPointer, _ descriptor: Int32, _ path: String
+  ) throws -> Int {
+    var done = 0
+    while done < buffer.count {
+      let got = read(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done)
+      if got < 0 && errno == EINTR { continue }
+      guard got >= 0 else {
+        throw Failure(.inputOutput, "cannot read (\(String(cString: strerror(errno))))", at: path)
       }
+      if got == 0 { break }
+      done += got
     }
-    guard number == 0 else {
-      throw Failure(.inputOutput, "cannot read (\(String(cString: strerror(number))))", at: path)
-    }
-    return piece
+    return done
   }
 }

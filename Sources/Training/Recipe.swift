@@ -2,6 +2,7 @@
 // RecipeData.swift; how a file becomes a recipe is in RecipeReading.swift. Every key is documented in docs/recipes.md.
 
 import Adaptation
+import DataParallel
 import Kernels
 import Support
 
@@ -62,6 +63,10 @@ public struct Recipe: Sendable, Equatable {
   public var log = Every(1)
   /// When replicas are compared over ranks.
   public var digest = Every(100)
+  /// What happens to steps whose numbers have gone wrong.
+  public var stepGuard = Guard()
+  /// Watching over the ranks.
+  public var watch = Watch()
   /// Whether a trace of the phases is written.
   public var trace = false
 
@@ -98,6 +103,8 @@ public struct Recipe: Sendable, Equatable {
     try settings.group("checkpoint", &checkpoint)
     try settings.group("log", &log)
     try settings.group("digest", &digest)
+    try settings.group("guard", &stepGuard)
+    try settings.group("watch", &watch)
     try settings.value("trace", &trace)
   }
 
@@ -157,6 +164,15 @@ extension Recipe {
     case native
     /// The fixed tree with two-byte floating point between ranks; gives up equality over rank counts.
     case bf16
+
+    /// What adds them.
+    var method: ReductionMethod {
+      switch self {
+      case .reproducible: .reproducible
+      case .native: .native
+      case .bf16: .bf16
+      }
+    }
   }
 
   /// The adaptation method.

@@ -60,7 +60,7 @@ public final class RunDirectory {
   public let layout: RunLayout
   /// Whether the folder held a run before it was opened.
   public let heldRun: Bool
-  private let lock: FileHandle
+  private var lock: FileHandle
   private var isHeld = true
 
   /// Makes the folder if need be and takes hold of it. Called by rank 0 only.
@@ -89,6 +89,25 @@ public final class RunDirectory {
     // A child process that is just being started may hold the file open for a moment longer.
     _ = flock(lock.fileDescriptor, LOCK_UN)
     try? lock.close()
+  }
+
+  /// Takes hold of the folder again if somebody deleted it, or its lock, during the run.
+  /// - Returns: whether it was gone; its files must be written anew then.
+  /// - Throws: `Failure` 73 if another run has taken the folder, or it cannot be made.
+  public func reclaim() throws -> Bool {
+    var held = stat()
+    var found = stat()
+    if stat(layout.lock, &found) == 0 {
+      guard fstat(lock.fileDescriptor, &held) == 0, held.st_ino == found.st_ino, held.st_dev == found.st_dev else {
+        throw Failure(
+          .cannotCreate, "another run has taken the folder", at: layout.lock,
+          remedy: "never delete the folder of a run that goes on")
+      }
+      return false
+    }
+    for folder in [layout.path, layout.checkpoints] { try RunDirectory.make(folder) }
+    lock = try RunDirectory.hold(layout.lock)
+    return true
   }
 
   /// Writes a whole file of the run, such as the summary, so that readers see the old text or the new.

@@ -23,6 +23,12 @@ public struct StepRecord {
   public let learningRate: Double
   /// Share of confident pseudo-labels; nil without a teacher.
   public let confidentShare: Float?
+  /// Euclidean norm of the summed gradient.
+  public let gradientNorm: Double
+  /// Why the optimizer left this step out; nil where it used it.
+  public let skipped: String?
+  /// Messages of this rank besides those of gradients: statistics, class sets, counts; none where nobody counts.
+  public let messages: MessageFigures
   /// Seconds of this rank by phase.
   public var phases: PhaseTimes
   /// Pseudo-labels of this rank's target images; nil without a teacher.
@@ -36,6 +42,8 @@ public final class TrainingStep {
   /// What the step works with.
   public let parts: StepParts
   private let options: StepOptions
+  private let norm: GradientNorm
+  private let statistics: KeptStatistics
   private var terms: [LossTerm] = []
   private var phases = PhaseTimes()
   private var operations = 0
@@ -44,21 +52,27 @@ public final class TrainingStep {
   public init(_ parts: StepParts, _ options: StepOptions) {
     self.parts = parts
     self.options = options
+    statistics = KeptStatistics(
+      of: [parts.student.parameters.buffers] + (parts.teacher.map { [$0.network.parameters.buffers] } ?? []))
+    norm = GradientNorm(parts.optimizer.slices.map { ($0.name, $0.range) })
   }
 
   /// Runs step number `step` (from 0) on this rank's samples. A collective: called by all ranks with the same number.
-  /// - Throws: what communication throws; a `Failure` on all ranks if the summed gradient is not finite.
-  public func run(_ batch: DomainBatch, step: Int) throws -> StepRecord {
+  /// - Parameter kept: what to believe of the target images instead of asking the teacher; on all ranks or none.
+  /// - Throws: what communication throws; a `Failure` on all ranks if the guard ends the run.
+  public func run(_ batch: DomainBatch, step: Int, kept: KeptPseudoLabels? = nil) throws -> StepRecord {
     terms = []
     phases = PhaseTimes()
     operations = 0
+    let messagesBefore = messages
+    statistics.keep()
     phases.measure("teacher average") {
       parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
     }
     parts.student.parameters.clearGradients()
     try phases.measure("source") { try sourcePass(batch, step) }
     let pseudo = try phases.measure("teacher") {
-      try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, parts.share)
+      try pseudoLabels(batch, kept)
     }
     if let pseudo {
       try phases.measure("mixed") { try mixedPass(batch, pseudo, step) }
@@ -66,22 +80,41 @@ public final class TrainingStep {
         try phases.measure(extra.name) { try extraPass(extra, batch, pseudo, step) }
       }
     }
-    let gradient = try phases.measure("reduction") { try sumGradients(step) }
+    let (gradient, gradientNorm) = try phases.measure("reduction") { try sumGradients(step) }
     parts.observer?.summed(gradient)
     let rate = parts.schedule.rate(at: step)
-    phases.measure("optimizer") {
-      parts.optimizer.advance(
-        parameters: parts.student.parameters.values, gradient: gradient, rate: rate, step: step + 1)
+    let losses = try sumLosses()
+    let skipped = try judge(losses, gradientNorm, step)
+    if skipped == nil {
+      phases.measure("optimizer") {
+        parts.optimizer.advance(
+          parameters: parts.student.parameters.values, gradient: gradient, rate: rate, step: step + 1)
+      }
+    } else {
+      statistics.restore()
     }
     return StepRecord(
-      completed: step + 1, losses: try sumLosses(), learningRate: rate, confidentShare: pseudo?.confidentShare,
-      phases: phases, pseudoLabels: pseudo, operations: operations)
+      completed: step + 1, losses: losses, learningRate: rate, confidentShare: pseudo?.confidentShare,
+      gradientNorm: gradientNorm, skipped: skipped, messages: messages - messagesBefore, phases: phases,
+      pseudoLabels: pseudo,
+      operations: operations)
+  }
+
+  private var messages: MessageFigures {
+    (parts.share.world as? MeteredCommunicator)?.figures ?? MessageFigures()
+  }
+
+  private func pseudoLabels(_ batch: DomainBatch, _ kept: KeptPseudoLabels?) throws -> PseudoLabels? {
+    if let kept { return try parts.teacher?.pseudoLabels(kept: kept, valid: batch.validMask, parts.share) }
+    return try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, parts.share)
   }
 
   private func sourcePass(_ batch: DomainBatch, _ step: Int) throws {
     let drawn = draws("source", step, batch.sourceLabels, present: [])
     let image = options.augmentSource ? strongAugmentation(batch.sourceImage, drawn) : batch.sourceImage
     let context = trainingContext("source", step)
+    let prepared = try parts.featureDistance?.beforeSource(
+      image: image, box: drawn.box, network: parts.student, context)
     let output = try parts.student.train(image, box: drawn.box, context)
     parts.observer?.passed(
       ObservedPass(name: "source", image: image, labels: batch.sourceLabels, weights: nil, output: output))
@@ -89,12 +122,12 @@ public final class TrainingStep {
       output, pass: "source", labels: batch.sourceLabels, weights: nil, box: drawn.box,
       detailWeight: options.detailWeight, context)
     if let term = try parts.featureDistance?.afterSource(
-      output, image: image, labels: batch.sourceLabels, box: drawn.box, network: parts.student, context)
+      output, image: image, labels: batch.sourceLabels, box: drawn.box, network: parts.student, prepared: prepared,
+      context)
     {
       terms.append(term)
     }
-    operations += context.tape?.recorded ?? 0
-    context.tape?.walkBack()
+    try walkBack(context)
   }
 
   private func mixedPass(_ batch: DomainBatch, _ pseudo: PseudoLabels, _ step: Int) throws {
@@ -108,8 +141,7 @@ public final class TrainingStep {
     terms += segmentationLosses(
       output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
       detailWeight: options.detailWeight, context)
-    operations += context.tape?.recorded ?? 0
-    context.tape?.walkBack()
+    try walkBack(context)
   }
 
   private func extraPass(
@@ -120,8 +152,13 @@ public final class TrainingStep {
       TargetPass(
         name: extra.name, step: step, batch: batch, pseudo: pseudo, student: parts.student,
         detailWeight: options.detailWeight, context: context, draws: parts.draws, observer: parts.observer))
+    try walkBack(context)
+  }
+
+  private func walkBack(_ context: ForwardContext) throws {
     operations += context.tape?.recorded ?? 0
     context.tape?.walkBack()
+    try parts.teamGradients?.passEnded(parts.student.parameters.gradients)
   }
 
   private func draws(_ pass: String, _ step: Int, _ labels: LabelMap, present: [UInt8]) -> PassDraws {
@@ -137,19 +174,31 @@ public final class TrainingStep {
       draws: options.stochasticSeed.map { StochasticDraws(seed: $0, step: step, pass: pass) })
   }
 
-  private func sumGradients(_ step: Int) throws -> Tensor {
+  private func sumGradients(_ step: Int) throws -> (sum: Tensor, norm: Double) {
+    let sum = try parts.teamGradients?.sum() ?? parts.reduction.sum(slots())
+    return (sum, norm(sum))
+  }
+
+  /// Why the step is to be left out; nil if it is not. All ranks see the same numbers and decide alike.
+  private func judge(
+    _ losses: [(name: String, value: Double)], _ gradientNorm: Double, _ step: Int
+  ) throws -> String? {
+    switch parts.stepGuard.judge(losses: losses, gradientNorm: gradientNorm) {
+    case .use: return nil
+    case .skip(let reason): return reason
+    case .stop(let reason):
+      throw parts.share.communicator.failTogether(
+        Failure(
+          .internal, reason, at: "step \(step + 1)",
+          remedy: "lower optimizer.learningRate or look at the data of this step"))
+    }
+  }
+
+  private func slots() -> Tensor {
     guard let slots = parts.student.parameters.gradients else {
       preconditionFailure("the student has no gradient slots")
     }
-    let sum = try parts.reduction.sum(slots)
-    // The sum is the same on every rank, so all of them stop here or none does.
-    guard isFinite(sum) else {
-      throw parts.share.communicator.failTogether(
-        Failure(
-          .internal, "the gradient is not finite", at: "step \(step)",
-          remedy: "lower optimizer.learningRate or look at the data of this step"))
-    }
-    return sum
+    return slots
   }
 
   private func sumLosses() throws -> [(name: String, value: Double)] {

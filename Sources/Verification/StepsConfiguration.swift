@@ -85,7 +85,7 @@ struct StepsConfiguration: Decodable {
         featureDistance: fdWeight == 0
           ? nil : FeatureDistanceTerm(try fixture.referenceEncoder(network), distance, classCount: network.classes),
         extraTargetPasses: mic ? masking.extraTargetPasses : [], draws: draws,
-        reduction: GradientReduction(on: solo),
+        reduction: try GradientReduction(on: solo),
         optimizer: AdamW(
           slices: student.parameters.slices.map { groups.slice(name: $0.name, range: $0.range) }, beta1: betas[0],
           beta2: betas[1], epsilon: eps),

@@ -21,7 +21,9 @@ struct CheckpointCommand: ParsableCommand {
 
 /// `apus checkpoint inspect`: what a checkpoint holds.
 struct CheckpointInspectCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "inspect", abstract: "Tell what a checkpoint holds.")
+  static let configuration = CommandConfiguration(
+    commandName: "inspect", abstract: "Tell what a checkpoint holds.",
+    discussion: "It reads the metadata only and proves nothing; `apus checkpoint verify` does.")
 
   @Argument(help: "The checkpoint.")
   var file: String
@@ -44,21 +46,24 @@ struct CheckpointInspectCommand: ParsableCommand {
     let schedule: [String: Double]
     let recipe: String
     let bytes: Int
+    let files: [String]
     let tensors: [Tensor]
   }
 
   func run() throws {
     try runAlone {
-      let snapshot = try HDF5CheckpointStore(folder: "").load(file: file)
-      let run = snapshot.run
+      let outline = try HDF5CheckpointStore(folder: "").outline(file: file)
+      let run = outline.run
+      let bytes = outline.tensors.reduce(0) { $0 + $1.count * 4 }
       let versions = run.libraryVersions.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
       say("step            \(run.step)", json: json)
       say("classes         \(run.classNames.joined(separator: ", "))", json: json)
       say("world size      \(run.worldSize)", json: json)
       say("written by      apus \(run.programVersion), CPU level \(run.cpuLevel)", json: json)
       say("libraries       \(versions.joined(separator: ", "))", json: json)
-      for group in Dictionary(grouping: snapshot.records, by: { groupName($0.path) }).sorted(by: { $0.key < $1.key }) {
-        let values = group.value.reduce(0) { $0 + $1.shape.count }
+      say("tensors         \(outline.tensors.count) of \(bytes) bytes in \(outline.files.count) file(s)", json: json)
+      for group in Dictionary(grouping: outline.tensors, by: { groupName($0.path) }).sorted(by: { $0.key < $1.key }) {
+        let values = group.value.reduce(0) { $0 + $1.count }
         say("/\(group.key): \(group.value.count) tensors, \(values) values", json: json)
       }
       guard json else { return .done }
@@ -67,8 +72,8 @@ struct CheckpointInspectCommand: ParsableCommand {
           Report(
             file: file, step: run.step, classes: run.classNames, worldSize: run.worldSize,
             programVersion: run.programVersion, libraryVersions: run.libraryVersions, cpuLevel: run.cpuLevel,
-            schedule: run.schedule, recipe: run.recipe, bytes: snapshot.byteCount,
-            tensors: snapshot.records.map { Report.Tensor(name: $0.path, shape: $0.shape.array) })))
+            schedule: run.schedule, recipe: run.recipe, bytes: bytes, files: outline.files,
+            tensors: outline.tensors.map { Report.Tensor(name: $0.path, shape: $0.shape) })))
       return .done
     }
   }
@@ -103,7 +108,10 @@ struct CheckpointCompareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "compare",
     abstract: "Compare the tensors of two checkpoints; exit status 1 unless they are equal bit for bit.",
-    discussion: "Recipe, world size and versions are not compared: equal states may come from other layouts.")
+    discussion: """
+      Recipe, world size and versions are not compared: equal states may come from other layouts. Tensors that differ
+      are listed with the largest distance in representable numbers (ulp) first; --json has all tensors, by name.
+      """)
 
   @Argument(help: "The first checkpoint.")
   var first: String
@@ -112,6 +120,8 @@ struct CheckpointCompareCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp("Compare this group only, such as student or optimizer/first-moment; may repeat."))
   var group: [String] = []
+  @Option(help: "How many of the tensors that differ are listed.")
+  var limit = 20
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
 
@@ -125,7 +135,9 @@ struct CheckpointCompareCommand: ParsableCommand {
         throw Failure(.badData, "neither file has tensors in \(group.joined(separator: ", "))", at: first)
       }
       let different = comparison.tensors.filter { !$0.isIdentical }
-      for tensor in different { say(line(tensor), json: json) }
+        .sorted { ($1.ulp ?? .max, $0.name) < ($0.ulp ?? .max, $1.name) }
+      for tensor in different.prefix(max(0, limit)) { say(line(tensor), json: json) }
+      if different.count > max(0, limit) { say("and \(different.count - max(0, limit)) more", json: json) }
       say(
         different.isEmpty
           ? "identical: \(comparison.tensors.count) tensors"

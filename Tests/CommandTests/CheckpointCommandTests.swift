@@ -49,6 +49,54 @@ import Testing
     #expect(try apus("checkpoint", "compare", first, folder.file("none.h5")).status == 66)
   }
 
+  @Test func compareListsTheLargestDifferencesFirst() throws {
+    func save(_ name: String, _ values: [Float]) throws -> String {
+      let run = RunDescription(
+        step: 1, recipe: "", classNames: [], worldSize: 1, programVersion: "0", libraryVersions: [:], cpuLevel: "avx2")
+      let records = values.enumerated().map { Snapshot.Record("student/\($0)", Tensor([$1], [1])) }
+      return try store.save(Snapshot(run: run, records: records), to: folder.file(name))
+    }
+    let first = try save("a.h5", [1, 1, 1, 1])
+    let second = try save("b.h5", [Float(1).nextUp, 1, 2, -1])
+    let outcome = try apus("checkpoint", "compare", first, second, "--limit", "2")
+    #expect(outcome.status == 1)
+    #expect(
+      outcome.output == """
+        student/3: absolute 2, relative 2, 2130706433 ulp
+        student/2: absolute 1, relative 0.5, 8388608 ulp
+        and 1 more
+        3 of 4 tensors differ
+
+        """)
+  }
+
+  @Test func partsAreOneCheckpoint() throws {
+    let run = RunDescription(
+      step: 7, recipe: "", classNames: ["road"], worldSize: 2, programVersion: "0", libraryVersions: [:],
+      cpuLevel: "avx2")
+    let snapshot = Snapshot(run: run, records: ["a", "b"].map { .init("student/\($0)", Tensor([1, 2], [2])) })
+    let plain = try store.save(snapshot, to: folder.file("plain.h5"))
+    let lines = try (0..<2).map { try store.preparePart(snapshot, $0, of: 2).publish() }
+    let manifest = try store.prepareManifest(snapshot, parts: lines).publish()
+    let object = try apus("checkpoint", "inspect", manifest, "--json").object()
+    #expect(object["files"] as? [String] == (0..<2).map { folder.file("step-00000007.part-0000\($0)-of-00002.h5") })
+    #expect((object["tensors"] as? [[String: Any]])?.count == 2)
+    #expect(try apus("checkpoint", "verify", folder.path).status == 0)
+    #expect(try apus("checkpoint", "compare", manifest, plain).status == 0)
+    let part = "step-00000007.part-00001-of-00002.h5"
+    var bytes = try folder.bytes(part)
+    bytes[bytes.count - 9] ^= 1
+    try folder.write(bytes, to: part)
+    let outcome = try apus("checkpoint", "verify", manifest)
+    #expect(outcome.status == 1)
+    #expect(outcome.errors.hasPrefix("apus: \(folder.file(part)): is damaged"), "\(outcome)")
+    try FileManager.default.removeItem(atPath: folder.file(part))
+    let lacking = try apus("checkpoint", "verify", manifest)
+    #expect(lacking.status == 1)
+    #expect(lacking.errors.contains("lacks its part \(part)"), "\(lacking)")
+    #expect(try apus("checkpoint", "prune", folder.path, "--keep-newest", "1").status == 0)
+  }
+
   @Test func verifyFindsDamage() throws {
     let file = try save(step: 1, [1, 2])
     #expect(try apus("checkpoint", "verify", folder.path).status == 0)

@@ -32,7 +32,7 @@ import Testing
     return try LoopbackCommunicator.run(ranks: ranks) { communicator in
       let mine = rows[plan.samples(of: communicator.rank)]
       let slots = Tensor(mine.flatMap { $0 }, [mine.count, count])
-      let reduction = GradientReduction(on: communicator, method: method, bucketBytes: bucketBytes)
+      let reduction = try GradientReduction(on: communicator, method: method, bucketBytes: bucketBytes)
       return try reduction.sum(slots).values
     }
   }
@@ -62,7 +62,7 @@ import Testing
 
   @Test func bytesAreCounted() throws {
     let counted = try LoopbackCommunicator.run(ranks: 2) { communicator in
-      let reduction = GradientReduction(on: communicator, bucketBytes: 1024)
+      let reduction = try GradientReduction(on: communicator, bucketBytes: 1024)
       _ = try reduction.sum(Tensor(zeros: [2, 1000]))
       _ = try reduction.sum(Tensor(zeros: [2, 1000]))
       return reduction.reducedBytes

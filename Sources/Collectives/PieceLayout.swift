@@ -1,0 +1,68 @@
+// How a long vector is cut for sums over ranks: into pieces that fit the cache, and each piece into the parts that
+// ranks own between the two halves of a sum.
+
+/// The cut of a vector over ranks. A function of the vector's length, of the number of ranks and of two constants.
+///
+/// Ranks are numbered by their positions in the tree. P is their number.
+public struct PieceLayout: Sendable, Equatable {
+  /// Parts begin at multiples of this many elements, so that what is computed of such stretches has one owner.
+  public static let grain = 4096
+
+  /// Number of ranks.
+  public let ranks: Int
+  /// Elements of one piece, a multiple of the grain; pieces begin at its multiples.
+  public let pieceCount: Int
+
+  /// A cut for `ranks` ranks into pieces of about `pieceBytes` bytes of Float.
+  public init(ranks: Int, pieceBytes: Int) {
+    self.ranks = ranks
+    let grains = pieceBytes / MemoryLayout<Float>.stride / PieceLayout.grain
+    pieceCount = max(1, grains) * PieceLayout.grain
+  }
+
+  /// Whether vectors are halved: the number of ranks is a power of two. Else every rank gets its part from all others.
+  var halves: Bool { ranks.nonzeroBitCount == 1 }
+
+  /// The pieces of a stretch of the vector, in order.
+  func pieces(of range: Range<Int>) -> [Range<Int>] {
+    guard !range.isEmpty else { return [] }
+    return (range.lowerBound / pieceCount...(range.upperBound - 1) / pieceCount).map {
+      max(range.lowerBound, $0 * pieceCount)..<min(range.upperBound, ($0 + 1) * pieceCount)
+    }
+  }
+
+  /// Where a part is halved: in its middle, at a multiple of the grain.
+  func middle(of range: Range<Int>) -> Int {
+    max(range.lowerBound, (range.lowerBound + range.count / 2) / PieceLayout.grain * PieceLayout.grain)
+  }
+
+  /// The part of a piece that the rank at a position owns once ranks have added theirs.
+  func part(of piece: Range<Int>, at position: Int) -> Range<Int> {
+    guard halves else {
+      let cut = { (position: Int) in
+        let exact = piece.lowerBound + piece.count * position / ranks
+        return position == ranks
+          ? piece.upperBound : max(piece.lowerBound, exact / PieceLayout.grain * PieceLayout.grain)
+      }
+      return cut(position)..<cut(position + 1)
+    }
+    var part = piece
+    var distance = 1
+    while distance < ranks {
+      let middle = middle(of: part)
+      part = position & distance == 0 ? part.lowerBound..<middle : middle..<part.upperBound
+      distance *= 2
+    }
+    return part
+  }
+
+  /// All parts of a stretch that the rank at a position owns, in order, those that touch as one.
+  public func owned(of range: Range<Int>, at position: Int) -> [Range<Int>] {
+    pieces(of: range).reduce(into: []) { owned, piece in
+      let part = part(of: piece, at: position)
+      if part.isEmpty { return }
+      guard let last = owned.last, last.upperBound == part.lowerBound else { return owned.append(part) }
+      owned[owned.count - 1] = last.lowerBound..<part.upperBound
+    }
+  }
+}

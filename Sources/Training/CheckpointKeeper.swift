@@ -1,0 +1,129 @@
+// Saving a run while it trains: who writes what, when a checkpoint counts, and what happens when one cannot be written.
+
+import Collectives
+import Storage
+import Support
+
+/// Saves checkpoints in the background, by rank 0 as one file or by all ranks in parts. Every function is called by all
+/// ranks, which agree on every outcome.
+final class CheckpointKeeper {
+  private let communicator: any Communicator
+  private let store: any CheckpointStore
+  private let settings: Recipe.Checkpoint
+  private let saver: BackgroundSaver
+  private let say: (String) -> Void
+  /// What is being written in the background.
+  private enum Work {
+    /// The file that makes a checkpoint complete: rank 0 writes it.
+    case whole(step: Int)
+    /// Its parts: every rank writes one, and rank 0 then the manifest.
+    case parts(Snapshot)
+  }
+  private var underway: Work?
+  /// Completed steps of the newest checkpoint that is known to be on disk: where a restart would begin.
+  private(set) var newestSaved: Int
+  /// Manifests name their parts in attributes, which hold some hundreds.
+  private static let mostParts = 256
+
+  /// A keeper of a run that begins, or goes on, after `completedSteps`.
+  /// - Parameter say: prints a line on rank 0.
+  init(
+    _ store: any CheckpointStore, _ settings: Recipe.Checkpoint, on communicator: any Communicator,
+    completedSteps: Int, say: @escaping (String) -> Void
+  ) {
+    self.communicator = communicator
+    self.store = store
+    self.settings = settings
+    self.say = say
+    newestSaved = completedSteps
+    saver = BackgroundSaver(store, retention: settings.retention)
+  }
+
+  /// Gets ready for the first checkpoint, so that training waits for it no longer than for the others.
+  func expect(_ snapshot: Snapshot) {
+    let rank = communicator.rank
+    if settings.sharded && rank < partCount {
+      saver.expect(snapshot.part(rank, of: partCount), isPart: true)
+    } else if !settings.sharded && rank == 0 {
+      saver.expect(snapshot)
+    }
+  }
+
+  /// Ranks that write a part each.
+  private var partCount: Int { min(communicator.worldSize, CheckpointKeeper.mostParts) }
+
+  /// Saves a state; training waits for a copy of it only.
+  ///
+  /// - Parameters:
+  ///   - snapshot: the state, equal on all ranks.
+  ///   - isLast: wait until it is on disk; a failure ends the run then, whatever the recipe says.
+  ///   - first: what must be on disk before, such as the pseudo-labels; called on all ranks.
+  /// - Throws: the same failure on all ranks, if the recipe says so.
+  func save(_ snapshot: Snapshot, isLast: Bool, first: () throws -> Void) throws {
+    while underway != nil { try finishWork() }
+    try attempt(snapshot.step, mayGoOn: !isLast) {
+      try first()
+      try communicator.barrier()
+      try communicator.together { try startWriting(snapshot, isLast: isLast) }
+      underway = settings.sharded ? .parts(snapshot) : .whole(step: snapshot.step)
+    }
+    while isLast && underway != nil { try finishWork(mayGoOn: false) }
+  }
+
+  private func startWriting(_ snapshot: Snapshot, isLast: Bool) throws {
+    let rank = communicator.rank
+    if settings.sharded {
+      guard rank < partCount else { return }
+      try saver.start(store.preparePart(snapshot, rank, of: partCount), isPart: true, isLast: isLast)
+    } else if rank == 0 {
+      try saver.start(store.prepare(snapshot), isLast: isLast)
+    }
+  }
+
+  /// Notices that what is under way is on disk, or could not be written; called after every step.
+  func stepEnded() throws {
+    guard underway != nil, try communicator.allMaximum(saver.isBusy ? 1 : 0) == 0 else { return }
+    try finishWork()
+  }
+
+  /// Waits for what is under way; after the parts of a checkpoint its manifest is begun.
+  private func finishWork(mayGoOn: Bool = true) throws {
+    guard let work = underway else { return }
+    underway = nil
+    switch work {
+    case .whole(let step):
+      try attempt(step, mayGoOn: mayGoOn) {
+        _ = try communicator.together { try saver.finish() }
+        newestSaved = step
+      }
+    case .parts(let snapshot):
+      try attempt(snapshot.step, mayGoOn: mayGoOn) {
+        let line = try communicator.together { try saver.finish() ?? "" }
+        let lines = try communicator.gatherStrings(line).prefix(partCount)
+        try communicator.together {
+          guard communicator.rank == 0 else { return }
+          try saver.start(store.prepareManifest(snapshot, parts: Array(lines)), isLast: true)
+        }
+        underway = .whole(step: snapshot.step)
+      }
+    }
+  }
+
+  /// Runs a part of saving that fails on all ranks or on none.
+  private func attempt(_ step: Int, mayGoOn: Bool, _ body: () throws -> Void) throws {
+    do {
+      try body()
+    } catch let failure as Failure where failure == communicator.agreedFailure {
+      // Every rank has finished writing: parts without a manifest would only take room.
+      if communicator.rank == 0 && settings.sharded { try? store.removeLooseParts(upTo: step) }
+      guard mayGoOn, settings.onFailure == .warn else { throw failure }
+      communicator.agreedFailure = nil
+      say("warning: the checkpoint of step \(step) was not saved: \(failure); training goes on")
+    }
+  }
+}
+
+extension Recipe.Checkpoint {
+  /// Which checkpoints stay.
+  var retention: Retention { Retention(newest: keep, every: keepEvery > 0 ? keepEvery : nil) }
+}
