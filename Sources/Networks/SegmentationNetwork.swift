@@ -169,12 +169,12 @@ public final class SegmentationNetwork {
         fused: nil, detail: detail, context: nil, attention: nil, contextFeatures: [], detailFeatures: detailFeatures)
     }
     let logits = try head(contextFeatures, contextPass)
-    context.tape?.mark(attentionOffset)
     guard let scaleAttention, let detail else {
       return TrainingOutput(
         fused: logits, detail: nil, context: logits, attention: nil, contextFeatures: contextFeatures,
         detailFeatures: [])
     }
+    context.tape?.mark(attentionOffset)
     let attention = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
     let fused = SegmentationNetwork.fused(
       context: logits, attention: attention, detail: detail, box: box, height: image.shape[1] / grid.stride,

@@ -81,12 +81,14 @@ public final class Experiment {
           seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,
           offsetMultiple: student.grid.offsetMultiple),
         reduction: try GradientReduction(
-          on: communicator, method: recipe.reduction.method, order: reductionOrder),
+          on: communicator, method: recipe.reduction.method, bucketBytes: recipe.communication.bucketMB.bytes,
+          order: reductionOrder),
+        overlap: OverlapTrial(recipe.communication.overlap, isPossible: recipe.allowsOverlap, on: communicator),
         optimizer: recipe.makeOptimizer(student.parameters),
         schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource,
-        stochasticSeed: recipe.seed))
+        stochasticSeed: recipe.seed, tunesBuckets: recipe.communication.bucketMB == .auto))
     if let checkpoints { try takeStartingWeights(checkpoints) }
     noteOrigin()
   }

@@ -13,12 +13,15 @@ public struct StepOptions: Sendable, Equatable {
   public var augmentSource: Bool
   /// Seed of dropout and drop path; nil switches both off.
   public var stochasticSeed: UInt64?
+  /// Whether the first step looks for the best size of gradient buckets.
+  public var tunesBuckets: Bool
 
   /// Given constants.
-  public init(detailWeight: Float, augmentSource: Bool, stochasticSeed: UInt64?) {
+  public init(detailWeight: Float, augmentSource: Bool, stochasticSeed: UInt64?, tunesBuckets: Bool = false) {
     self.detailWeight = detailWeight
     self.augmentSource = augmentSource
     self.stochasticSeed = stochasticSeed
+    self.tunesBuckets = tunesBuckets
   }
 }
 
@@ -38,6 +41,8 @@ public struct StepParts {
   public let draws: any DrawSource
   /// Sums gradients over samples and ranks.
   public let reduction: GradientReduction
+  /// Whether gradients travel while the last backward pass computes.
+  public let overlap: OverlapTrial
   /// The optimizer.
   public let optimizer: AdamW
   /// Learning rate by step.
@@ -52,7 +57,8 @@ public struct StepParts {
   public init(
     share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, featureDistance: FeatureDistanceTerm?,
     extraTargetPasses: [any ExtraTargetPass] = [], draws: any DrawSource, reduction: GradientReduction,
-    optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum, observer: (any StepObserver)? = nil
+    overlap: OverlapTrial? = nil, optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum,
+    observer: (any StepObserver)? = nil
   ) {
     let names = ["source", "mixed"] + extraTargetPasses.map(\.name)
     precondition(Set(names).count == names.count, "passes \(names) of one step")
@@ -64,6 +70,7 @@ public struct StepParts {
     self.extraTargetPasses = extraTargetPasses
     self.draws = draws
     self.reduction = reduction
+    self.overlap = overlap ?? OverlapTrial(.off, on: share.communicator)
     self.optimizer = optimizer
     self.schedule = schedule
     self.momentum = momentum

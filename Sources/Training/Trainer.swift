@@ -157,6 +157,7 @@ public final class Trainer {
       let loading = watch.seconds
       var record = try experiment.step.run(batch, step: step)
       record.phases.add("data", loading)
+      record.notes.forEach(say)
       if let recorder, let pseudo = record.pseudoLabels {
         try recorder.record(pseudo, batch.targetProvenance, step: step)
       }
@@ -204,7 +205,8 @@ public final class Trainer {
       imagesPerSecond: images,
       seconds: Dictionary(uniqueKeysWithValues: record.phases.seconds.map { ($0.name, $0.seconds) }),
       bytesReduced: experiment.step.parts.reduction.reducedBytes,
-      messages: communicator.worldSize > 1 ? record.messages : nil, peakMemoryBytes: peakMemoryBytes(), mIoU: scores)
+      messages: communicator.worldSize > 1 ? record.messages : nil,
+      reduction: communicator.worldSize > 1 ? record.reduction : nil, peakMemoryBytes: peakMemoryBytes(), mIoU: scores)
     try log.append(entry)
     try events?.add(entry.scalars, step: entry.step)
     say(

@@ -33,6 +33,10 @@ public struct StepRecord {
   public let pseudoLabels: PseudoLabels?
   /// Operations recorded on tapes.
   public let operations: Int
+  /// What summing gradients over ranks took.
+  public let reduction: ReductionFigures
+  /// What the run has chosen for itself in this step, in words.
+  public let notes: [String]
 }
 
 /// A training step of HRDA (Hoyer et al., ECCV 2022) and of its relatives.
@@ -44,6 +48,10 @@ public final class TrainingStep {
   private var terms: [LossTerm] = []
   private var phases = PhaseTimes()
   private var operations = 0
+  private var notes: [String] = []
+  /// Runs since the last backward pass began.
+  private var lastPass = Stopwatch()
+  private var isFirst = true
 
   /// A step over its parts.
   public init(_ parts: StepParts, _ options: StepOptions) {
@@ -58,11 +66,13 @@ public final class TrainingStep {
     terms = []
     phases = PhaseTimes()
     operations = 0
+    notes = []
     let messagesBefore = messages
     phases.measure("teacher average") {
       parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
     }
     parts.student.parameters.clearGradients()
+    try tuneBuckets()
     try phases.measure("source") { try sourcePass(batch, step) }
     let pseudo = try phases.measure("teacher") {
       try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, parts.share)
@@ -84,7 +94,8 @@ public final class TrainingStep {
     return StepRecord(
       completed: step + 1, losses: losses, learningRate: rate, confidentShare: pseudo?.confidentShare,
       gradientNorm: gradientNorm, messages: messages - messagesBefore, phases: phases, pseudoLabels: pseudo,
-      operations: operations)
+      operations: operations,
+      reduction: parts.reduction.figures, notes: notes)
   }
 
   private var messages: MessageFigures {
@@ -107,7 +118,7 @@ public final class TrainingStep {
       terms.append(term)
     }
     operations += context.tape?.recorded ?? 0
-    context.tape?.walkBack()
+    try walkBack(context, "source")
   }
 
   private func mixedPass(_ batch: DomainBatch, _ pseudo: PseudoLabels, _ step: Int) throws {
@@ -122,7 +133,7 @@ public final class TrainingStep {
       output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
       detailWeight: options.detailWeight, context)
     operations += context.tape?.recorded ?? 0
-    context.tape?.walkBack()
+    try walkBack(context, "mixed")
   }
 
   private func extraPass(
@@ -134,7 +145,7 @@ public final class TrainingStep {
         name: extra.name, step: step, batch: batch, pseudo: pseudo, student: parts.student,
         detailWeight: options.detailWeight, context: context, draws: parts.draws, observer: parts.observer))
     operations += context.tape?.recorded ?? 0
-    context.tape?.walkBack()
+    try walkBack(context, extra.name)
   }
 
   private func draws(_ pass: String, _ step: Int, _ labels: LabelMap, present: [UInt8]) -> PassDraws {
@@ -150,11 +161,26 @@ public final class TrainingStep {
       draws: options.stochasticSeed.map { StochasticDraws(seed: $0, step: step, pass: pass) })
   }
 
+  /// Walks a pass back. In the last one of the step, gradients that are complete may travel at once.
+  private func walkBack(_ context: ForwardContext, _ pass: String) throws {
+    let last = parts.extraTargetPasses.last?.name ?? (parts.teacher == nil ? "source" : "mixed")
+    guard let tape = context.tape, let slots = parts.student.parameters.gradients else { return }
+    guard pass == last else { return tape.walkBack() }
+    lastPass = Stopwatch()
+    parts.reduction.begin(slots, seal: parts.student.parameters.gradientSeal)
+    guard parts.overlap.isOn else { return tape.walkBack() }
+    try tape.walkBack(landed: parts.reduction.landed, passed: parts.reduction.poll)
+  }
+
+  private func tuneBuckets() throws {
+    defer { isFirst = false }
+    guard isFirst, options.tunesBuckets, let slots = parts.student.parameters.gradients else { return }
+    if let note = try parts.reduction.tuneBuckets(slots) { notes.append(note) }
+  }
+
   private func sumGradients(_ step: Int) throws -> (sum: Tensor, norm: Double) {
-    guard let slots = parts.student.parameters.gradients else {
-      preconditionFailure("the student has no gradient slots")
-    }
-    let sum = try parts.reduction.sum(slots)
+    let sum = try parts.reduction.finish()
+    if let note = try parts.overlap.stepEnded(seconds: lastPass.seconds) { notes.append(note) }
     let norm = norm(sum)
     // The sum is the same on every rank, so all of them stop here or none does.
     guard norm.isFinite else {

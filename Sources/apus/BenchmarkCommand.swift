@@ -11,7 +11,7 @@ import Training
 struct BenchmarkCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "benchmark", abstract: "Time steps and kernels, and compare them with what the machine can do.",
-    subcommands: [BenchmarkStepCommand.self, BenchmarkKernelsCommand.self])
+    subcommands: [BenchmarkStepCommand.self, BenchmarkKernelsCommand.self, BenchmarkAllReduceCommand.self])
 }
 
 extension StepBenchmarkPart: ExpressibleByArgument {}
