@@ -37,7 +37,7 @@ let package = Package(
     // 1
     floor("Support", ["CCrypto", "CHeap"]),
     // 2
-    floor("Tensors", ["Support"]),
+    floor("Tensors", ["Support", "CKernels"]),
     floor("Collectives", ["Support"]),
     // 3
     floor("Kernels", ["Tensors", "Support", "CKernels", "COpenBLAS", "CDNNL"]),
@@ -122,7 +122,7 @@ let package = Package(
         "Kernels", "Imagery", "Storage", "StorageHDF5", "WeightFiles", "Tensors", "Collectives", "Support",
       ]),
     tests("Verification", ["Verification", "StorageHDF5", "Storage", "Tensors", "Support"]),
-    tests("Command", ["apus", "Support"]),
+    tests("Command", ["apus", "StorageHDF5", "Storage", "Support"]),
   ],
   swiftLanguageModes: [.v6]
 )

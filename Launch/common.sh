@@ -74,6 +74,15 @@ swift_package() {
     --config-path "$checkout/.build/config" --security-path "$checkout/.build/security" "$@"
 }
 
+# The program that launchers start: APUS_EXECUTABLE, that of an installation, or the release build.
+find_executable() {
+  local executable=$scratch/release/apus
+  [[ ! -x $checkout/bin/apus ]] || executable=$checkout/bin/apus
+  executable=${APUS_EXECUTABLE:-$executable}
+  [[ -x $executable ]] || fail 66 "$executable is missing; build it with Launch/quickstart or swift build -c release"
+  printf '%s\n' "$executable"
+}
+
 # Open MPI refuses root unless told twice.
 allow_root() {
   ((EUID != 0)) || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1

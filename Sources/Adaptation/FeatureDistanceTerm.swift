@@ -37,18 +37,43 @@ public final class FeatureDistanceTerm {
     self.classCount = classCount
   }
 
+  /// What the frozen encoder says about the source images, on the rank of a team that computes it; nil elsewhere, and
+  /// without a team.
+  ///
+  /// That is place 2, or 1 in a pair, where it is work beside the context's scale attention.
+  public func beforeSource(
+    image: Tensor, box: Box, network: SegmentationNetwork, _ context: ForwardContext
+  ) throws -> Tensor? {
+    guard let team = context.team, team.rank == min(2, team.worldSize - 1) else { return nil }
+    return try reference.coarsestFeature(network.contextImage(image), context)
+  }
+
   /// The term for a source pass; gradients go to the feature at once.
   ///
   /// Context features are compared at context scale; a network without a context compares its detail crop. A
   /// collective: the mean runs over the thing cells of the global batch.
+  /// - Parameter prepared: what `beforeSource` returned.
   public func afterSource(
     _ output: TrainingOutput, image: Tensor, labels: LabelMap, box: Box, network: SegmentationNetwork,
-    _ context: ForwardContext
+    prepared: Tensor? = nil, _ context: ForwardContext
   ) throws -> LossTerm? {
-    let usesContext = !output.contextFeatures.isEmpty
+    let target = try context.team?.gatheredTensors(prepared.map { [$0] } ?? []).joined().first
+    let own = try localTerm(
+      output, image: image, labels: labels, box: box, network: network, target: target, context)
+    guard let team = context.team else { return own }
+    return LossTerm(name: FeatureDistanceTerm.name, perSample: try team.gathered(own?.perSample ?? [])[0])
+  }
+
+  private static let name = "source.feature-distance"
+
+  /// The term on a rank that has the features.
+  private func localTerm(
+    _ output: TrainingOutput, image: Tensor, labels: LabelMap, box: Box, network: SegmentationNetwork,
+    target: Tensor?, _ context: ForwardContext
+  ) throws -> LossTerm? {
+    let usesContext = output.context != nil
     guard let feature = usesContext ? output.contextFeatures.last : output.detailFeatures.last else { return nil }
     let seen = usesContext ? labels : labels.cropped(to: box)
-    let input = usesContext ? network.contextImage(image) : cropped(image, to: box)
     let factor = seen.width / feature.value.shape[2]
     let cells = dominantLabels(
       seen, factor: factor, minimumShare: options.minimumShare, classCount: classCount)
@@ -58,9 +83,9 @@ public final class FeatureDistanceTerm {
     let things = Set(options.classes)
     let marks = cells.values.map { things.contains($0) ? UInt8(1) : 0 }
     let count = try context.communicator.sumIntegers([Int64(marks.reduce(0) { $0 + Int($1) })])[0]
-    let target = try reference.coarsestFeature(input, context)
+    let input = usesContext ? network.contextImage(image) : cropped(image, to: box)
     return featureDistance(
-      feature, reference: target, cells: marks, globalCells: Int(count), factor: options.weight,
-      name: "source.feature-distance")
+      feature, reference: try target ?? reference.coarsestFeature(input, context), cells: marks,
+      globalCells: Int(count), factor: options.weight, name: FeatureDistanceTerm.name)
   }
 }

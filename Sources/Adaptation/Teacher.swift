@@ -18,8 +18,8 @@ public struct PseudoLabels {
   public let weights: Tensor
   /// Share of pixels of the global batch whose probability reaches the threshold.
   public let confidentShare: Float
-  /// The logits they come from, as coarse as they were.
-  public let logits: Tensor
+  /// The logits they come from, as coarse as they were; nil for labels that were kept.
+  public let logits: Tensor?
 
   /// From logits `[N, h, w, K]`, resized bilinearly to the image's `size` first; nil: they have it.
   ///
@@ -36,10 +36,38 @@ public struct PseudoLabels {
     (labels, confidence) = Kernels.pseudoLabels(
       size.map { bilinear(logits, height: $0.height, width: $0.width) } ?? logits)
     let shares = try confidentShares(confidence, threshold: threshold, share)
-    weights = pseudoWeights(
-      scope == .batch ? [Float](repeating: shares.batch, count: labels.samples) : shares.images,
-      height: labels.height, width: labels.width, valid: valid)
+    weights = scope.weights(shares, labels, valid: valid)
     confidentShare = shares.batch
+  }
+
+  /// From labels that were kept; otherwise as above, with the confident pixels counted when the labels were made.
+  init(_ kept: KeptPseudoLabels, valid: Tensor?, scope: ConfidenceScope, _ share: BatchShare) throws {
+    logits = nil
+    labels = kept.labels
+    confidence = kept.confidence
+    let shares = try confidentShares(counts: kept.confidentPixels, pixels: confidence.perSample, share)
+    weights = scope.weights(shares, labels, valid: valid)
+    confidentShare = shares.batch
+  }
+}
+
+/// What an earlier pass of the teacher said about a batch of target images.
+public struct KeptPseudoLabels {
+  /// Classes `[N, H, W]`, all labelled.
+  public let labels: LabelMap
+  /// Their probabilities as they were kept, `[N, H, W]`.
+  public let confidence: Tensor
+  /// Pixels of each image whose probability reached the threshold when it was made.
+  public let confidentPixels: [Int]
+
+  /// From its parts.
+  public init(labels: LabelMap, confidence: Tensor, confidentPixels: [Int]) {
+    precondition(
+      confidence.shape == [labels.samples, labels.height, labels.width] && confidentPixels.count == labels.samples,
+      "\(labels.samples) label maps, confidence \(confidence.shape)")
+    self.labels = labels
+    self.confidence = confidence
+    self.confidentPixels = confidentPixels
   }
 }
 
@@ -49,6 +77,12 @@ public enum ConfidenceScope: String, SettingChoice {
   case batch
   /// Those of the image: each has its own weight, as in the papers.
   case image
+
+  fileprivate func weights(_ shares: (batch: Float, images: [Float]), _ labels: LabelMap, valid: Tensor?) -> Tensor {
+    pseudoWeights(
+      self == .batch ? [Float](repeating: shares.batch, count: labels.samples) : shares.images,
+      height: labels.height, width: labels.width, valid: valid)
+  }
 }
 
 /// The teacher: same network, parameters averaged, batch statistics its own.
@@ -57,7 +91,7 @@ public final class Teacher {
   public let network: SegmentationNetwork
   /// Confidence threshold of pseudo-labels, 0.968 in the published code.
   private let threshold: Float
-  private let confidence: ConfidenceScope
+  fileprivate let confidence: ConfidenceScope
 
   /// A teacher that starts from whatever `network` holds; step 0 copies the student.
   public init(_ network: SegmentationNetwork, threshold: Float, confidence: ConfidenceScope = .batch) {
@@ -84,15 +118,26 @@ public final class Teacher {
   }
 }
 
+extension Teacher {
+  /// Labels that were kept, weighted as if the teacher had said them now. A collective, as `pseudoLabels` is.
+  public func pseudoLabels(kept: KeptPseudoLabels, valid: Tensor?, _ share: BatchShare) throws -> PseudoLabels {
+    try PseudoLabels(kept, valid: valid, scope: confidence, share)
+  }
+}
+
 /// Shares of pixels whose probability reaches the threshold: of the global batch, and of each local image.
 ///
 /// Shape: `probability` [N, H, W]. A collective: called by all ranks.
 public func confidentShares(
   _ probability: Tensor, threshold: Float, _ share: BatchShare
 ) throws -> (batch: Float, images: [Float]) {
-  let counts = Kernels.countAtLeast(probability, threshold)
+  try confidentShares(counts: Kernels.countAtLeast(probability, threshold), pixels: probability.perSample, share)
+}
+
+private func confidentShares(
+  counts: [Int], pixels: Int, _ share: BatchShare
+) throws -> (batch: Float, images: [Float]) {
   let total = try share.communicator.sumIntegers([Int64(counts.reduce(0, +))])[0]
-  let pixels = probability.perSample
   return (
     Float(Double(total) / Double(share.globalBatch * pixels)), counts.map { Float(Double($0) / Double(pixels)) }
   )

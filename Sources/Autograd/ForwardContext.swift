@@ -36,28 +36,39 @@ public struct StochasticDraws: Sendable {
   ///   - unit: scale or window, such as "context".
   func factors(rate: Float, count: Int, sample: Int, unit: String, layer: String, draw: String) -> [Float] {
     let stream = RandomStream(seed: seed, step: step, sample: sample, purpose: Purpose(pass, unit, layer, draw))
+    return (0..<count).map { StochasticDraws.factor(stream, at: $0, rate: rate) }
+  }
+
+  /// The first of `factors`.
+  func factor(rate: Float, sample: Int, unit: String, layer: String, draw: String) -> Float {
+    let stream = RandomStream(seed: seed, step: step, sample: sample, purpose: Purpose(pass, unit, layer, draw))
+    return StochasticDraws.factor(stream, at: 0, rate: rate)
+  }
+
+  private static func factor(_ stream: RandomStream, at position: Int, rate: Float) -> Float {
     let keep = 1 - rate
-    return (0..<count).map { stream.uniform(at: UInt32($0)) < keep ? 1 / keep : 0 }
+    return stream.uniform(at: UInt32(position)) < keep ? 1 / keep : 0
   }
 }
 
-/// Batch statistics that wait to be folded into running ones, because their order is that of the published code
-/// (context before detail), not that of the computation.
-public final class RunningStatisticsQueue {
-  private var waiting: [(rank: Int, apply: () -> Void)] = []
+/// The windows of a sample that every rank of a team computes.
+public struct SharedTiles {
+  /// The ranks that have windows, in the order of their windows.
+  public let ranks: any Communicator
+  /// Windows of each of those ranks: ranges that follow each other.
+  public let tiles: [Range<Int>]
 
-  /// Nothing waiting.
-  public init() {}
+  /// Windows by rank.
+  public init(ranks: any Communicator, tiles: [Range<Int>]) {
+    precondition(tiles.count == ranks.worldSize, "windows of \(tiles.count) ranks for \(ranks.worldSize)")
+    self.ranks = ranks
+    self.tiles = tiles
+  }
 
-  /// Adds an update; smaller `rank` is applied first, equal ranks in order of arrival.
-  func add(rank: Int, _ apply: @escaping () -> Void) { waiting.append((rank, apply)) }
-
-  /// Applies all updates.
-  public func apply() {
-    for rank in Set(waiting.map(\.rank)).sorted() {
-      for update in waiting where update.rank == rank { update.apply() }
-    }
-    waiting.removeAll()
+  /// Rows of all windows, given this rank's, tile-major.
+  func gathered(_ rows: [Double]) throws -> [Double] {
+    let perTile = rows.count / tiles[ranks.rank].count
+    return Array(try ranks.gathered(rows, lengths: tiles.map { $0.count * perTile }).joined())
   }
 }
 
@@ -69,7 +80,7 @@ public struct ForwardContext {
   public var normalization: NormalizationMode
   /// Draws of dropout and drop path; nil: both are off.
   public var draws: StochasticDraws?
-  /// Ranks that share the batch.
+  /// Ranks that share the batch; of every team the one with this rank's place.
   public var communicator: any Communicator
   /// Samples of all ranks together.
   public var globalBatch: Int
@@ -81,13 +92,19 @@ public struct ForwardContext {
   public var unitRank: Int
   /// Tiles of one sample in the batch axis, tile-major; more than one for sliding windows.
   public var tilesPerSample: Int
+  /// Who has which of these tiles; nil where this rank has all.
+  public var sharedTiles: SharedTiles?
+  /// Ranks that hold the same samples and share out their crops and windows; nil where this rank computes all.
+  public var team: (any Communicator)?
+  /// Another computation of this rank that goes on before this one meets other ranks; nil: there is none.
+  public var alternation: Alternation?
   /// Updates of running statistics, applied by whoever owns the pass.
   public let statistics: RunningStatisticsQueue
 
   /// A pass over a batch that this rank shares with others.
   public init(
     tape: Tape? = nil, normalization: NormalizationMode, draws: StochasticDraws? = nil,
-    communicator: any Communicator, globalBatch: Int, firstSample: Int
+    communicator: any Communicator, globalBatch: Int, firstSample: Int, team: (any Communicator)? = nil
   ) {
     self.tape = tape
     self.normalization = normalization
@@ -95,6 +112,7 @@ public struct ForwardContext {
     self.communicator = communicator
     self.globalBatch = globalBatch
     self.firstSample = firstSample
+    self.team = team
     unit = "context"
     unitRank = 0
     tilesPerSample = 1
@@ -102,11 +120,21 @@ public struct ForwardContext {
   }
 
   /// The same pass for another scale or set of windows.
-  public func with(unit: String, rank: Int, tilesPerSample: Int = 1) -> ForwardContext {
+  public func with(
+    unit: String, rank: Int, tilesPerSample: Int = 1, sharedTiles: SharedTiles? = nil
+  ) -> ForwardContext {
     var other = self
     other.unit = unit
     other.unitRank = rank
     other.tilesPerSample = tilesPerSample
+    other.sharedTiles = sharedTiles
+    return other
+  }
+
+  /// The same pass by turns with another computation of this rank.
+  public func alternating(_ alternation: Alternation) -> ForwardContext {
+    var other = self
+    other.alternation = alternation
     return other
   }
 

@@ -47,7 +47,7 @@ public final class BatchNormState {
   }
 
   /// `running = (1 - momentum) · running + momentum · batch`, with the unbiased variance, as PyTorch does.
-  fileprivate func update(mean: [Double], variance: [Double], count: Int) {
+  func update(mean: [Double], variance: [Double], count: Int) {
     let correction = count > 1 ? Double(count) / Double(count - 1) : 1
     let keep = 1 - momentum
     for channel in 0..<mean.count {
@@ -136,9 +136,8 @@ struct NormStatistics {
     for state in states {
       let own = first..<first + state.scale.count
       deviation += variance[own].map { Float(1 / ($0 + Double(state.epsilon)).squareRoot()) }
-      context.statistics.add(rank: context.unitRank) {
-        state.update(mean: Array(exactMean[own]), variance: Array(variance[own]), count: count)
-      }
+      context.statistics.add(
+        rank: context.unitRank, state, mean: Array(exactMean[own]), variance: Array(variance[own]), count: count)
       first = own.upperBound
     }
     mean = exactMean.map { Float($0) }
@@ -182,7 +181,9 @@ struct NormStatistics {
 
 /// Sums over tiles, samples and ranks of one row per unit, in the fixed order.
 private func globalSums(_ rows: [Double], width: Int, _ context: ForwardContext) throws -> [Double] {
+  try context.alternation?.pass()
   let tiles = context.tilesPerSample
+  let rows = try context.sharedTiles?.gathered(rows) ?? rows
   let samples = rows.count / width / tiles
   var perSample = Array(rows[..<(samples * width)])
   for tile in 1..<max(tiles, 1) {

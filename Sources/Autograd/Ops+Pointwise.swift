@@ -47,9 +47,8 @@ public func residual(
   var factors: [Float]?
   if let draws = context.draws, dropRate > 0 {
     factors = (0..<x.value.samples).map {
-      draws.factors(
-        rate: dropRate, count: 1, sample: context.globalSample($0), unit: context.unit, layer: layer,
-        draw: "drop-path")[0]
+      draws.factor(
+        rate: dropRate, sample: context.globalSample($0), unit: context.unit, layer: layer, draw: "drop-path")
     }
   }
   let (first, second) = (x.cell, branch.cell)

@@ -45,6 +45,8 @@ public protocol Communicator: AnyObject {
   func barrier() throws
   /// The library's own sum, whose additions may be in any order: not reproducible over rank counts.
   func nativeSum(_ values: UnsafeMutableBufferPointer<Float>) throws
+  /// A channel for watchdogs, apart from all other communication; nil where ranks cannot be watched over. A collective.
+  func heartbeatChannel() throws -> (any HeartbeatChannel)?
   /// A channel beside these operations, whose messages travel while the rank computes. Called by all ranks.
   /// - Parameter lanes: number of its lanes, the same on all ranks.
   func openChannel(lanes: Int) throws -> any MessageChannel

@@ -108,6 +108,9 @@ public final class LoopbackCommunicator: Communicator {
     try distribute(bytes, .sum, from: 0)
   }
 
+  /// None: ranks of one process live and end together.
+  public func heartbeatChannel() throws -> (any HeartbeatChannel)? { nil }
+
   /// A channel whose sends leave a copy and whose receipts are filled when somebody polls.
   public func openChannel(lanes: Int) throws -> any MessageChannel {
     channels += 1
@@ -163,7 +166,8 @@ private final class ThreadBody {
   init(_ run: @escaping () -> Void) { self.run = run }
 }
 
-private func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
+/// Starts a thread that runs `body`; join it with `pthread_join`.
+func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
   var thread = pthread_t()
   let argument = Unmanaged.passRetained(ThreadBody(body)).toOpaque()
   let status = pthread_create(
@@ -173,6 +177,6 @@ private func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
       Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run()
       return nil
     }, argument)
-  precondition(status == 0, "cannot start a thread for a rank: error \(status)")
+  precondition(status == 0, "cannot start a thread: error \(status)")
   return thread
 }

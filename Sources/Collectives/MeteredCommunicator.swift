@@ -53,41 +53,44 @@ public final class MeteredCommunicator: Communicator {
     sending outgoing: UnsafeRawBufferPointer, to destination: Int,
     receiving incoming: UnsafeMutableRawBufferPointer, from source: Int
   ) throws {
-    try count(max(outgoing.count, incoming.count)) {
+    try count("exchange", max(outgoing.count, incoming.count)) {
       try inner.exchange(sending: outgoing, to: destination, receiving: incoming, from: source)
     }
   }
 
   /// Passed on.
   public func send(_ bytes: UnsafeRawBufferPointer, to destination: Int) throws {
-    try count(bytes.count) { try inner.send(bytes, to: destination) }
+    try count("send", bytes.count) { try inner.send(bytes, to: destination) }
   }
 
   /// Passed on.
   public func receive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int) throws {
-    try count(bytes.count) { try inner.receive(bytes, from: source) }
+    try count("receive", bytes.count) { try inner.receive(bytes, from: source) }
   }
 
   /// Passed on.
   public func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {
-    try count(bytes.count) { try inner.broadcast(bytes, from: root) }
+    try count("broadcast", bytes.count) { try inner.broadcast(bytes, from: root) }
   }
 
   /// Passed on.
-  public func barrier() throws { try count(0) { try inner.barrier() } }
+  public func barrier() throws { try count("barrier", 0) { try inner.barrier() } }
 
   /// Passed on.
   public func nativeSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
-    try count(values.count * MemoryLayout<Float>.stride) { try inner.nativeSum(values) }
+    try count("sum", values.count * MemoryLayout<Float>.stride) { try inner.nativeSum(values) }
   }
 
   /// The inner one's channel: what passes through it is not counted here.
   public func openChannel(lanes: Int) throws -> any MessageChannel { try inner.openChannel(lanes: lanes) }
 
+  /// The inner one's: heartbeats are not counted.
+  public func heartbeatChannel() throws -> (any HeartbeatChannel)? { try inner.heartbeatChannel() }
+
   /// Passed on.
   public func abort(_ reason: String, status: Int32) -> Never { inner.abort(reason, status: status) }
 
-  private func count<Result>(_ bytes: Int, _ body: () throws -> Result) rethrows -> Result {
+  private func count<Result>(_ name: String, _ bytes: Int, _ body: () throws -> Result) rethrows -> Result {
     guard worldSize > 1 else { return try body() }
     let watch = Stopwatch()
     defer {
@@ -95,6 +98,6 @@ public final class MeteredCommunicator: Communicator {
       figures.bytes += bytes
       figures.seconds += watch.seconds
     }
-    return try body()
+    return try Activity.waiting { try KernelMeter.communication(name, body) }
   }
 }

@@ -50,6 +50,9 @@ public final class SoloCommunicator: Communicator {
   /// Nothing to do.
   public func nativeSum(_ values: UnsafeMutableBufferPointer<Float>) throws {}
 
+  /// None: ranks of one process live and end together.
+  public func heartbeatChannel() throws -> (any HeartbeatChannel)? { nil }
+
   /// A channel without anybody at its other end.
   public func openChannel(lanes: Int) throws -> any MessageChannel { SoloChannel(lanes: lanes) }
 

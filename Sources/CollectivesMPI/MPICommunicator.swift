@@ -124,6 +124,9 @@ public final class MPICommunicator: Communicator {
     }
   }
 
+  /// A duplicate of the world for heartbeats alone.
+  public func heartbeatChannel() throws -> (any HeartbeatChannel)? { MPIHeartbeats(try duplicateWorld(rank)) }
+
   /// A channel on a further duplicate of the world; it lives until `finalize`.
   public func openChannel(lanes: Int) throws -> any MessageChannel {
     let channel = MPIChannel(try duplicateWorld(rank), rank: rank, lanes: lanes, pieceBytes: pieceBytes)

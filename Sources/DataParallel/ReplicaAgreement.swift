@@ -47,9 +47,14 @@ public struct ReplicaAgreement {
   }
 
   /// Compares tensors bit for bit, by digest, where `step` is a multiple of the interval; else does nothing.
-  /// - Parameter tensors: the same names in the same order on all ranks.
+  /// - Parameters:
+  ///   - tensors: the same names in the same order on all ranks.
+  ///   - parts: names of what lies where in the tensor of a name, where it is an arena of several.
   /// - Throws: on all ranks, a `Failure` (70) that names the first differing tensor, the rank and its host.
-  public func check(step: Int, _ tensors: [(name: String, tensor: Tensor)]) throws {
+  public func check(
+    step: Int, _ tensors: [(name: String, tensor: Tensor)],
+    parts: (String) -> [(name: String, range: Range<Int>)] = { _ in [] }
+  ) throws {
     guard interval > 0, step.isMultiple(of: interval), communicator.worldSize > 1 else { return }
     let digests = tensors.map { digest(of: $0.tensor) }
     let whole = Int64(bitPattern: digests.reduce(0, joined))
@@ -58,14 +63,26 @@ public struct ReplicaAgreement {
     guard ends[0] != ~ends[1] else { return }
     let gathered = try communicator.gatherBytes(digests.withUnsafeBytes { Array($0) })
     for (index, tensor) in tensors.enumerated() {
-      let parts = gathered.map { Array($0.dropFirst(index * 8).prefix(8)) }
-      guard let odd = oddRank(parts) else { continue }
+      guard let odd = oddRank(gathered.map { Array($0.dropFirst(index * 8).prefix(8)) }) else { continue }
+      let name = try firstDifference(in: tensor.tensor, parts(tensor.name)).map { "\($0) of the \(tensor.name)" }
       throw try failure(
-        .internal, "\(tensor.name) differs from the other ranks' after step \(step)", odd,
+        .internal, "\(name ?? tensor.name) differs from the other ranks' after step \(step)", odd,
         "check that host's memory and resume from the last checkpoint without it")
     }
     throw communicator.failTogether(
       Failure(.internal, "ranks compare different numbers of tensors", at: "step \(step)"))
+  }
+
+  /// The name of the first part of a tensor that differs over ranks.
+  private func firstDifference(in tensor: Tensor, _ parts: [(name: String, range: Range<Int>)]) throws -> String? {
+    let digests = parts.map { part in
+      digest(
+        of: Tensor(shape: [part.range.count], buffer: tensor.buffer, offset: tensor.offset + part.range.lowerBound))
+    }
+    let gathered = try communicator.gatherBytes(digests.withUnsafeBytes { Array($0) })
+    return parts.indices.first { index in
+      oddRank(gathered.map { Array($0.dropFirst(index * 8).prefix(8)) }) != nil
+    }.map { parts[$0].name }
   }
 
   /// SHA-256 over names and shapes of parameters, in their order: equal if two ranks built the same network.

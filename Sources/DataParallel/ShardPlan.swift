@@ -1,47 +1,100 @@
-// Which samples of the global batch a rank holds.
+// Which samples of the global batch a rank holds, and with which ranks it shares them.
 
 import Collectives
 import Support
 
-/// The global batch cut into contiguous, equal blocks, one per rank.
+/// The global batch cut into contiguous, equal blocks, one for each team of ranks.
+///
+/// A team is one rank, or with crop sharding several neighbouring ones that hold the same samples and share out their
+/// crops and windows. `cropShards` ranks share samples: as a training pass has two crops of a sample, they form pairs
+/// as long as there is a sample for every pair, and larger teams of one sample from there on.
 public struct ShardPlan: Sendable, Equatable {
   /// Samples of the global batch (of one micro-batch, where gradients are accumulated).
   public let globalBatch: Int
   /// Number of ranks that share it.
   public let worldSize: Int
-  /// Samples of one rank.
+  /// Samples that a rank holds.
   public let samplesPerRank: Int
+  /// Ranks that hold the same samples.
+  public let teamSize: Int
   /// The rank this plan was made on.
   public let rank: Int
 
   /// Cuts the batch for the ranks of a communicator; communicates nothing, and throws as below.
-  public init(globalBatch: Int, on communicator: any Communicator) throws {
-    try self.init(globalBatch: globalBatch, worldSize: communicator.worldSize, rank: communicator.rank)
+  public init(globalBatch: Int, cropShards: Int = 1, on communicator: any Communicator) throws {
+    try self.init(
+      globalBatch: globalBatch, cropShards: cropShards, worldSize: communicator.worldSize, rank: communicator.rank)
   }
 
   /// Cuts the batch.
   /// - Throws: `Failure` (65) naming the nearest choices where the batch has no such equal parts. Every rank comes to
   ///   the same verdict; call it inside `together` so that it is printed once.
-  public init(globalBatch: Int, worldSize: Int, rank: Int = 0) throws {
+  public init(globalBatch: Int, cropShards: Int = 1, worldSize: Int, rank: Int = 0) throws {
     precondition(rank >= 0 && rank < worldSize, "no rank \(rank) among \(worldSize)")
     guard globalBatch > 0 else {
       throw Failure(.badData, "a global batch of \(globalBatch) samples is empty", at: "batch.global")
     }
-    guard globalBatch.isMultiple(of: worldSize) else {
-      let fewer = (1..<worldSize).last { globalBatch.isMultiple(of: $0) }
-      let more = worldSize < globalBatch ? (worldSize...globalBatch).first { globalBatch.isMultiple(of: $0) } : nil
-      let ranks = [fewer, more].compactMap { $0.map(String.init) }.joined(separator: " or ")
-      let below = globalBatch / worldSize * worldSize
-      let batches = [below, below + worldSize].filter { $0 > 0 }.map(String.init).joined(separator: " or ")
-      throw Failure(
-        .badData, "a global batch of \(globalBatch) samples cannot be cut into \(worldSize) equal parts",
-        at: "batch.global", remedy: "use \(ranks) ranks, or batch.global: \(batches)")
-    }
     self.globalBatch = globalBatch
     self.worldSize = worldSize
-    samplesPerRank = globalBatch / worldSize
     self.rank = rank
+    let groups = try ShardPlan.groups(of: cropShards, worldSize: worldSize)
+    try ShardPlan.checkParts(globalBatch, groups, cropShards)
+    let samples = globalBatch / groups
+    if cropShards == 1 {
+      (teamSize, samplesPerRank) = (1, samples)
+    } else if (2 * samples).isMultiple(of: cropShards) {
+      (teamSize, samplesPerRank) = (2, 2 * samples / cropShards)
+    } else if cropShards.isMultiple(of: samples) {
+      (teamSize, samplesPerRank) = (cropShards / samples, 1)
+    } else {
+      throw Failure(
+        .badData, "\(samples) samples cannot be shared out equally among \(cropShards) ranks", at: "batch.cropShards",
+        remedy: "use batch.cropShards: 2")
+    }
   }
+
+  /// Number of groups of `cropShards` ranks.
+  private static func groups(of cropShards: Int, worldSize: Int) throws -> Int {
+    precondition(cropShards > 0, "\(cropShards) ranks share a sample")
+    guard cropShards.nonzeroBitCount == 1 else {
+      let below = 1 << (Int.bitWidth - 1 - cropShards.leadingZeroBitCount)
+      throw Failure(
+        .badData, "\(cropShards) is no power of two", at: "batch.cropShards", remedy: "use \(below) or \(2 * below)")
+    }
+    guard worldSize.isMultiple(of: cropShards) else {
+      let choices = (0..<cropShards.trailingZeroBitCount).map { 1 << $0 }.filter { worldSize.isMultiple(of: $0) }
+      throw Failure(
+        .badData, "\(worldSize) rank\(worldSize == 1 ? "" : "s") cannot form groups of \(cropShards)",
+        at: "batch.cropShards",
+        remedy: "start a multiple of \(cropShards) ranks, or use batch.cropShards: "
+          + choices.map(String.init).joined(separator: " or "))
+    }
+    return worldSize / cropShards
+  }
+
+  private static func checkParts(_ globalBatch: Int, _ groups: Int, _ cropShards: Int) throws {
+    guard !globalBatch.isMultiple(of: groups) else { return }
+    let fewer = (1..<groups).last { globalBatch.isMultiple(of: $0) }
+    let more = groups < globalBatch ? (groups...globalBatch).first { globalBatch.isMultiple(of: $0) } : nil
+    let ranks = [fewer, more].compactMap { $0.map { String($0 * cropShards) } }.joined(separator: " or ")
+    let below = globalBatch / groups * groups
+    let batches = [below, below + groups].filter { $0 > 0 }.map(String.init).joined(separator: " or ")
+    throw Failure(
+      .badData, "a global batch of \(globalBatch) samples cannot be cut into \(groups) equal parts",
+      at: "batch.global", remedy: "use \(ranks) ranks, or batch.global: \(batches)")
+  }
+
+  /// Number of teams.
+  public var teams: Int { worldSize / teamSize }
+
+  /// The ranks of this rank's team, ascending.
+  public var team: Range<Int> { rank / teamSize * teamSize..<(rank / teamSize + 1) * teamSize }
+
+  /// This rank's place in its team, from 0.
+  public var place: Int { rank % teamSize }
+
+  /// The ranks that have this rank's place in their teams, in the order of their samples.
+  public var counterparts: [Int] { Array(stride(from: rank % teamSize, to: worldSize, by: teamSize)) }
 
   /// Global indices of this rank's samples.
   public var samples: Range<Int> { samples(of: rank) }
@@ -49,16 +102,18 @@ public struct ShardPlan: Sendable, Equatable {
   /// Global indices of a rank's samples.
   public func samples(of rank: Int) -> Range<Int> {
     precondition(rank >= 0 && rank < worldSize, "no rank \(rank) among \(worldSize)")
-    return rank * samplesPerRank..<(rank + 1) * samplesPerRank
+    let team = rank / teamSize
+    return team * samplesPerRank..<(team + 1) * samplesPerRank
   }
 
-  /// The rank that holds a sample.
-  public func rank(of sample: Int) -> Int {
+  /// The ranks that hold a sample.
+  public func ranks(of sample: Int) -> Range<Int> {
     precondition(sample >= 0 && sample < globalBatch, "no sample \(sample) in a batch of \(globalBatch)")
-    return sample / samplesPerRank
+    let first = sample / samplesPerRank * teamSize
+    return first..<first + teamSize
   }
 
-  /// Whether the tree over a rank's samples, then over ranks, is the tree over the global batch: the blocks are powers
-  /// of two, or one rank holds all.
-  public var isReproducible: Bool { worldSize == 1 || samplesPerRank.nonzeroBitCount == 1 }
+  /// Whether the tree over a team's samples, then over teams, is the tree over the global batch: the blocks are powers
+  /// of two, or one team holds all.
+  public var isReproducible: Bool { teams == 1 || samplesPerRank.nonzeroBitCount == 1 }
 }

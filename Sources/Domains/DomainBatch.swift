@@ -19,6 +19,16 @@ public struct SampleProvenance: Sendable, Equatable {
   public let flipped: Bool
   /// The class rare class sampling drew the image for; nil for target samples and uniform sampling.
   public let rareClass: Int?
+
+  /// From its parts.
+  public init(image: Int, name: String, imageSize: PixelSize, box: Box, flipped: Bool, rareClass: Int?) {
+    self.image = image
+    self.name = name
+    self.imageSize = imageSize
+    self.box = box
+    self.flipped = flipped
+    self.rareClass = rareClass
+  }
 }
 
 /// One rank's samples of one step, or of one part of it.

@@ -6,9 +6,6 @@ import CKernels
 import Support
 import Tensors
 
-/// Queries of one head that are scored together.
-private let queryTile = 256
-
 /// Where one head's numbers lie.
 private struct AttentionSizes {
   let samples: Int
@@ -30,7 +27,8 @@ private struct AttentionSizes {
 
   var depth: Int { channels / heads }
   var scale: Float { 1 / Float(depth).squareRoot() }
-  var tiles: Tiles { Tiles(of: queries, size: queryTile) }
+  /// Queries of one head that are scored together; fewer where there are few, so that threads can share them.
+  var tiles: Tiles { Tiles(of: queries, size: queries < 1024 ? 128 : 256) }
 
   func query(_ base: UnsafeMutablePointer<Float>, sample: Int, row: Int, head: Int) -> UnsafeMutablePointer<Float> {
     base + (sample * queries + row) * channels + head * depth

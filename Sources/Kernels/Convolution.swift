@@ -70,8 +70,12 @@ private struct ConvolutionSizes {
     Kernels.prefersWinograd(geometry, inputs: inputs, outputs: outputs, height: height, width: width)
   }
   var patch: Int { geometry.kernel * geometry.kernel * inputs }
-  /// Output rows whose patches fill about two megabytes, at least one.
-  var rowTile: Int { max(1, (512 << 10) / max(1, outputWidth * patch)) }
+  /// Output rows of a tile: those of a product that threads can share, their patches in at most two megabytes.
+  var rowTiles: Tiles {
+    let positions = productRows(outputHeight * outputWidth, columns: outputs, depth: patch).size
+    let limit = (512 << 10) / max(1, outputWidth * patch)
+    return Tiles(of: outputHeight, size: max(1, min(limit, (positions + outputWidth - 1) / outputWidth)))
+  }
 
   /// Gathers the patches of some output rows, zeros outside the image.
   func gatherPatches(
@@ -127,20 +131,20 @@ public func convolution(
     return winogradConvolution(x, weight: weight, bias: bias, outputs: sizes.outputs, turned: false)
   }
   let y = Tensor(uninitialized: [x.samples, sizes.outputHeight, sizes.outputWidth, sizes.outputs])
-  let tiles = Tiles(of: sizes.outputHeight, size: sizes.rowTile)
+  let tiles = sizes.rowTiles
   WorkerPool.shared.run(tiles: x.samples * tiles.number) { index in
     let sample = index / tiles.number
     let rows = tiles[index % tiles.number]
     let positions = rows.count * sizes.outputWidth
-    let patches = Tensor(uninitialized: [positions, sizes.patch])
-    sizes.gatherPatches(x.pointer + sample * x.perSample, rows: rows, into: patches.pointer)
-    let target = y.pointer + sample * y.perSample + rows.lowerBound * sizes.outputWidth * sizes.outputs
-    if let bias { fillRows(target, with: bias.pointer, rows: positions, columns: sizes.outputs) }
-    multiply(
-      MatrixView(patches.pointer, stride: sizes.patch), MatrixView(weight.pointer, stride: sizes.outputs),
-      into: target, stride: sizes.outputs, rows: positions, columns: sizes.outputs, depth: sizes.patch,
-      accumulate: bias != nil)
-    withExtendedLifetime(patches) {}
+    BufferPool.shared.withScratch(positions * sizes.patch) { patches in
+      sizes.gatherPatches(x.pointer + sample * x.perSample, rows: rows, into: patches)
+      let target = y.pointer + sample * y.perSample + rows.lowerBound * sizes.outputWidth * sizes.outputs
+      if let bias { fillRows(target, with: bias.pointer, rows: positions, columns: sizes.outputs) }
+      multiply(
+        MatrixView(patches, stride: sizes.patch), MatrixView(weight.pointer, stride: sizes.outputs),
+        into: target, stride: sizes.outputs, rows: positions, columns: sizes.outputs, depth: sizes.patch,
+        accumulate: bias != nil)
+    }
   }
   return y
 }
@@ -166,19 +170,20 @@ public func convolutionInputGradient(
   }
   let result = Tensor(uninitialized: [gradient.samples, height, width, inputs])
   let positions = sizes.outputHeight * sizes.outputWidth
-  let patches = Tensor(uninitialized: [positions, sizes.patch])
-  let tiles = Tiles(of: sizes.outputHeight, size: sizes.rowTile)
-  for sample in 0..<gradient.samples {
-    WorkerPool.shared.run(tiles: tiles.number) { index in
-      let first = tiles[index].lowerBound * sizes.outputWidth
-      multiply(
-        MatrixView(gradient.pointer + sample * gradient.perSample + first * outputs, stride: outputs),
-        MatrixView(weight.pointer, stride: outputs, transposed: true),
-        into: patches.pointer + first * sizes.patch, stride: sizes.patch,
-        rows: tiles[index].count * sizes.outputWidth, columns: sizes.patch, depth: outputs)
-    }
-    WorkerPool.shared.run(tiles: height) { row in
-      scatterRow(row, from: patches.pointer, sizes, into: result.pointer + (sample * height + row) * width * inputs)
+  let tiles = TransposedProductTiles(rows: positions, columns: sizes.patch)
+  BufferPool.shared.withScratch(positions * sizes.patch) { patches in
+    for sample in 0..<gradient.samples {
+      WorkerPool.shared.run(tiles: tiles.number) { index in
+        let (rows, columns) = tiles[index]
+        multiply(
+          MatrixView(gradient.pointer + sample * gradient.perSample + rows.lowerBound * outputs, stride: outputs),
+          MatrixView(weight.pointer + columns.lowerBound * outputs, stride: outputs, transposed: true),
+          into: patches + rows.lowerBound * sizes.patch + columns.lowerBound, stride: sizes.patch,
+          rows: rows.count, columns: columns.count, depth: outputs)
+      }
+      WorkerPool.shared.run(tiles: height) { row in
+        scatterRow(row, from: patches, sizes, into: result.pointer + (sample * height + row) * width * inputs)
+      }
     }
   }
   return result
@@ -212,7 +217,8 @@ private func scatterRow(
 /// Gradient of `convolution` with respect to its weight, per sample, added once to the sample's slot.
 ///
 /// Shapes: `x` [N, H, W, I], `gradient` [N, h, w, O]; a slot holds k·k·I·O numbers. Small weights sum gathered patches
-/// over chunks of output rows; large ones run tap by tap over the rows, without patches. The choice depends on shape.
+/// over chunks of output rows; large ones multiply all patches at once, or run tap by tap over the rows where the patches
+/// would take much memory. The choice depends on shape.
 public func convolutionWeightGradient(
   _ x: Tensor, _ gradient: Tensor, into slots: GradientSlots, _ geometry: ConvolutionGeometry
 ) {
@@ -226,8 +232,29 @@ public func convolutionWeightGradient(
     winogradWeightGradient(x, gradient, into: slots)
   } else if slots.count <= 64 << 10 {
     patchwiseWeightGradient(x, gradient, sizes, into: slots)
+  } else if sizes.outputHeight * sizes.outputWidth * sizes.patch <= 1 << 20 {
+    gatheredWeightGradient(x, gradient, sizes, into: slots)
   } else {
     tapwiseWeightGradient(x, gradient, sizes, into: slots)
+  }
+}
+
+private func gatheredWeightGradient(
+  _ x: Tensor, _ gradient: Tensor, _ sizes: ConvolutionSizes, into slots: GradientSlots
+) {
+  let positions = sizes.outputHeight * sizes.outputWidth
+  BufferPool.shared.withScratch(positions * sizes.patch) { patches in
+    for sample in 0..<x.samples {
+      WorkerPool.shared.run(tiles: sizes.outputHeight) { row in
+        sizes.gatherPatches(
+          x.pointer + sample * x.perSample, rows: row..<row + 1,
+          into: patches + row * sizes.outputWidth * sizes.patch)
+      }
+      addTransposedProduct(
+        MatrixView(patches, stride: sizes.patch, transposed: true),
+        MatrixView(gradient.pointer + sample * gradient.perSample, stride: sizes.outputs),
+        rows: sizes.patch, columns: sizes.outputs, depth: positions, to: slots.pointer(sample))
+    }
   }
 }
 
@@ -240,14 +267,14 @@ private func patchwiseWeightGradient(
     let sample = index / chunks.number
     let rows = chunks[index % chunks.number]
     let positions = rows.count * sizes.outputWidth
-    let patches = Tensor(uninitialized: [positions, sizes.patch])
-    sizes.gatherPatches(x.pointer + sample * x.perSample, rows: rows, into: patches.pointer)
     let source = gradient.pointer + sample * gradient.perSample + rows.lowerBound * sizes.outputWidth * sizes.outputs
-    multiply(
-      MatrixView(patches.pointer, stride: sizes.patch, transposed: true), MatrixView(source, stride: sizes.outputs),
-      into: partial.pointer + index * slots.count, stride: sizes.outputs,
-      rows: sizes.patch, columns: sizes.outputs, depth: positions)
-    withExtendedLifetime(patches) {}
+    BufferPool.shared.withScratch(positions * sizes.patch) { patches in
+      sizes.gatherPatches(x.pointer + sample * x.perSample, rows: rows, into: patches)
+      multiply(
+        MatrixView(patches, stride: sizes.patch, transposed: true), MatrixView(source, stride: sizes.outputs),
+        into: partial.pointer + index * slots.count, stride: sizes.outputs,
+        rows: sizes.patch, columns: sizes.outputs, depth: positions)
+    }
   }
   addPartials(partial, parts: chunks.number, to: slots)
 }

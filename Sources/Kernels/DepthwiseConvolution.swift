@@ -17,17 +17,14 @@ public func depthwiseConvolution(_ x: Tensor, weight: Tensor, bias: Tensor?, dil
   defer { KernelMeter.end(mark) }
   let map = DepthwiseMap(x.shape, kernel: kernelSide(weight, channels: x.channels), dilation: dilation)
   precondition(bias.map { $0.count == map.channels } ?? true, "bias for \(map.channels) channels")
-  KernelMeter.count(operations: 2 * x.count * map.kernel * map.kernel)
-  let start = bias ?? Tensor(zeros: [map.channels])
   let result = Tensor(uninitialized: x.shape)
-  let tiles = RowTiles(
-    samples: map.samples, rows: map.height, elementsPerRow: map.width * map.channels, elements: 1 << 16)
-  WorkerPool.shared.run(tiles: tiles.count) { index in
-    let (sample, rows) = tiles.tile(index)
-    let offset = sample * map.perSample
-    ck_depthwise_rows(
-      x.pointer + offset, weight.pointer, start.pointer, result.pointer + offset, map.height, map.width, map.channels,
-      map.kernel, dilation, rows.lowerBound, rows.upperBound)
+  if let bias {
+    map.convolve(x, weight: weight.pointer, start: bias.pointer, into: result)
+  } else {
+    BufferPool.shared.withScratch(map.channels) { zeros in
+      zeros.update(repeating: 0, count: map.channels)
+      map.convolve(x, weight: weight.pointer, start: zeros, into: result)
+    }
   }
   return result
 }
@@ -41,12 +38,18 @@ public func depthwiseConvolutionInputGradient(_ gradient: Tensor, weight: Tensor
   let mark = KernelMeter.begin(.depthwise)
   defer { KernelMeter.end(mark) }
   let channels = gradient.channels
-  let taps = kernelSide(weight, channels: channels) * kernelSide(weight, channels: channels)
-  let turned = Tensor(uninitialized: weight.shape)
-  for tap in 0..<taps {
-    (turned.pointer + tap * channels).update(from: weight.pointer + (taps - 1 - tap) * channels, count: channels)
+  let map = DepthwiseMap(gradient.shape, kernel: kernelSide(weight, channels: channels), dilation: dilation)
+  let taps = map.kernel * map.kernel
+  let result = Tensor(uninitialized: gradient.shape)
+  BufferPool.shared.withScratch((taps + 1) * channels) { turned in
+    for tap in 0..<taps {
+      (turned + tap * channels).update(from: weight.pointer + (taps - 1 - tap) * channels, count: channels)
+    }
+    let zeros = turned + taps * channels
+    zeros.update(repeating: 0, count: channels)
+    map.convolve(gradient, weight: turned, start: zeros, into: result)
   }
-  return depthwiseConvolution(gradient, weight: turned, bias: nil, dilation: dilation)
+  return result
 }
 
 /// Adds the gradients of `depthwiseConvolution` with respect to its weight and bias to each sample's slots.
@@ -67,27 +70,30 @@ public func depthwiseConvolutionWeightGradient(
   precondition(
     biasSlots.map { $0.count == map.channels && $0.samples >= map.samples } ?? true, "bias slots for \(x.shape)")
   KernelMeter.count(operations: 2 * x.count * kernel * kernel)
-  let tiles = RowTiles(samples: map.samples, rows: map.height, elementsPerRow: map.width, elements: 256)
+  let tiles = RowTiles(
+    samples: map.samples, rows: map.height, elementsPerRow: map.width,
+    elements: min(256, max(64, map.height * map.width / 4)))
   let part = taps + map.channels
-  let scratch = Tensor(uninitialized: [tiles.count, part])
-  WorkerPool.shared.run(tiles: tiles.count) { index in
-    let (sample, rows) = tiles.tile(index)
-    let offset = sample * map.perSample
-    let target = scratch.pointer + index * part
-    ck_depthwise_weight_gradient(
-      x.pointer + offset, gradient.pointer + offset, target, map.height, map.width, map.channels, kernel, dilation,
-      rows.lowerBound, rows.upperBound)
-    if biasSlots != nil {
-      ck_depthwise_bias_gradient(
-        gradient.pointer + offset + rows.lowerBound * map.width * map.channels, target + taps,
-        rows.count * map.width, map.channels)
+  BufferPool.shared.withScratch(tiles.count * part) { scratch in
+    WorkerPool.shared.run(tiles: tiles.count) { index in
+      let (sample, rows) = tiles.tile(index)
+      let offset = sample * map.perSample
+      let target = scratch + index * part
+      ck_depthwise_weight_gradient(
+        x.pointer + offset, gradient.pointer + offset, target, map.height, map.width, map.channels, kernel, dilation,
+        rows.lowerBound, rows.upperBound)
+      if biasSlots != nil {
+        ck_depthwise_bias_gradient(
+          gradient.pointer + offset + rows.lowerBound * map.width * map.channels, target + taps,
+          rows.count * map.width, map.channels)
+      }
     }
-  }
-  WorkerPool.shared.run(tiles: map.samples) { sample in
-    let parts = scratch.pointer + sample * tiles.perSample * part
-    ck_depthwise_add_parts(weightSlots.pointer(sample), parts, taps, tiles.perSample, part)
-    if let biasSlots {
-      ck_depthwise_add_parts(biasSlots.pointer(sample), parts + taps, map.channels, tiles.perSample, part)
+    for sample in 0..<map.samples {
+      let parts = scratch + sample * tiles.perSample * part
+      ck_depthwise_add_parts(weightSlots.pointer(sample), parts, taps, tiles.perSample, part)
+      if let biasSlots {
+        ck_depthwise_add_parts(biasSlots.pointer(sample), parts + taps, map.channels, tiles.perSample, part)
+      }
     }
   }
 }
@@ -99,6 +105,7 @@ private struct DepthwiseMap {
   let width: Int
   let channels: Int
   let kernel: Int
+  let dilation: Int
 
   init(_ shape: Shape, kernel: Int, dilation: Int) {
     precondition(shape.rank == 4, "a depthwise convolution takes [N, H, W, C], not \(shape)")
@@ -108,9 +115,25 @@ private struct DepthwiseMap {
     width = shape[2]
     channels = shape[3]
     self.kernel = kernel
+    self.dilation = dilation
   }
 
   var perSample: Int { height * width * channels }
+
+  /// Writes the convolution of a tensor of these extents; every sum begins with the channel's number in `start`.
+  func convolve(
+    _ x: Tensor, weight: UnsafePointer<Float>, start: UnsafePointer<Float>, into result: Tensor
+  ) {
+    KernelMeter.count(operations: 2 * x.count * kernel * kernel)
+    let tiles = RowTiles(samples: samples, rows: height, elementsPerRow: width * channels, elements: 1 << 16)
+    WorkerPool.shared.run(tiles: tiles.count) { index in
+      let (sample, rows) = tiles.tile(index)
+      let offset = sample * perSample
+      ck_depthwise_rows(
+        x.pointer + offset, weight, start, result.pointer + offset, height, width, channels, kernel, dilation,
+        rows.lowerBound, rows.upperBound)
+    }
+  }
 }
 
 private func kernelSide(_ weight: Tensor, channels: Int) -> Int {

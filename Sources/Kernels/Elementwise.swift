@@ -116,14 +116,14 @@ public func columnSums(_ gradient: Tensor, into slots: GradientSlots) {
   defer { KernelMeter.end(mark) }
   let channels = gradient.channels
   precondition(slots.count == channels, "slots of \(slots.count) for \(gradient.shape)")
-  let tiles = SampleTiles(rowsOf: gradient)
-  let partial = Tensor(uninitialized: [gradient.samples, tiles.perSample, channels])
-  tiles.run { sample, tile, first, rows in
-    ck_column_sums(
-      gradient.pointer + first * channels, partial.pointer + (sample * tiles.perSample + tile) * channels, rows,
-      channels)
+  let tiles = SampleTiles(rowsOf: gradient, elements: 16384)
+  tiles.withPartialSums(width: channels) { partial in
+    tiles.run { sample, tile, first, rows in
+      ck_column_sums(
+        gradient.pointer + first * channels, partial + (sample * tiles.perSample + tile) * channels, rows, channels)
+    }
+    tiles.addPartialSums(partial, width: channels, to: slots)
   }
-  addPartialSums(partial, to: slots)
 }
 
 /// `(1 - gate) · context`, HRDA's damped context logits.

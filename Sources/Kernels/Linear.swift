@@ -1,11 +1,9 @@
 // Linear maps of the last axis. N samples, R rows per sample (tokens or pixels), I input and O output channels.
 // Row tiles never cross a sample.
 
+import CKernels
 import Support
 import Tensors
-
-/// Rows of one sample that one matrix product takes.
-let linearRowTile = 256
 
 /// Some neighbouring channels of a tensor, `[N, ..., channels]`.
 public struct ChannelSlice {
@@ -53,7 +51,7 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil, into result
     weight.count == inputs * outputs && result.rows == rows,
     "linear map of \(x.shape) by weight \(weight.shape) into \(result.tensor.shape)")
   precondition(bias == nil || bias?.count == outputs, "bias \(bias?.shape ?? []) for weight \(weight.shape)")
-  let tiles = Tiles(of: rows, size: linearRowTile)
+  let tiles = productRows(rows, columns: outputs, depth: inputs)
   WorkerPool.shared.run(tiles: x.samples * tiles.number) { index in
     let range = tiles[index % tiles.number]
     let first = index / tiles.number * rows + range.lowerBound
@@ -83,14 +81,15 @@ public func linearInputGradient(_ gradient: ChannelSlice, weight: Tensor) -> Ten
   precondition(gradient.channels.count == outputs, "gradient \(gradient.channels) of a map by \(weight.shape)")
   let result = Tensor(uninitialized: gradient.tensor.shape.withChannels(inputs))
   let rows = gradient.rows
-  let tiles = Tiles(of: rows, size: linearRowTile)
+  let tiles = TransposedProductTiles(rows: rows, columns: inputs)
   WorkerPool.shared.run(tiles: result.samples * tiles.number) { index in
-    let range = tiles[index % tiles.number]
+    let (range, columns) = tiles[index % tiles.number]
     let first = index / tiles.number * rows + range.lowerBound
     multiply(
       MatrixView(gradient.row(first), stride: gradient.stride),
-      MatrixView(weight.pointer, stride: outputs, transposed: true),
-      into: result.pointer + first * inputs, stride: inputs, rows: range.count, columns: inputs, depth: outputs)
+      MatrixView(weight.pointer + columns.lowerBound * outputs, stride: outputs, transposed: true),
+      into: result.pointer + first * inputs + columns.lowerBound, stride: inputs, rows: range.count,
+      columns: columns.count, depth: outputs)
   }
   return result
 }
@@ -108,26 +107,51 @@ public func linearWeightGradient(_ x: Tensor, _ gradient: ChannelSlice, into slo
   let mark = KernelMeter.begin(.matrixProduct)
   defer { KernelMeter.end(mark) }
   let inputs = x.channels
-  let outputs = gradient.channels.count
   precondition(
-    slots.count == inputs * outputs && gradient.rows == x.perSample / inputs,
+    slots.count == inputs * gradient.channels.count && gradient.rows == x.perSample / inputs,
     "slot of \(slots.count) for \(x.shape) and \(gradient.tensor.shape)")
   precondition(x.samples <= slots.samples, "\(x.samples) samples for \(slots.samples) slots")
   let rows = x.perSample / inputs
-  let chunks = Tiles(of: rows, size: inputs < 128 ? 1024 : rows)
-  let blocks = Tiles(of: inputs, size: inputs < 128 ? inputs : 64)
-  let size = inputs * outputs
-  let partial = Tensor(uninitialized: [x.samples, chunks.number, size])
-  WorkerPool.shared.run(tiles: x.samples * chunks.number * blocks.number) { index in
-    let block = blocks[index % blocks.number]
-    let part = index / blocks.number
-    let range = chunks[part % chunks.number]
-    let first = part / chunks.number * rows + range.lowerBound
+  if inputs < 128, rows > 256 { return chunkedWeightGradient(x, gradient, into: slots) }
+  for sample in 0..<x.samples {
+    addTransposedProduct(
+      MatrixView(x.pointer + sample * x.perSample, stride: inputs, transposed: true),
+      MatrixView(gradient.row(sample * rows), stride: gradient.stride),
+      rows: inputs, columns: gradient.channels.count, depth: rows, to: slots.pointer(sample))
+  }
+}
+
+/// Adds `aᵀ · b` [rows, columns] once to a slot, where `a` is stored as [depth, rows].
+func addTransposedProduct(
+  _ a: MatrixView, _ b: MatrixView, rows: Int, columns: Int, depth: Int, to slot: UnsafeMutablePointer<Float>
+) {
+  let blocks = reducedProductColumns(rows)
+  WorkerPool.shared.run(tiles: blocks.number) { index in
+    let block = blocks[index]
+    BufferPool.shared.withScratch(block.count * columns) { product in
+      multiply(
+        MatrixView(a.base + block.lowerBound, stride: a.stride, transposed: true), b, into: product, stride: columns,
+        rows: block.count, columns: columns, depth: depth)
+      ck_add_in_place(slot + block.lowerBound * columns, product, block.count * columns)
+    }
+  }
+}
+
+/// The weight gradient of few input channels: partial sums over chunks of rows, added up in order.
+private func chunkedWeightGradient(_ x: Tensor, _ gradient: ChannelSlice, into slots: GradientSlots) {
+  let inputs = x.channels
+  let outputs = gradient.channels.count
+  let rows = x.perSample / inputs
+  let chunks = Tiles(of: rows, size: max(256, min(1024, rows / 4)))
+  let partial = Tensor(uninitialized: [x.samples, chunks.number, slots.count])
+  WorkerPool.shared.run(tiles: x.samples * chunks.number) { index in
+    let range = chunks[index % chunks.number]
+    let first = index / chunks.number * rows + range.lowerBound
     multiply(
-      MatrixView(x.pointer + first * inputs + block.lowerBound, stride: inputs, transposed: true),
+      MatrixView(x.pointer + first * inputs, stride: inputs, transposed: true),
       MatrixView(gradient.row(first), stride: gradient.stride),
-      into: partial.pointer + part * size + block.lowerBound * outputs, stride: outputs,
-      rows: block.count, columns: outputs, depth: range.count)
+      into: partial.pointer + index * slots.count, stride: outputs,
+      rows: inputs, columns: outputs, depth: range.count)
   }
   addPartials(partial, parts: chunks.number, to: slots)
 }

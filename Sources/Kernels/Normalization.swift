@@ -37,8 +37,10 @@ public func layerNorm(
   let channels = x.channels
   precondition(scale.count == channels && shift.count == channels, "\(scale.shape), \(shift.shape) for \(x.shape)")
   let tiles = SampleTiles(rowsOf: x)
-  let output = Tensor(uninitialized: x.shape)
-  let statistics = Tensor(uninitialized: [x.samples, tiles.rows, 2])
+  // One block of memory for both: who keeps the statistics for the gradient keeps the output as well.
+  let buffer = BufferPool.shared.take(x.count + 2 * x.samples * tiles.rows)
+  let output = Tensor(shape: x.shape, buffer: buffer)
+  let statistics = Tensor(shape: [x.samples, tiles.rows, 2], buffer: buffer, offset: x.count)
   tiles.run { _, _, first, rows in
     ck_layer_norm(
       x.pointer + first * channels, scale.pointer, shift.pointer, output.pointer + first * channels,
@@ -64,15 +66,16 @@ public func layerNormGradient(
   precondition(statistics.count == 2 * x.samples * tiles.rows, "statistics \(statistics.shape) of \(x.shape)")
   let result = Tensor(uninitialized: x.shape)
   let wanted = scaleSlots != nil || shiftSlots != nil
-  let partial = Tensor(uninitialized: wanted ? [x.samples, tiles.perSample, 2 * channels] : [0, 0, 0])
-  tiles.run { sample, tile, first, rows in
-    let sums = wanted ? partial.pointer + (sample * tiles.perSample + tile) * 2 * channels : nil
-    ck_layer_norm_gradient(
-      x.pointer + first * channels, scale.pointer, statistics.pointer + 2 * first,
-      gradient.pointer + first * channels, result.pointer + first * channels, sums, rows, channels)
+  tiles.withPartialSums(width: wanted ? 2 * channels : 0) { partial in
+    tiles.run { sample, tile, first, rows in
+      let sums = wanted ? partial + (sample * tiles.perSample + tile) * 2 * channels : nil
+      ck_layer_norm_gradient(
+        x.pointer + first * channels, scale.pointer, statistics.pointer + 2 * first,
+        gradient.pointer + first * channels, result.pointer + first * channels, sums, rows, channels)
+    }
+    if let shiftSlots { tiles.addPartialSums(partial, width: 2 * channels, to: shiftSlots) }
+    if let scaleSlots { tiles.addPartialSums(partial, width: 2 * channels, offset: channels, to: scaleSlots) }
   }
-  if let shiftSlots { addPartialSums(partial, to: shiftSlots) }
-  if let scaleSlots { addPartialSums(partial, offset: channels, to: scaleSlots) }
   return result
 }
 

@@ -3,6 +3,7 @@
 
 import CKernels
 import Support
+import Synchronization
 import Tensors
 
 /// Bilinear resampling with half-pixel centres (or aligned corners), without antialiasing.
@@ -32,8 +33,8 @@ public func bilinear(_ x: Tensor, into result: ChannelSlice, adding: Bool = fals
   precondition(
     result.tensor.samples == x.samples && result.channels.count == channels,
     "bilinear \(x.shape) into channels \(result.channels) of \(result.tensor.shape)")
-  let rowAxis = ResizeAxis(input: inHeight, output: height, alignCorners: alignCorners)
-  let columnAxis = ResizeAxis(input: inWidth, output: width, alignCorners: alignCorners)
+  let rowAxis = ResizeAxis.between(input: inHeight, output: height, alignCorners: alignCorners)
+  let columnAxis = ResizeAxis.between(input: inWidth, output: width, alignCorners: alignCorners)
   let tiles = RowTiles(samples: x.samples, rows: height, elementsPerRow: width * channels, elements: 1 << 16)
   WorkerPool.shared.run(tiles: tiles.count) { index in
     let (sample, rows) = tiles.tile(index)
@@ -67,19 +68,20 @@ public func bilinearGradient(
   defer { KernelMeter.end(mark) }
   let (outHeight, outWidth) = (gradient.tensor.shape[1], gradient.tensor.shape[2])
   let (samples, channels) = (gradient.tensor.samples, gradient.channels.count)
-  let rowAxis = ResizeAxis(input: height, output: outHeight, alignCorners: alignCorners)
-  let columnAxis = ResizeAxis(input: width, output: outWidth, alignCorners: alignCorners)
-  let (rowFirst, columnFirst) = (rowAxis.firstOutputs, columnAxis.firstOutputs)
+  let rowAxis = ResizeAxis.between(input: height, output: outHeight, alignCorners: alignCorners)
+  let columnAxis = ResizeAxis.between(input: width, output: outWidth, alignCorners: alignCorners)
+  let (rowFirst, columnFirst) = (rowAxis.first, columnAxis.first)
   let result = Tensor(uninitialized: [samples, height, width, channels])
   let tiles = RowTiles(samples: samples, rows: height, tiles: 16)
   let line = outWidth * channels
-  let scratch = Tensor(uninitialized: [tiles.count, line])
   WorkerPool.shared.run(tiles: tiles.count) { index in
     let (sample, rows) = tiles.tile(index)
-    ck_resize_gradient_rows(
-      gradient.row(sample * gradient.rows), gradient.stride, result.pointer + sample * result.perSample,
-      scratch.pointer + index * line, width, outWidth, channels, rowAxis.lower, rowAxis.fraction, rowFirst,
-      columnAxis.lower, columnAxis.fraction, columnFirst, rows.lowerBound, rows.upperBound)
+    BufferPool.shared.withScratch(line) { scratch in
+      ck_resize_gradient_rows(
+        gradient.row(sample * gradient.rows), gradient.stride, result.pointer + sample * result.perSample,
+        scratch, width, outWidth, channels, rowAxis.lower, rowAxis.fraction, rowFirst,
+        columnAxis.lower, columnAxis.fraction, columnFirst, rows.lowerBound, rows.upperBound)
+    }
   }
   return result
 }
@@ -119,28 +121,44 @@ struct ResizeAxis {
   let lower: [Int32]
   /// Weight of the next input position; 0 at the last.
   let fraction: [Float]
-  /// Extent of the input.
-  let input: Int
+  /// For every input position (and one past the last) the first output position at or after it.
+  let first: [Int32]
 
-  init(input: Int, output: Int, alignCorners: Bool) {
-    self.input = input
+  private struct Sizes: Hashable {
+    let input: Int
+    let output: Int
+    let alignCorners: Bool
+  }
+
+  private static let known = Mutex<[Sizes: ResizeAxis]>([:])
+
+  /// The axis of these extents: formed once, since a network resizes between few sizes.
+  static func between(input: Int, output: Int, alignCorners: Bool) -> ResizeAxis {
+    let sizes = Sizes(input: input, output: output, alignCorners: alignCorners)
+    return known.withLock { known in
+      if let axis = known[sizes] { return axis }
+      if known.count >= 512 { known.removeAll() }
+      let axis = ResizeAxis(sizes)
+      known[sizes] = axis
+      return axis
+    }
+  }
+
+  private init(_ sizes: Sizes) {
+    let (input, output) = (sizes.input, sizes.output)
     var lower = [Int32](repeating: 0, count: output)
     var fraction = [Float](repeating: 0, count: output)
     let intervals = Float(max(output - 1, 1))
-    let scale = alignCorners ? Float(output > 1 ? input - 1 : 0) / intervals : Float(input) / Float(output)
+    let scale = sizes.alignCorners ? Float(output > 1 ? input - 1 : 0) / intervals : Float(input) / Float(output)
     for position in 0..<output {
-      let source = alignCorners ? scale * Float(position) : max(scale * (Float(position) + 0.5) - 0.5, 0)
+      let source = sizes.alignCorners ? scale * Float(position) : max(scale * (Float(position) + 0.5) - 0.5, 0)
       let below = min(Int(source), input - 1)
       lower[position] = Int32(below)
       fraction[position] = below == input - 1 ? 0 : min(source - Float(below), 1)
     }
     self.lower = lower
     self.fraction = fraction
-  }
-
-  /// For every input position (and one past the last) the first output position at or after it.
-  var firstOutputs: [Int32] {
-    var first = [Int32](repeating: Int32(lower.count), count: input + 1)
+    var first = [Int32](repeating: Int32(output), count: input + 1)
     var next = 0
     for (output, position) in lower.enumerated() {
       while next <= Int(position) {
@@ -148,6 +166,6 @@ struct ResizeAxis {
         next += 1
       }
     }
-    return first
+    self.first = first
   }
 }

@@ -15,7 +15,7 @@ struct SampleTiles {
   let size: Int
 
   /// Rows along the last axis; a tile holds about `elements` elements.
-  init(rowsOf x: Tensor, elements: Int = 16384) {
+  init(rowsOf x: Tensor, elements: Int = 8192) {
     columns = x.channels
     samples = x.samples
     rows = columns == 0 ? 0 : x.perSample / columns
@@ -27,7 +27,7 @@ struct SampleTiles {
     columns = 1
     samples = x.samples
     rows = x.perSample
-    size = 32768
+    size = 16384
   }
 
   /// Tiles of one sample.
@@ -49,16 +49,24 @@ func forEachStretch(of x: Tensor, _ body: (_ first: Int, _ count: Int) -> Void) 
   SampleTiles(elementsOf: x).run { _, _, first, count in body(first, count) }
 }
 
-/// Adds, for every sample, the sum over tiles of its partial sums once to its slot, in tile order and in Double.
-///
-/// Shape: `partial` [N, tiles, width]; the slot's numbers begin at `offset` of each row.
-func addPartialSums(_ partial: Tensor, offset: Int = 0, to slots: GradientSlots) {
-  let (tiles, width) = (partial.shape[1], partial.shape[2])
-  precondition(partial.samples <= slots.samples, "\(partial.samples) samples for \(slots.samples) slots")
-  precondition(offset + slots.count <= width, "slots of \(slots.count) from \(offset) of \(width) partial sums")
-  WorkerPool.shared.run(tiles: partial.samples) { sample in
-    ck_add_partials(
-      partial.pointer + sample * tiles * width + offset, tiles, width, slots.pointer(sample), slots.count)
+extension SampleTiles {
+  /// Lends scratch for `width` partial sums of every tile, `[samples, tiles, width]`.
+  func withPartialSums(width: Int, _ body: (UnsafeMutablePointer<Float>) -> Void) {
+    BufferPool.shared.withScratch(samples * perSample * width, body)
+  }
+
+  /// Adds, for every sample, the sum over tiles of its partial sums once to its slot, in tile order and in Double.
+  ///
+  /// The slot's numbers begin at `offset` of each tile's row.
+  func addPartialSums(
+    _ partial: UnsafePointer<Float>, width: Int, offset: Int = 0, to slots: GradientSlots
+  ) {
+    precondition(samples <= slots.samples, "\(samples) samples for \(slots.samples) slots")
+    precondition(offset + slots.count <= width, "slots of \(slots.count) from \(offset) of \(width) partial sums")
+    for sample in 0..<samples {
+      ck_add_partials(
+        partial + sample * perSample * width + offset, perSample, width, slots.pointer(sample), slots.count)
+    }
   }
 }
 

@@ -92,6 +92,8 @@ public final class NetworkParameters {
   public let bufferSlices: [Slice]
   /// All running statistics.
   public let buffers: Tensor
+  /// Batch norms in the order of declaration.
+  let batchNorms: [BatchNormState]
   /// Gradient slots `[samples, count]`, or nil if the network is not trained.
   public let gradients: Tensor?
   /// Which part of the slots is closed while it is summed over ranks.
@@ -101,6 +103,7 @@ public final class NetworkParameters {
   /// - Parameter gradientSlots: local samples whose gradients are kept apart; 0 for a network that is not trained.
   public init(_ registry: ParameterRegistry, gradientSlots: Int, seed: UInt64) {
     parameters = registry.parameters
+    batchNorms = registry.batchNorms.map(\.state)
     slices = NetworkParameters.layOut(parameters.map { ($0.name, $0.officialShape) })
     let statistics = registry.batchNorms.flatMap {
       [("\($0.name).running_mean", [$0.state.scale.count]), ("\($0.name).running_var", [$0.state.scale.count])]

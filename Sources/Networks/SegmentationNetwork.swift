@@ -69,6 +69,8 @@ public struct NetworkConfiguration: Sendable, Equatable {
 }
 
 /// What a training pass yields. Maps are at the network's stride of what they look at.
+///
+/// In a team, gradients flow to the maps of the crop that this rank computed; the other's are constants.
 public struct TrainingOutput {
   /// Logits to train with on the whole crop; nil without a context.
   public let fused: Variable?
@@ -78,18 +80,10 @@ public struct TrainingOutput {
   public let context: Variable?
   /// Scale attention in 0...1 before it is cut to the detail crop; nil without one.
   public let attention: Variable?
-  /// The encoder's feature maps of the context, empty without one.
+  /// The encoder's feature maps of the context, empty without one and on ranks that did not compute it.
   public let contextFeatures: [Variable]
-  /// The encoder's feature maps of the detail crop, empty without one.
+  /// The encoder's feature maps of the detail crop, empty without one and on ranks that did not compute it.
   public let detailFeatures: [Variable]
-}
-
-/// What a dense pass yields.
-public struct DenseOutput {
-  /// Logits of the whole image, at the network's stride (of the context where that is all there is).
-  public let logits: Tensor
-  /// The windows' mean detail logits, nil without a detail resolution.
-  public let detail: Tensor?
 }
 
 /// Encoder and heads of one network, with its parameters.
@@ -100,9 +94,9 @@ public final class SegmentationNetwork {
   public let parameters: NetworkParameters
   /// Where the logits lie on the image.
   public let grid: OutputGrid
-  private let encoder: any Encoder
-  private let head: any SegmentationHead
-  private let scaleAttention: (any SegmentationHead)?
+  let encoder: any Encoder
+  let head: any SegmentationHead
+  let scaleAttention: (any SegmentationHead)?
   /// Where the heads' parameters begin in the arena.
   private let headOffset: Int, attentionOffset: Int
 
@@ -147,38 +141,41 @@ public final class SegmentationNetwork {
   /// The detail side is computed before the context's, so that walking the tape back adds the context's gradients before
   /// the detail's, and both encoders before both heads, so that the heads' gradients are complete, and can travel, while
   /// the encoders are walked back. Batch statistics enter the running ones in the published order, context before detail.
-  /// A collective where batch norm uses batch statistics.
+  /// In a team, place 0 computes the context, place 1 the detail, and all places get the logits of both.
+  /// A collective where batch norm uses batch statistics, and in a team.
   /// - Parameter box: the detail crop, edges divisible by the grid's `offsetMultiple`; one for all samples of all ranks.
   public func train(_ image: Tensor, box: Box, _ context: ForwardContext) throws -> TrainingOutput {
     defer { context.statistics.apply() }
     let contextPass = context.with(unit: "context", rank: 0)
     let detailPass = context.with(unit: "detail", rank: 1)
-    var detailFeatures: [Variable] = []
-    var detail: Variable?
-    var contextFeatures: [Variable] = []
-    if configuration.resolution != .contextOnly {
-      detailFeatures = try encoder(Variable(constant: cropped(image, to: box)), detailPass)
-    }
-    if configuration.resolution != .detailOnly {
-      contextFeatures = try encoder(Variable(constant: contextImage(image)), contextPass)
-    }
+    let hasContext = configuration.resolution != .detailOnly && (context.team?.rank ?? 0) == 0
+    let hasDetail = configuration.resolution != .contextOnly && (context.team?.rank ?? 1) == 1
+    var (contextFeatures, detailFeatures): ([Variable], [Variable]) = ([], [])
+    var (logits, attention, detail): (Variable?, Variable?, Variable?)
+    if hasDetail { detailFeatures = try encoder(Variable(constant: cropped(image, to: box)), detailPass) }
+    if hasContext { contextFeatures = try encoder(Variable(constant: contextImage(image)), contextPass) }
     context.tape?.mark(headOffset)
-    if configuration.resolution != .contextOnly { detail = try head(detailFeatures, detailPass) }
-    guard configuration.resolution != .detailOnly else {
-      return TrainingOutput(
-        fused: nil, detail: detail, context: nil, attention: nil, contextFeatures: [], detailFeatures: detailFeatures)
+    if hasDetail { detail = try head(detailFeatures, detailPass) }
+    if hasContext {
+      logits = try head(contextFeatures, contextPass)
+      if let scaleAttention {
+        context.tape?.mark(attentionOffset)
+        attention = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
+      }
     }
-    let logits = try head(contextFeatures, contextPass)
-    guard let scaleAttention, let detail else {
-      return TrainingOutput(
-        fused: logits, detail: nil, context: logits, attention: nil, contextFeatures: contextFeatures,
-        detailFeatures: [])
+    if let team = context.team {
+      let parts = try team.gatheredTensors([logits, attention, detail].compactMap { $0?.value })
+      logits = logits ?? Variable(constant: parts[0][0])
+      attention = attention ?? Variable(constant: parts[0][1])
+      detail = detail ?? Variable(constant: parts[1][0])
+      try context.statistics.share(among: team, parameters.batchNorms)
     }
-    context.tape?.mark(attentionOffset)
-    let attention = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
-    let fused = SegmentationNetwork.fused(
-      context: logits, attention: attention, detail: detail, box: box, height: image.shape[1] / grid.stride,
-      width: image.shape[2] / grid.stride, grid, contextPass)
+    var fused = logits
+    if let logits, let attention, let detail {
+      fused = SegmentationNetwork.fused(
+        context: logits, attention: attention, detail: detail, box: box, height: image.shape[1] / grid.stride,
+        width: image.shape[2] / grid.stride, grid, contextPass)
+    }
     return TrainingOutput(
       fused: fused, detail: detail, context: logits, attention: attention, contextFeatures: contextFeatures,
       detailFeatures: detailFeatures)
@@ -201,49 +198,6 @@ public final class SegmentationNetwork {
       context)
   }
 
-  /// A pass without gradients in which detail windows cover the whole image.
-  ///
-  /// Windows of one image go through the network as one batch, which matters where batch norm uses batch statistics
-  /// (the published teacher does). A collective in that mode.
-  public func dense(_ image: Tensor, _ context: ForwardContext) throws -> DenseOutput {
-    precondition(context.tape == nil, "a dense pass records nothing")
-    defer { context.statistics.apply() }
-    let samples = image.samples
-    let contextPass = context.with(unit: "context", rank: 0)
-    var contextFeatures: [Variable] = []
-    var damped: Variable?
-    if configuration.resolution != .detailOnly {
-      contextFeatures = try encoder(Variable(constant: contextImage(image)), contextPass)
-      damped = try head(contextFeatures, contextPass)
-    }
-    guard configuration.resolution != .contextOnly, let detail = try detailWindows(image, context) else {
-      return DenseOutput(logits: damped?.value ?? Tensor(zeros: [samples]), detail: nil)
-    }
-    guard let scaleAttention, let logits = damped else { return DenseOutput(logits: detail, detail: detail) }
-    let gate = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
-    let (height, width) = (detail.shape[1], detail.shape[2])
-    let fused = fuse(
-      gate: bilinear(gate, height: height, width: width, contextPass), detail: Variable(constant: detail),
-      damped: bilinear(
-        gatedContext(gate: gate, logits: logits, contextPass), height: height, width: width, contextPass),
-      contextPass)
-    return DenseOutput(logits: fused.value, detail: detail)
-  }
-
-  /// Mean logits of overlapping detail windows at the network's stride of the image.
-  private func detailWindows(_ image: Tensor, _ context: ForwardContext) throws -> Tensor? {
-    let crop = (height: configuration.detailHeight, width: configuration.detailWidth)
-    let step = configuration.detailOverlap ? 2 : 1
-    let boxes = slidingWindows(
-      height: image.shape[1], width: image.shape[2], crop: crop,
-      stride: (height: crop.height / step, width: crop.width / step))
-    let pass = context.with(unit: "windows", rank: 1, tilesPerSample: boxes.count)
-    let logits = try head(try encoder(Variable(constant: windows(image, boxes)), pass), pass)
-    return stitched(
-      logits.value, boxes.map(grid.onDetail), samples: image.samples, height: image.shape[1] / grid.stride,
-      width: image.shape[2] / grid.stride)
-  }
-
   /// Dense logits `[N, H, W, K]` at image resolution.
   public func logits(_ image: Tensor, _ context: ForwardContext) throws -> Tensor {
     Kernels.bilinear(try dense(image, context).logits, height: image.shape[1], width: image.shape[2])
@@ -255,20 +209,13 @@ public final class SegmentationNetwork {
   ) throws -> Tensor {
     let boxes = slidingWindows(height: image.shape[1], width: image.shape[2], crop: crop, stride: stride)
     let tiles = try boxes.map { try logits(cropped(image, to: $0), context) }
-    return stitched(
-      concatenatedSamples(tiles), boxes, samples: image.samples, height: image.shape[1], width: image.shape[2])
+    return slidingMean(tiles, boxes, height: image.shape[1], width: image.shape[2])
   }
-}
 
-/// Tensors one after the other along the first axis.
-private func concatenatedSamples(_ parts: [Tensor]) -> Tensor {
-  let result = Tensor(uninitialized: parts[0].shape.withSamples(parts.reduce(0) { $0 + $1.samples }))
-  var first = 0
-  for part in parts {
-    result.samples(first..<first + part.samples).assign(part)
-    first += part.samples
+  /// The logits of crops put together: their mean where crops overlap.
+  public func slidingMean(_ tiles: [Tensor], _ boxes: [Box], height: Int, width: Int) -> Tensor {
+    stitched(concatenatedSamples(tiles), boxes, samples: tiles[0].samples, height: height, width: width)
   }
-  return result
 }
 
 /// A frozen encoder that the feature distance compares with.

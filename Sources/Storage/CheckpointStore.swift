@@ -42,6 +42,9 @@ public protocol CheckpointStore: Sendable {
   /// Copies a snapshot into the form in which it will be written: the only part a training step waits for.
   /// - Parameter path: where the file will be.
   func prepare(_ snapshot: Snapshot, to path: String) throws -> any PreparedCheckpoint
+  /// Gets ready for another snapshot like the last, so that copying it takes no longer than it must. May be called
+  /// from any thread after a checkpoint was published.
+  func makeReady() throws
   /// Reads a checkpoint after proving that it is complete and undamaged.
   /// - Parameter groups: read only these, such as `[Snapshot.student]`; nil reads all.
   /// - Throws: `Failure` 66 if there is none, 65 if it is damaged or no checkpoint, 74 if it cannot be read.

@@ -78,8 +78,13 @@ public struct PseudoLabelEntry: Sendable, Equatable {
     let pairs = zip(labels.values, probabilities)
     self.init(
       image: image, step: step, labels: labels,
-      confidence: pairs.map { $0 == LabelMap.ignored ? 0 : UInt8(max(0, min(255, 255 * $1))) },
+      confidence: pairs.map { PseudoLabelEntry.storedConfidence($1, label: $0) },
       confident: pairs.map { $0 != LabelMap.ignored && $1 >= threshold })
+  }
+
+  /// How a label's probability is stored: floor(255 · p), 0 where there is no label.
+  public static func storedConfidence(_ probability: Float, label: UInt8) -> UInt8 {
+    label == LabelMap.ignored ? 0 : UInt8(max(0, min(255, 255 * probability)))
   }
 }
 
@@ -91,15 +96,17 @@ public protocol PseudoLabelCacheWriter: AnyObject {
   var generation: Int { get }
   /// Entries so far, those not yet published included.
   var count: Int { get }
+  /// The newest entry of an image, published or not; nil if it has none.
+  func newest(image: Int) throws -> PseudoLabelEntry?
   /// Adds an entry; a newer entry of the same image supersedes it and both stay.
   /// - Precondition: the image is this rank's and has the size of the origin.
   func append(_ entry: PseudoLabelEntry) throws
   /// Puts all entries on disk, as of so many completed steps. Entries published before are never lost, whenever the
   /// process dies. Call on every rank before the checkpoint of that step is saved, with a barrier between.
   func publish(completedSteps: Int) throws
-  /// Starts a generation: drops entries that were superseded before the last publication, so that a run that goes back
-  /// to that checkpoint finds what it had then.
-  func startGeneration() throws
+  /// Starts a generation: drops entries that were superseded before `step`, the completed steps of the newest
+  /// checkpoint on disk, so that a run that goes back to it finds what it had then.
+  func startGeneration(restartingFrom step: Int) throws
 }
 
 /// Reads one rank's published cache.

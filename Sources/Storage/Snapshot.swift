@@ -58,29 +58,53 @@ public struct Snapshot: Sendable {
   /// Where objectives keep their state: `objective/OBJECTIVE/NAME`.
   public static let objective = "objective"
 
+  /// How the values of a record lie in memory.
+  public enum Order: Sendable {
+    /// Row-major in the official shape `[O, I, ...]`.
+    case official
+    /// With the first two axes behind all others, `[..., I, O]`: how weights are computed with.
+    case outputsLast
+  }
+
   /// One named tensor.
   public struct Record: Sendable {
     /// Such as `student/backbone.patch_embed1.proj.weight`.
     public let path: String
     /// The official (PyTorch) shape.
     public let shape: Shape
-    private let produce: @Sendable () -> Tensor
+    /// The values as they lie in memory. Training goes on writing into them, so that they are the record's only until
+    /// the next step.
+    public let memory: Tensor
+    /// What their order is.
+    public let order: Order
 
     /// A tensor in its official shape.
-    public init(_ path: String, _ values: Tensor) { self.init(path, values.shape) { values } }
+    public init(_ path: String, _ values: Tensor) { self.init(path, values.shape, memory: values, .official) }
 
-    /// A tensor that is made when it is asked for, so that converting layouts needs memory for one tensor at a time.
-    public init(_ path: String, _ shape: Shape, produce: @escaping @Sendable () -> Tensor) {
+    /// Values in memory, of any shape with as many elements.
+    public init(_ path: String, _ shape: Shape, memory: Tensor, _ order: Order) {
+      precondition(memory.count == shape.count, "\(memory.count) values for \(path) of shape \(shape)")
       self.path = path
       self.shape = shape
-      self.produce = produce
+      self.memory = memory
+      self.order = shape.array.count > 1 ? order : .official
     }
 
     /// The values, row-major in the official shape.
     public var values: Tensor {
-      let values = produce()
-      precondition(values.shape == shape, "\(path) has shape \(values.shape), announced as \(shape)")
-      return values
+      guard order == .outputsLast else { return memory.reshaped(shape) }
+      let (outputs, inputs) = (shape[0], shape[1])
+      let taps = shape.count / max(outputs * inputs, 1)
+      let inner = memory.values
+      var values = inner
+      for output in 0..<outputs {
+        for input in 0..<inputs {
+          for tap in 0..<taps {
+            values[(output * inputs + input) * taps + tap] = inner[(tap * inputs + input) * outputs + output]
+          }
+        }
+      }
+      return Tensor(values, shape)
     }
   }
 
@@ -120,6 +144,18 @@ public struct Snapshot: Sendable {
   /// Records below a group, with their names in it: `records(under: Snapshot.student)`.
   public func records(under group: String) -> [(name: String, record: Record)] {
     records.filter { $0.path.hasPrefix(group + "/") }.map { (String($0.path.dropFirst(group.count + 1)), $0) }
+  }
+
+  /// One of `count` parts of about equal size, each a run of neighbouring records: the same on every rank.
+  public func part(_ number: Int, of count: Int) -> Snapshot {
+    let total = max(byteCount, 1)
+    var before = 0
+    let chosen = records.filter { record in
+      let bytes = record.shape.count * 4
+      defer { before += bytes }
+      return min((before + bytes / 2) * count / total, count - 1) == number
+    }
+    return Snapshot(run: run, records: chosen)
   }
 
   /// Whether a path lies in a group of a snapshot and has no empty part.

@@ -4,13 +4,19 @@ import Foundation
 import Support
 import Synchronization
 
-enum DurableFile {
+/// Writes whole files through `operations`.
+struct DurableFile {
+  let operations: any FileOperations
   private static let counter = Atomic<Int>(0)
+  /// Bytes of one call: large enough to cost nothing, small enough that a full disk shows early.
+  private static let piece = 16 << 20
+
+  init(_ operations: any FileOperations) { self.operations = operations }
 
   /// Writes `bytes` with their first bytes replaced by `header`, which goes last, and puts the file under its name.
   /// - Throws: `Failure` 73 if the folder or the file cannot be created, 74 if writing fails or the disk has no room;
   ///   the temporary file is removed then, and a file that was under the name before stays.
-  static func write(_ bytes: UnsafeRawBufferPointer, header: [UInt8], to path: String) throws {
+  func write(_ bytes: UnsafeRawBufferPointer, header: [UInt8], to path: String) throws {
     let parent = (path as NSString).deletingLastPathComponent
     let folder = parent.isEmpty ? "." : parent
     try createFolder(folder)
@@ -23,50 +29,70 @@ enum DurableFile {
       try flush(descriptor, path)
       try header.withUnsafeBytes { try writeAll($0, descriptor, at: 0, path) }
       try flush(descriptor, path)
-      guard rename(temporary, path) == 0 else { throw failure(.cannotCreate, "cannot rename", path) }
+      try doing("rename", path, .cannotCreate) { () throws(SystemError) in
+        try operations.rename(temporary, to: path)
+      }
     } catch {
-      unlink(temporary)
+      try? operations.remove(temporary)
       throw error
     }
     try flushFolder(folder)
   }
 
-  /// Makes a folder and those above it; one that is there already is fine.
-  static func createFolder(_ folder: String) throws {
-    guard !folder.isEmpty, folder != "/", mkdir(folder, 0o755) != 0 else { return }
-    if errno == ENOENT {
-      try createFolder((folder as NSString).deletingLastPathComponent)
-      if mkdir(folder, 0o755) == 0 { return }
+  /// Makes a folder and those above it, to last; one that is there already is fine.
+  func createFolder(_ folder: String) throws {
+    guard !folder.isEmpty, folder != "/" else { return }
+    let parent = (folder as NSString).deletingLastPathComponent
+    do throws(SystemError) {
+      try operations.makeFolder(folder)
+    } catch {
+      var status = stat()
+      if error.number == EEXIST && stat(folder, &status) == 0 {
+        if status.st_mode & S_IFMT == S_IFDIR { return }
+        throw failure(.cannotCreate, "create the folder", folder, SystemError(ENOTDIR))
+      }
+      guard error.number == ENOENT, !parent.isEmpty, parent != "/" else {
+        throw failure(.cannotCreate, "create the folder", folder, error)
+      }
+      try createFolder(parent)
+      return try createFolder(folder)
     }
-    var status = stat()
-    if errno == EEXIST && stat(folder, &status) == 0 {
-      if status.st_mode & S_IFMT == S_IFDIR { return }
-      errno = ENOTDIR
-    }
-    throw failure(.cannotCreate, "cannot create the folder", folder)
+    try flushFolder(parent.isEmpty ? "." : parent)
   }
 
   /// Makes a change of names in a folder last.
-  static func flushFolder(_ folder: String) throws {
-    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw failure(.inputOutput, "cannot open the folder", folder) }
-    defer { close(descriptor) }
-    // Some network file systems refuse to flush folders and need it not.
-    guard fsync(descriptor) == 0 || errno == EINVAL else { throw failure(.inputOutput, "cannot flush", folder) }
+  func flushFolder(_ folder: String) throws {
+    try doing("flush the folder", folder, .inputOutput) { () throws(SystemError) in
+      try operations.flushFolder(folder)
+    }
+  }
+
+  /// Removes a file; one that is gone already is fine.
+  func remove(_ path: String) throws {
+    try doing("delete", path, .inputOutput) { () throws(SystemError) in
+      do throws(SystemError) {
+        try operations.remove(path)
+      } catch  where error.number == ENOENT { return } catch { throw error }
+    }
+  }
+
+  /// Gives a file another name.
+  func rename(_ path: String, to name: String) throws {
+    try doing("rename", path, .inputOutput) { () throws(SystemError) in try operations.rename(path, to: name) }
   }
 
   /// Removes temporaries of writers that were killed: those of living ones are locked.
-  private static func removeLeftovers(in folder: String) {
+  private func removeLeftovers(in folder: String) {
     for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] where name.hasSuffix(".h5.tmp") {
       let path = "\(folder)/\(name)"
       let descriptor = open(path, O_RDWR | O_CLOEXEC)
       guard descriptor >= 0 else { continue }
-      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { unlink(path) }
+      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { try? operations.remove(path) }
       close(descriptor)
     }
   }
 
-  private static func checkRoom(for bytes: Int, in folder: String, _ path: String) throws {
+  private func checkRoom(for bytes: Int, in folder: String, _ path: String) throws {
     var statistics = statvfs()
     guard statvfs(folder, &statistics) == 0 else { return }
     let free = Int(clamping: statistics.f_bavail).multipliedReportingOverflow(by: Int(clamping: statistics.f_frsize))
@@ -77,13 +103,17 @@ enum DurableFile {
     }
   }
 
-  private static func createTemporary(_ path: String) throws -> (descriptor: Int32, path: String) {
+  private func createTemporary(_ path: String) throws -> (descriptor: Int32, path: String) {
     while true {
-      let number = counter.add(1, ordering: .relaxed).oldValue
+      let number = DurableFile.counter.add(1, ordering: .relaxed).oldValue
       let temporary = "\((path as NSString).deletingPathExtension).\(getpid())-\(number).h5.tmp"
-      let descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-      if descriptor < 0 && errno == EEXIST { continue }
-      guard descriptor >= 0 else { throw failure(.cannotCreate, "cannot create the file", path) }
+      let descriptor: Int32
+      do throws(SystemError) {
+        descriptor = try operations.create(temporary)
+      } catch {
+        if error.number == EEXIST { continue }
+        throw failure(.cannotCreate, "create the file", path, error)
+      }
       // Between opening and locking, another writer may take the file for a leftover and remove it.
       flock(descriptor, LOCK_EX)
       var status = stat()
@@ -92,26 +122,32 @@ enum DurableFile {
     }
   }
 
-  private static func writeAll(_ bytes: UnsafeRawBufferPointer, _ descriptor: Int32, at start: Int, _ path: String)
-    throws
-  {
+  private func writeAll(
+    _ bytes: UnsafeRawBufferPointer, _ descriptor: Int32, at start: Int, _ path: String
+  ) throws {
     var done = 0
     while done < bytes.count {
-      let piece = UnsafeRawBufferPointer(rebasing: bytes[done..<min(done + (64 << 20), bytes.count)])
-      let written = pwrite(descriptor, piece.baseAddress, piece.count, off_t(start + done))
-      if written < 0 && errno == EINTR { continue }
-      guard written > 0 else { throw failure(.inputOutput, "cannot write", path) }
-      done += written
+      let piece = UnsafeRawBufferPointer(rebasing: bytes[done..<min(done + DurableFile.piece, bytes.count)])
+      let place = start + done
+      done += try doing("write", path, .inputOutput) { () throws(SystemError) in
+        try operations.write(piece, to: descriptor, at: place)
+      }
     }
   }
 
-  private static func flush(_ descriptor: Int32, _ path: String) throws {
-    guard fsync(descriptor) == 0 else { throw failure(.inputOutput, "cannot flush to the disk", path) }
+  private func flush(_ descriptor: Int32, _ path: String) throws {
+    try doing("flush to the disk", path, .inputOutput) { () throws(SystemError) in try operations.flush(descriptor) }
   }
 
-  private static func failure(_ status: ExitStatus, _ what: String, _ path: String) -> Failure {
-    let number = errno
-    let remedy = number == ENOSPC || number == EDQUOT ? "make room or save to another disk" : nil
-    return Failure(status, "\(what) (\(String(cString: strerror(number))))", at: path, remedy: remedy)
+  /// Turns the system's refusal into a failure that says what could not be done.
+  private func doing<Result>(
+    _ what: String, _ path: String, _ status: ExitStatus, _ body: () throws(SystemError) -> Result
+  ) throws -> Result {
+    do throws(SystemError) { return try body() } catch { throw failure(status, what, path, error) }
+  }
+
+  private func failure(_ status: ExitStatus, _ what: String, _ path: String, _ error: SystemError) -> Failure {
+    let remedy = error.number == ENOSPC || error.number == EDQUOT ? "make room or save to another disk" : nil
+    return Failure(status, "cannot \(what) (\(error.reason))", at: path, remedy: remedy)
   }
 }

@@ -18,7 +18,13 @@ public final class FileImage: @unchecked Sendable {
   public private(set) var count = 0
 
   /// An empty image with room for `bytes` before it has to grow.
-  public init(capacity bytes: Int) { _ = reserve(max(bytes, 1 << 16)) }
+  public init(capacity bytes: Int) { startAnew(capacity: bytes) }
+
+  /// Forgets the file, keeps the memory and sees to room for `bytes`.
+  func startAnew(capacity bytes: Int) {
+    count = 0
+    _ = reserve(max(bytes, 1 << 16))
+  }
 
   deinit { free(base) }
 

@@ -3,6 +3,7 @@
 import Foundation
 import Storage
 import Support
+import Synchronization
 import Tensors
 
 /// A folder of HDF5 checkpoints, `step-00000100.h5` and so on.
@@ -10,28 +11,37 @@ public final class HDF5CheckpointStore: CheckpointStore {
   /// Version of the format this program writes, and the newest it reads.
   public static let formatVersion = 1
   static let format = "apus-checkpoint"
-  static let digestName = "sha256"
 
   /// The folder; made when the first checkpoint is published.
   public let folder: String
+  let disk: DurableFile
+  private let spare = SpareImage()
 
   /// A store over a folder, which need not exist yet.
-  public init(folder: String) { self.folder = folder.isEmpty ? "." : folder }
-
-  /// Builds the file in memory: costs a copy of all values and nothing else. Digests, hash and disk come in `publish`.
-  public func prepare(_ snapshot: Snapshot, to path: String) throws -> any PreparedCheckpoint {
-    // An object header with its digest and link takes about 500 bytes.
-    let capacity = snapshot.byteCount + 700 * snapshot.records.count + (1 << 20)
-    let file = try HDF5File(building: path, userBlock: Seal.length, capacity: capacity)
-    try file.setAttribute("format", of: "", to: .text(HDF5CheckpointStore.format))
-    try file.setAttribute("format-version", of: "", to: .integer(HDF5CheckpointStore.formatVersion))
-    for group in [Snapshot.student, Snapshot.teacher, Snapshot.firstMoment, Snapshot.secondMoment, Snapshot.objective] {
-      try file.createGroup(group)
-    }
-    try file.write(snapshot.run, to: "run")
-    for record in snapshot.records { try file.write(record.values, to: record.path) }
-    return PreparedFile(step: snapshot.step, path: path, file: file, records: snapshot.records.map(\.path))
+  /// - Parameter operations: how files are written.
+  public init(folder: String, operations: any FileOperations = SystemFileOperations()) {
+    self.folder = folder.isEmpty ? "." : folder
+    disk = DurableFile(operations)
   }
+
+  /// Copies the values into a file in memory, whose places are ready if a file of this form was prepared before.
+  /// Order, digests, seal and disk come in `publish`.
+  public func prepare(_ snapshot: Snapshot, to path: String) throws -> any PreparedCheckpoint {
+    try prepare(snapshot, .checkpoint, to: path) { _ in path }
+  }
+
+  /// - Parameter result: what `publish` returns, from the seal of the file.
+  func prepare(
+    _ snapshot: Snapshot, _ kind: Seal.Kind, to path: String, result: @escaping @Sendable (Seal) -> String
+  ) throws -> any PreparedCheckpoint {
+    let form = CheckpointForm(snapshot, kind)
+    let image = try spare.take(form) ?? CheckpointImage(form, reusing: nil)
+    try image.fill(snapshot)
+    return PreparedFile(step: snapshot.step, path: path, image: image, disk: disk, spare: spare, result: result)
+  }
+
+  /// Makes a file in memory ready for the next checkpoint of the form of the last one.
+  public func makeReady() throws { try spare.makeReady() }
 
   /// Reads a checkpoint after proving length and SHA-256 of the whole file.
   public func load(file path: String, groups: [String]? = nil) throws -> Snapshot {
@@ -78,10 +88,8 @@ public final class HDF5CheckpointStore: CheckpointStore {
 
   /// Deletes the checkpoint of a step.
   public func remove(step: Int) throws {
-    guard unlink(file(step: step)) == 0 else {
-      throw Failure(.inputOutput, "cannot delete (\(String(cString: strerror(errno))))", at: file(step: step))
-    }
-    try DurableFile.flushFolder(folder)
+    try disk.remove(file(step: step))
+    try disk.flushFolder(folder)
   }
 
   private func checkFormat(_ file: HDF5File) throws {
@@ -99,7 +107,7 @@ public final class HDF5CheckpointStore: CheckpointStore {
   private func damagedTensors(_ file: HDF5File) -> [String] {
     ((try? file.datasets()) ?? []).filter(Snapshot.isPath).filter { path in
       guard let tensor = try? file.tensor(path),
-        let digest = try? file.attribute(HDF5CheckpointStore.digestName, of: path)?.text
+        let digest = try? file.attribute(CheckpointImage.digestName, of: path)?.text
       else { return true }
       return withExtendedLifetime(tensor) {
         let hash = SHA256()
@@ -110,34 +118,69 @@ public final class HDF5CheckpointStore: CheckpointStore {
   }
 }
 
-/// A checkpoint whose file stands in memory, without digests and seal.
+/// A checkpoint whose values stand in memory, without digests and seal.
 private final class PreparedFile: PreparedCheckpoint {
   let step: Int
   private let path: String
-  private let file: HDF5File
-  private let records: [String]
+  private let image: CheckpointImage
+  private let disk: DurableFile
+  private let spare: SpareImage
+  private let result: @Sendable (Seal) -> String
 
-  init(step: Int, path: String, file: HDF5File, records: [String]) {
+  init(
+    step: Int, path: String, image: CheckpointImage, disk: DurableFile, spare: SpareImage,
+    result: @escaping @Sendable (Seal) -> String
+  ) {
     self.step = step
     self.path = path
-    self.file = file
-    self.records = records
+    self.image = image
+    self.disk = disk
+    self.spare = spare
+    self.result = result
   }
 
   func publish() throws -> String {
-    guard let image = file.image else { throw Failure(.internal, "a prepared checkpoint has no memory", at: path) }
-    // Small values wait in a buffer of the library until it is flushed.
-    try file.flush()
-    for record in records {
-      let hash = SHA256()
-      if let offset = try file.offset(of: record) {
-        let count = try file.shape(of: record).reduce(4, *)
-        hash.update(UnsafeRawBufferPointer(rebasing: image.bytes[offset..<offset + count]).bytes)
+    defer { spare.give(image) }
+    let (bytes, seal) = try image.finish(step: step)
+    try disk.write(bytes, header: seal.block, to: path)
+    return result(seal)
+  }
+}
+
+/// Memory of the last checkpoint, kept for the next one.
+final class SpareImage: Sendable {
+  private enum State {
+    case none
+    case memory(FileImage, CheckpointForm)
+    case ready(CheckpointImage)
+  }
+  private let state = Mutex(State.none)
+
+  /// An image of a form, if there is memory to be used again.
+  func take(_ form: CheckpointForm) throws -> CheckpointImage? {
+    try state.withLock { state in
+      defer { state = .none }
+      switch state {
+      case .none: return nil
+      case .memory(let memory, _): return try CheckpointImage(form, reusing: memory)
+      case .ready(let image):
+        return try image.form == form ? image : CheckpointImage(form, reusing: image.giveUp())
       }
-      try file.setAttribute(HDF5CheckpointStore.digestName, of: record, to: .text(hash.hexadecimal()))
     }
-    try file.close()
-    try DurableFile.write(image.bytes, header: Seal(.checkpoint, sealing: image.bytes).block, to: path)
-    return path
+  }
+
+  /// Takes back an image that was written.
+  func give(_ image: CheckpointImage) {
+    guard let memory = try? image.giveUp() else { return }
+    state.withLock { $0 = .memory(memory, image.form) }
+  }
+
+  /// Lays out a blank file of the last form.
+  func makeReady() throws {
+    try state.withLock { state in
+      guard case .memory(let memory, let form) = state else { return }
+      state = .none
+      state = .ready(try CheckpointImage(form, reusing: memory))
+    }
   }
 }

@@ -77,6 +77,22 @@ extension HDF5File {
     }
   }
 
+  /// Sets an attribute that is there to another value of the same type and length: the file keeps its layout.
+  func overwriteAttribute(_ name: String, of path: String, with value: HDF5Value) throws {
+    try withObject(path) { object, site in
+      let attribute = try site.own(H5Aopen(object, name, ch5_p_default()), "open the attribute \(name)", H5Aclose)
+      let type = try site.own(H5Aget_type(attribute.raw), "read an attribute's type", H5Tclose)
+      switch value {
+      case .text(let text):
+        precondition(text.utf8.count == H5Tget_size(type.raw), "the attribute \(name) has another length")
+        try site.check(H5Awrite(attribute.raw, type.raw, Array(text.utf8)), "write the attribute \(name)")
+      case .integer(let integer):
+        try site.check(H5Awrite(attribute.raw, ch5_native_i64(), [Int64(integer)]), "write the attribute \(name)")
+      default: preconditionFailure("only texts and whole numbers are overwritten")
+      }
+    }
+  }
+
   private func withObject<Result>(_ path: String, _ body: (hid_t, Site) throws -> Result) throws -> Result {
     try perform(path) { file, site in
       let object = try site.own(H5Oopen(file, absolute(path), ch5_p_default()), "open this object", H5Oclose)

@@ -89,6 +89,11 @@ extension HDF5File {
     }
   }
 
+  /// Creates a contiguous dataset of float32 little endian whose values are to be put into the image.
+  func reserve(shape: [Int], at path: String) throws {
+    try createContiguous(shape, path, inFile: ch5_f32le()) { _, _ in }
+  }
+
   /// Where a contiguous dataset's values lie in the file; nil if it has none.
   func offset(of path: String) throws -> Int? {
     try withDataset(path) { dataset, _, _ in
@@ -120,6 +125,17 @@ extension HDF5File {
     _ bytes: UnsafeRawBufferPointer, _ shape: [Int], _ path: String, inFile: hid_t, inMemory: hid_t, size: Int
   ) throws {
     precondition(shape.reduce(size, *) == bytes.count, "\(bytes.count) bytes for shape \(shape) of \(path)")
+    try createContiguous(shape, path, inFile: inFile) { dataset, site in
+      guard !bytes.isEmpty else { return }
+      try site.check(
+        H5Dwrite(dataset, inMemory, ch5_s_all(), ch5_s_all(), ch5_p_default(), bytes.baseAddress),
+        "write this dataset")
+    }
+  }
+
+  private func createContiguous(
+    _ shape: [Int], _ path: String, inFile: hid_t, _ body: (hid_t, Site) throws -> Void
+  ) throws {
     try perform(path) { file, site in
       let space = try dataspace(shape, site)
       let links = try linkCreation(site)
@@ -127,13 +143,11 @@ extension HDF5File {
       // Times would make two files of the same state differ.
       try site.check(H5Pset_obj_track_times(creation.raw, false), "prepare a dataset", status: .internal)
       try site.check(H5Pset_fill_time(creation.raw, H5D_FILL_TIME_NEVER), "prepare a dataset", status: .internal)
+      try site.check(H5Pset_alloc_time(creation.raw, H5D_ALLOC_TIME_EARLY), "prepare a dataset", status: .internal)
       let dataset = try site.own(
         H5Dcreate2(file, absolute(path), inFile, space.raw, links.raw, creation.raw, ch5_p_default()),
         "create this dataset", status: .inputOutput, H5Dclose)
-      guard !bytes.isEmpty else { return }
-      try site.check(
-        H5Dwrite(dataset.raw, inMemory, ch5_s_all(), ch5_s_all(), ch5_p_default(), bytes.baseAddress),
-        "write this dataset")
+      try body(dataset.raw, site)
     }
   }
 

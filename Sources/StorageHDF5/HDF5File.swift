@@ -50,9 +50,13 @@ public final class HDF5File: @unchecked Sendable {
   ///   - userBlock: bytes left free (zero) at the start: 0, or a power of two from 512.
   ///   - capacity: expected length in bytes; more is allowed.
   ///   - oldestReader: the oldest release that shall read the file.
-  public init(building name: String, userBlock: Int, capacity: Int, oldestReader: Release = .v18) throws {
+  ///   - memory: an image that nobody uses any more, whose memory shall serve this file.
+  public init(
+    building name: String, userBlock: Int, capacity: Int, oldestReader: Release = .v18, reusing memory: FileImage? = nil
+  ) throws {
     path = name
-    let image = FileImage(capacity: capacity)
+    let image = memory ?? FileImage(capacity: capacity)
+    image.startAnew(capacity: capacity)
     self.image = image
     let site = Site(file: name, object: nil)
     handle = try HDF5Library.locked {

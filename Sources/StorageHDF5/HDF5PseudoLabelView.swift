@@ -43,7 +43,8 @@ public struct HDF5PseudoLabelView {
     }
     try file.close()
     guard let image = file.image else { throw Failure(.internal, "a view has no memory", at: path) }
-    try DurableFile.write(image.bytes, header: Seal(.pseudoLabelView, sealing: image.bytes).block, to: path)
+    try DurableFile(store.operations).write(
+      image.bytes, header: Seal(.pseudoLabelView, sealing: image.bytes).block, to: path)
     return try HDF5PseudoLabelView(verifying: path)
   }
 

@@ -9,9 +9,14 @@ import Tensors
 public final class HDF5PseudoLabelStore: PseudoLabelStore {
   /// The folder; made when the first cache is published.
   public let folder: String
+  let operations: any FileOperations
 
   /// A store over a folder, which need not exist yet.
-  public init(folder: String) { self.folder = folder.isEmpty ? "." : folder }
+  /// - Parameter operations: how files are written.
+  public init(folder: String, operations: any FileOperations = SystemFileOperations()) {
+    self.folder = folder.isEmpty ? "." : folder
+    self.operations = operations
+  }
 
   /// Path of a rank's file.
   public func file(rank: Int) -> String {
@@ -24,7 +29,8 @@ public final class HDF5PseudoLabelStore: PseudoLabelStore {
 
   /// An empty cache that replaces what the rank had when it is published.
   public func start(_ origin: PseudoLabelOrigin) throws -> any PseudoLabelCacheWriter {
-    try HDF5PseudoLabelWriter(file(rank: origin.rank), origin, generation: 0, publishedSteps: 0)
+    try HDF5PseudoLabelWriter(
+      file(rank: origin.rank), origin, generation: 0, disk: DurableFile(operations))
   }
 
   /// Goes on with the published entries of this rank's images made before `completedSteps`.
@@ -38,7 +44,7 @@ public final class HDF5PseudoLabelStore: PseudoLabelStore {
     let changed = readers.contains { $0.origin.worldSize != origin.worldSize }
     let writer = try HDF5PseudoLabelWriter(
       file(rank: origin.rank), origin, generation: (readers.map(\.generation).max() ?? 0) + (changed ? 1 : 0),
-      publishedSteps: completedSteps, keepingOld: changed, unused: unused)
+      disk: DurableFile(operations), keepingOld: changed, unused: unused)
     // A change of world size that was interrupted leaves an entry in two files.
     var last: Row?
     for row in rows(readers, origin, completedSteps) where !row.isSameEntry(as: last) {
@@ -130,9 +136,9 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
   let origin: PseudoLabelOrigin
   private(set) var generation: Int
   private var images: [Int] = []
-  /// Completed steps of the checkpoint that a restart would go back to.
-  private var publishedSteps: Int
+  private var newestPositions: [Int: Int] = [:]
   private let path: String
+  private let disk: DurableFile
   private var file: HDF5File
   private var keepingOld: Bool
   private var unused: [String]
@@ -142,11 +148,11 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
   ///   - keepingOld: whether the file to be replaced holds entries that other ranks have not taken over yet.
   ///   - unused: files that hold nothing that is needed.
   init(
-    _ path: String, _ origin: PseudoLabelOrigin, generation: Int, publishedSteps: Int, keepingOld: Bool = false,
+    _ path: String, _ origin: PseudoLabelOrigin, generation: Int, disk: DurableFile, keepingOld: Bool = false,
     unused: [String] = []
   ) throws {
     self.path = path
-    self.publishedSteps = publishedSteps
+    self.disk = disk
     self.keepingOld = keepingOld
     self.unused = unused
     self.origin = origin
@@ -155,6 +161,12 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
   }
 
   var count: Int { images.count }
+
+  func newest(image: Int) throws -> PseudoLabelEntry? {
+    guard let position = newestPositions[image] else { return nil }
+    let step = try file.integers(CacheLayout.steps).values[position]
+    return try storedEntry(file, position, image: image, step: step, origin)
+  }
 
   func append(_ entry: PseudoLabelEntry) throws {
     precondition(origin.owns(image: entry.image), "image \(entry.image) on rank \(origin.rank) of \(origin.worldSize)")
@@ -179,9 +191,8 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
     try file.flush()
     guard let image = file.image else { throw Failure(.internal, "a cache has no memory", at: path) }
     try putOldAside()
-    try DurableFile.write(image.bytes, header: Seal(.pseudoLabels, sealing: image.bytes).block, to: path)
+    try disk.write(image.bytes, header: Seal(.pseudoLabels, sealing: image.bytes).block, to: path)
     hasPublished = true
-    publishedSteps = completedSteps
   }
 
   /// Before the first file of a new world size replaces one of the old, that one is kept under another name. When rank
@@ -192,26 +203,25 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
     if origin.rank == 0 {
       let current = (0..<origin.worldSize).map { HDF5PseudoLabelStore(folder: folder).file(rank: $0) }
       for file in hasPublished ? CacheLayout.files(in: folder).filter({ !current.contains($0) }) : unused {
-        unlink(file)
+        try disk.remove(file)
       }
     }
     if keepingOld && FileManager.default.fileExists(atPath: path) {
-      guard rename(path, "\(folder)/\(CacheLayout.oldPrefix)\(name)") == 0 else {
-        throw Failure(.inputOutput, "cannot rename (\(String(cString: strerror(errno))))", at: path)
-      }
+      try disk.rename(path, to: "\(folder)/\(CacheLayout.oldPrefix)\(name)")
     }
     keepingOld = false
   }
 
-  func startGeneration() throws {
+  func startGeneration(restartingFrom step: Int) throws {
     let old = file
     let oldImages = images
     let steps = try old.integers(CacheLayout.steps).values
     file = try HDF5PseudoLabelWriter.emptyFile(path, origin)
     images = []
+    newestPositions = [:]
     generation += 1
     var lastNeeded: [Int: Int] = [:]
-    for (position, image) in oldImages.enumerated() where steps[position] < publishedSteps {
+    for (position, image) in oldImages.enumerated() where steps[position] < step {
       lastNeeded[image] = position
     }
     for (position, image) in oldImages.enumerated() where position >= lastNeeded[image] ?? 0 {
@@ -229,6 +239,7 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
   private func note(image: Int, step: Int) throws {
     try file.append(image, to: CacheLayout.images)
     try file.append(step, to: CacheLayout.steps)
+    newestPositions[image] = images.count
     images.append(image)
   }
 
@@ -304,12 +315,7 @@ public final class HDF5PseudoLabelReader: PseudoLabelCacheReader {
   /// An entry by its position.
   public func entry(at position: Int) throws -> PseudoLabelEntry {
     precondition(images.indices.contains(position), "entry \(position) of \(images.count)")
-    let labels = try file.row(position, of: CacheLayout.labels)
-    return PseudoLabelEntry(
-      image: images[position], step: steps[position],
-      labels: LabelMap(height: origin.height, width: origin.width, values: labels),
-      confidence: try file.row(position, of: CacheLayout.confidence),
-      confident: unpacked(try file.row(position, of: CacheLayout.confident), width: origin.width))
+    return try storedEntry(file, position, image: images[position], step: steps[position], origin)
   }
 
   /// Reads every entry.
@@ -323,6 +329,18 @@ public final class HDF5PseudoLabelReader: PseudoLabelCacheReader {
       _ = try entry(at: position)
     }
   }
+}
+
+/// The entry in a row of a file.
+private func storedEntry(
+  _ file: HDF5File, _ position: Int, image: Int, step: Int, _ origin: PseudoLabelOrigin
+) throws -> PseudoLabelEntry {
+  PseudoLabelEntry(
+    image: image, step: step,
+    labels: LabelMap(
+      height: origin.height, width: origin.width, values: try file.row(position, of: CacheLayout.labels)),
+    confidence: try file.row(position, of: CacheLayout.confidence),
+    confident: unpacked(try file.row(position, of: CacheLayout.confident), width: origin.width))
 }
 
 /// Eight pixels to a byte, the first in the highest bit; each row begins a byte.

@@ -43,12 +43,14 @@ public enum KernelFamily: String, Sendable, CaseIterable, Codable {
 
 /// What took a span of time.
 public struct MeterSpan: Sendable {
-  /// A phase of a step, a kernel, or a worker thread's share of a kernel.
+  /// A phase of a step, a kernel, a worker thread's share of a kernel, or a message.
   public enum Label: Sendable {
     /// A phase by name.
     case phase(String)
     /// A kernel's family and function.
     case kernel(KernelFamily, StaticString)
+    /// Communication with other ranks, waiting included.
+    case communication(String)
   }
 
   /// What it was.
@@ -130,6 +132,14 @@ public final class KernelMeter: @unchecked Sendable {
     return try body()
   }
 
+  /// Records `body` as communication.
+  public static func communication<Result>(_ name: String, _ body: () throws -> Result) rethrows -> Result {
+    guard listening.load(ordering: .relaxed), shared.isOwner else { return try body() }
+    let index = shared.open(.communication(name), lane: 0, isNested: false)
+    defer { shared.close(index, lane: 0) }
+    return try body()
+  }
+
   /// Records a worker thread's share of the kernel under way; workers are numbered from 1.
   public static func work(on worker: Int, _ body: () -> Void) {
     // The acquiring load makes the lanes visible to threads that did not make them.
@@ -145,6 +155,14 @@ public final class KernelMeter: @unchecked Sendable {
     guard listening.load(ordering: .relaxed) else { return }
     operations.add(number, ordering: .relaxed)
   }
+
+  /// Whether somebody listens and spans of the calling thread are recorded.
+  public static var recordsThisThread: Bool { listening.load(ordering: .relaxed) && shared.isOwner }
+
+  /// Records the calling thread from here on, in place of the one that was recorded, which waits meanwhile.
+  ///
+  /// To be called outside of kernels.
+  public static func takeOver() { shared.owner = pthread_self() }
 
   private var isOwner: Bool { pthread_equal(owner, pthread_self()) != 0 }
 
@@ -172,7 +190,8 @@ public final class KernelMeter: @unchecked Sendable {
     lanes[lane].spans[index].end = KernelMeter.now()
   }
 
-  private static func now() -> Int64 {
+  /// Nanoseconds of the system's monotonic clock, in which spans are told.
+  public static func now() -> Int64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)

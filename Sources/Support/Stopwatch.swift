@@ -22,10 +22,11 @@ public struct PhaseTimes: Sendable {
   /// No phases yet.
   public init() {}
 
-  /// Runs `body` and adds its time to the phase; a listening `KernelMeter` records it too.
+  /// Runs `body` and adds its time to the phase; a listening `KernelMeter` and `Activity` learn of it too.
   public mutating func measure<Result>(_ name: String, _ body: () throws -> Result) rethrows -> Result {
     let watch = Stopwatch()
     defer { add(name, watch.seconds) }
+    Activity.enter(name)
     return try KernelMeter.phase(name, body)
   }
 

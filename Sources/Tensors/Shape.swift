@@ -17,6 +17,11 @@ public struct Shape: Hashable, Sendable, CustomStringConvertible, ExpressibleByA
     rank = extents.count
   }
 
+  private init(_ extents: SIMD4<Int>, rank: Int) {
+    self.extents = extents
+    self.rank = rank
+  }
+
   /// A shape from its extents.
   public init(arrayLiteral elements: Int...) { self.init(elements) }
 
@@ -36,9 +41,16 @@ public struct Shape: Hashable, Sendable, CustomStringConvertible, ExpressibleByA
   public var array: [Int] { (0..<rank).map { extents[$0] } }
 
   /// The same shape with another extent on the last axis.
-  public func withChannels(_ channels: Int) -> Shape { Shape(array.dropLast() + [channels]) }
+  public func withChannels(_ channels: Int) -> Shape { with(channels, at: max(rank, 1) - 1) }
   /// The same shape with another extent on the first axis.
-  public func withSamples(_ samples: Int) -> Shape { Shape([samples] + array.dropFirst()) }
+  public func withSamples(_ samples: Int) -> Shape { with(samples, at: 0) }
+
+  private func with(_ extent: Int, at axis: Int) -> Shape {
+    precondition(extent >= 0, "extents must not be negative: \(extent)")
+    var changed = extents
+    changed[axis] = extent
+    return Shape(changed, rank: max(rank, 1))
+  }
 
   /// Such as `[2, 32, 32, 64]`.
   public var description: String { array.description }

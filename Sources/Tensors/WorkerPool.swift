@@ -1,6 +1,7 @@
 // Worker threads for tiles of one kernel call. Tiles are cut by shape; threads only decide who computes a tile, so
 // results never depend on the thread count.
 
+import CKernels
 import Support
 import Synchronization
 
@@ -32,16 +33,21 @@ public final class WorkerPool: @unchecked Sendable {
   /// Threads that compute, the caller included.
   public let threads: Int
   private let busy = Atomic<Bool>(false)
-  private let epoch = Atomic<Int>(0)
-  private let nextTile = Atomic<Int>(0)
-  private let arrived = Atomic<Int>(0)
+  /// Which call is under way (upper half) and its next tile that nobody has claimed (lower half).
+  private let ticket = Atomic<UInt64>(0)
+  private let limit = Atomic<Int>(0)
+  private let finished = Atomic<Int>(0)
   private let stopping = Atomic<Bool>(false)
   private let sleepers = Atomic<Int>(0)
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-  private var tiles = 0
+  /// Written before a ticket is opened, read by who has claimed a tile of it.
   private var body: ((Int) -> Void)?
-  private static let spins = 20_000
+  /// A next tile beyond every limit: the call is over.
+  private static let closed: UInt64 = 0xffff_ffff
+  /// How long a worker without work spins before it sleeps: longer than most parts of a step that one thread does
+  /// alone, since waking a thread costs more than a small kernel.
+  private static let spinSeconds = 1e-3
 
   /// A pool of `threads` threads, the caller included.
   /// - Precondition: `threads` is positive.
@@ -80,79 +86,120 @@ public final class WorkerPool: @unchecked Sendable {
   }
 
   private func stop() {
-    // A call under way counts on every worker; the pool stays taken for good.
+    // Tiles of a call under way are done first; the pool stays taken for good.
     while !busy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged { sched_yield() }
     stopping.store(true, ordering: .releasing)
-    epoch.add(1, ordering: .acquiringAndReleasing)
-    broadcast()
+    open(WorkerPool.closed)
   }
 
-  private func broadcast() {
+  /// Begins the next call with that tile and wakes who sleeps.
+  private func open(_ tile: UInt64) {
+    let call = WorkerPool.call(ticket.load(ordering: .relaxed)) &+ 1
+    ticket.store(call << 32 | tile, ordering: .sequentiallyConsistent)
+    guard sleepers.load(ordering: .sequentiallyConsistent) > 0 else { return }
     pthread_mutex_lock(mutex)
     pthread_cond_broadcast(wake)
     pthread_mutex_unlock(mutex)
   }
 
+  private static func call(_ ticket: UInt64) -> UInt64 { ticket >> 32 }
+
   /// Runs `body(tile)` for every tile in `0 ..< tiles`, on all threads; returns when all are done.
   ///
-  /// Tiles must not write to the same place. Their order is unspecified.
+  /// Tiles must not write to the same place. Their order is unspecified. A thread that comes late is not waited for.
   public func run(tiles: Int, _ body: (Int) -> Void) {
     guard threads > 1, tiles > 1, busy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
     else {
       for tile in 0..<tiles { body(tile) }
       return
     }
+    precondition(UInt64(tiles) < WorkerPool.closed, "\(tiles) tiles")
     withoutActuallyEscaping(body) { escaping in
-      self.tiles = tiles
       self.body = escaping
-      nextTile.store(0, ordering: .relaxed)
-      arrived.store(0, ordering: .relaxed)
-      epoch.add(1, ordering: .sequentiallyConsistent)
-      if sleepers.load(ordering: .sequentiallyConsistent) > 0 { broadcast() }
-      takeTiles()
+      finished.store(0, ordering: .relaxed)
+      // Released after the last call was closed: who still holds its ticket may see the new limit but claims nothing.
+      limit.store(tiles, ordering: .releasing)
+      open(0)
+      let call = WorkerPool.call(ticket.load(ordering: .relaxed))
+      if let tile = claim(call) { takeTiles(of: call, from: tile) }
       var rounds = 0
-      while arrived.load(ordering: .acquiring) < threads - 1 {
+      while finished.load(ordering: .acquiring) < tiles {
         rounds += 1
-        if rounds > WorkerPool.spins { sched_yield() }
+        if rounds % 1024 == 0 { sched_yield() } else { ck_pause() }
       }
+      ticket.store(call << 32 | WorkerPool.closed, ordering: .releasing)
       self.body = nil
     }
     busy.store(false, ordering: .releasing)
   }
 
-  private func takeTiles() {
-    guard let body else { return }
-    while true {
-      let tile = nextTile.add(1, ordering: .relaxed).oldValue
-      if tile >= tiles { return }
-      body(tile)
+  /// The next tile of a call; nil if none is left or the call is over.
+  private func claim(_ call: UInt64) -> Int? {
+    var held = ticket.load(ordering: .acquiring)
+    while WorkerPool.call(held) == call {
+      let tile = Int(held & WorkerPool.closed)
+      guard tile < limit.load(ordering: .acquiring) else { return nil }
+      let attempt = ticket.compareExchange(expected: held, desired: held + 1, ordering: .acquiringAndReleasing)
+      if attempt.exchanged { return tile }
+      held = attempt.original
     }
+    return nil
+  }
+
+  /// Runs tiles until none is left, the first of them claimed already. The claimed tile keeps the call open.
+  private func takeTiles(of call: UInt64, from first: Int, on worker: Int? = nil) {
+    var done = 0
+    if let worker {
+      KernelMeter.work(on: worker) { done = runTiles(of: call, from: first) }
+    } else {
+      done = runTiles(of: call, from: first)
+    }
+    finished.add(done, ordering: .acquiringAndReleasing)
+  }
+
+  /// A function of its own, so that nobody holds the body any more when the call ends.
+  @inline(never)
+  private func runTiles(of call: UInt64, from first: Int) -> Int {
+    guard let body else { preconditionFailure("a tile without a call") }
+    var done = 0
+    var next: Int? = first
+    while let tile = next {
+      body(tile)
+      done += 1
+      next = claim(call)
+    }
+    return done
   }
 
   private func work(_ number: Int) {
-    var seen = 0
+    var seen: UInt64 = 0
     while true {
-      waitForEpoch(after: seen)
-      seen = epoch.load(ordering: .acquiring)
+      seen = waitForCall(after: seen)
       if stopping.load(ordering: .acquiring) { return }
-      KernelMeter.work(on: number) { takeTiles() }
-      arrived.add(1, ordering: .releasing)
+      if let tile = claim(seen) { takeTiles(of: seen, from: tile, on: number) }
     }
   }
 
-  private func waitForEpoch(after seen: Int) {
-    for _ in 0..<WorkerPool.spins where epoch.load(ordering: .acquiring) == seen { spinHint() }
-    guard epoch.load(ordering: .acquiring) == seen else { return }
+  /// Spins, then sleeps, until another call than `seen` begins or has begun; returns it.
+  private func waitForCall(after seen: UInt64) -> UInt64 {
+    let watch = Stopwatch()
+    repeat {
+      for _ in 0..<256 {
+        let call = WorkerPool.call(ticket.load(ordering: .acquiring))
+        if call != seen { return call }
+        ck_pause()
+      }
+      sched_yield()
+    } while watch.seconds < WorkerPool.spinSeconds
     pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
     sleepers.add(1, ordering: .sequentiallyConsistent)
-    while epoch.load(ordering: .sequentiallyConsistent) == seen { pthread_cond_wait(wake, mutex) }
-    sleepers.subtract(1, ordering: .sequentiallyConsistent)
-    pthread_mutex_unlock(mutex)
-  }
-
-  @inline(__always)
-  private func spinHint() {
-    // An empty loop round with an atomic load in it; the load keeps the loop from being removed.
+    defer { sleepers.subtract(1, ordering: .sequentiallyConsistent) }
+    while true {
+      let call = WorkerPool.call(ticket.load(ordering: .sequentiallyConsistent))
+      if call != seen { return call }
+      pthread_cond_wait(wake, mutex)
+    }
   }
 
   deinit {

@@ -1,4 +1,5 @@
-// Spans as a trace that Chrome's tracing page, Perfetto and speedscope show: one row a thread, phases around kernels.
+// Spans as a trace that Chrome's tracing page, Perfetto and speedscope show: a process for each rank, a row for each
+// thread, phases around kernels and messages.
 
 import Foundation
 import Support
@@ -15,14 +16,19 @@ private struct TraceEvent: Encodable {
   var args: [String: String]?
 }
 
-/// The spans of every thread in Chrome's trace format ("JSON object format", complete events, microseconds).
+/// The spans of every thread of one process in Chrome's trace format ("JSON object format", complete events,
+/// microseconds).
 ///
-/// - Parameters:
-///   - lanes: as `KernelMeter.stop()` returns them: the computing thread, then the workers.
-///   - rank: shown as the process.
-public func chromeTrace(_ lanes: [[MeterSpan]], rank: Int = 0) throws -> String {
-  let start = lanes.joined().map(\.begin).min() ?? 0
-  var events = [TraceEvent(name: "process_name", ph: "M", pid: rank, tid: 0, args: ["name": "rank \(rank)"])]
+/// - Parameter lanes: as `KernelMeter.stop()` returns them: the computing thread, then the workers.
+public func chromeTrace(_ lanes: [[MeterSpan]]) throws -> String {
+  traceFile(try traceEvents(lanes, rank: 0, host: nil, start: lanes.joined().map(\.begin).min() ?? 0))
+}
+
+/// The events of one rank, each on a line; the rank is shown as a process.
+/// - Parameter start: the time on this rank's clock that is shown as 0.
+func traceEvents(_ lanes: [[MeterSpan]], rank: Int, host: String?, start: Int64) throws -> [String] {
+  let name = "rank \(rank)" + (host.map { " on \($0)" } ?? "")
+  var events = [TraceEvent(name: "process_name", ph: "M", pid: rank, tid: 0, args: ["name": name])]
   for (lane, spans) in lanes.enumerated() {
     let thread = lane == 0 ? "computing thread" : "worker \(lane)"
     events.append(TraceEvent(name: "thread_name", ph: "M", pid: rank, tid: lane, args: ["name": thread]))
@@ -30,6 +36,8 @@ public func chromeTrace(_ lanes: [[MeterSpan]], rank: Int = 0) throws -> String 
       var event = TraceEvent(name: "", ph: "X", pid: rank, tid: lane)
       switch span.label {
       case .phase(let name): event = TraceEvent(name: name, ph: "X", pid: rank, tid: lane, cat: "phase")
+      case .communication(let name):
+        event = TraceEvent(name: name, ph: "X", pid: rank, tid: lane, cat: "communication")
       case .kernel(let family, let function):
         event = TraceEvent(
           name: String("\(function)".prefix { $0 != "(" }), ph: "X", pid: rank, tid: lane, cat: family.rawValue)
@@ -40,8 +48,12 @@ public func chromeTrace(_ lanes: [[MeterSpan]], rank: Int = 0) throws -> String 
       return event
     }
   }
-  let lines = try events.map { try jsonLine($0) }
-  return "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n" + lines.joined(separator: ",\n") + "\n]}\n"
+  return try events.map { try jsonLine($0) }
+}
+
+/// A trace file of events.
+func traceFile(_ events: [String]) -> String {
+  "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n" + events.joined(separator: ",\n") + "\n]}\n"
 }
 
 /// Writes a trace to a file of the user's choice.

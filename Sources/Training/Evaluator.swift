@@ -1,5 +1,5 @@
-// Sliding-window evaluation and prediction. Images are dealt out over the ranks; counts are integers, so scores do not
-// depend on how.
+// Sliding-window evaluation and prediction. Images and their windows are dealt out over the ranks; a window's logits and
+// the order in which they are put together do not depend on how.
 
 import Adaptation
 import Autograd
@@ -29,15 +29,44 @@ public struct Predictor {
   /// An image smaller than a window, or with sides that are no multiple of 8, is padded at the right and bottom with
   /// the mean colour; what is predicted there is dropped.
   public func predict(_ image: RGBImage) throws -> (labels: LabelMap, confidence: Tensor) {
-    let input = normalisedTensor([image])
-    let height = roundedUp(max(image.height, crop.height))
-    let width = roundedUp(max(image.width, crop.width))
-    let box = Box(top: 0, bottom: image.height, left: 0, right: image.width)
-    let padded = Kernels.padded(input, into: box, height: height, width: width)
+    let size = PixelSize(height: image.height, width: image.width)
+    let boxes = windows(of: size)
+    return prediction(try logits(image, boxes), boxes, size)
+  }
+
+  /// The windows of an image of some size, on the padded image.
+  func windows(of size: PixelSize) -> [Box] {
+    let padded = paddedSize(size)
+    return slidingWindows(height: padded.height, width: padded.width, crop: crop, stride: stride)
+  }
+
+  /// Logits of some windows of an image, each `[1, h, w, K]`.
+  func logits(_ image: RGBImage, _ boxes: [Box]) throws -> [Tensor] {
+    let size = PixelSize(height: image.height, width: image.width)
+    let (inside, outside) = (box(size), paddedSize(size))
+    let padded = Kernels.padded(
+      normalisedTensor([image]), into: inside, height: outside.height, width: outside.width)
     let context = BatchShare(communicator: SoloCommunicator(), globalBatch: 1, samples: 0..<1)
       .context(normalization: .running)
-    let logits = try network.slidingLogits(padded, crop: crop, stride: stride, context)
-    return pseudoLabels(cropped(logits, to: box))
+    return try boxes.map { try network.logits(cropped(padded, to: $0), context) }
+  }
+
+  /// Class and probability of every pixel, from the logits of all windows of an image.
+  func prediction(
+    _ tiles: [Tensor], _ boxes: [Box], _ size: PixelSize
+  ) -> (labels: LabelMap, confidence: Tensor) {
+    let padded = paddedSize(size)
+    let mean = network.slidingMean(tiles, boxes, height: padded.height, width: padded.width)
+    return pseudoLabels(cropped(mean, to: box(size)))
+  }
+
+  /// Number of classes.
+  var classCount: Int { network.configuration.classCount }
+
+  private func box(_ size: PixelSize) -> Box { Box(top: 0, bottom: size.height, left: 0, right: size.width) }
+
+  private func paddedSize(_ size: PixelSize) -> PixelSize {
+    PixelSize(height: roundedUp(max(size.height, crop.height)), width: roundedUp(max(size.width, crop.width)))
   }
 
   private func roundedUp(_ extent: Int) -> Int {
@@ -61,20 +90,19 @@ public struct Evaluator {
     self.communicator = communicator
   }
 
-  /// The confusion matrix over all images. A collective: image i is predicted by rank i modulo the world size.
+  /// The confusion matrix over all images. A collective; see `Predictor.predictAll` for who does what.
   /// - Throws: what reading throws, on all ranks.
   public func evaluate(_ predictor: Predictor) throws -> ConfusionMatrix {
-    let local = try communicator.together {
-      var matrix = ConfusionMatrix(classCount: classCount)
-      for index in stride(from: communicator.rank, to: dataset.count, by: communicator.worldSize) {
-        guard let labels = try dataset.labels(index) else {
-          throw Failure(
-            .badData, "the image has no labels", at: dataset.name(index), remedy: "give data.validation labels")
-        }
-        let prediction = try predictor.predict(try dataset.image(index)).labels
-        matrix.add(labels: labels, predictions: prediction, scoredAs: scoredAs)
+    var local = ConfusionMatrix(classCount: classCount)
+    try predictor.predictAll(
+      dataset.count, on: communicator, size: { try dataset.size($0) }, image: { try dataset.image($0) }
+    ) { index, _, labels, _ in
+      guard let truth = try dataset.labels(index) else {
+        throw Failure(
+          .badData, "the image has no labels", at: dataset.name(index), remedy: "give data.validation labels")
       }
-      return matrix
+      local.add(labels: truth, predictions: labels, scoredAs: scoredAs)
+      Activity.tick()
     }
     return ConfusionMatrix(classCount: classCount, counts: try communicator.sumIntegers(local.counts))
   }

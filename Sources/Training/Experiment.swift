@@ -23,6 +23,8 @@ public final class Experiment {
   public let plan: ShardPlan
   /// Rows and columns of a target image.
   public let targetSize: PixelSize
+  /// Number of target images.
+  public let targetCount: Int
   /// Frozen encoder of the feature distance, if the recipe has one.
   public let reference: ReferenceEncoder?
   /// The step.
@@ -53,17 +55,19 @@ public final class Experiment {
     ConvolutionMethod.current = recipe.convolution
     plan = try communicator.together {
       try recipe.checkAbilities()
-      return try ShardPlan(globalBatch: recipe.batch.global, worldSize: communicator.worldSize)
+      return try ShardPlan(
+        globalBatch: recipe.batch.global, cropShards: recipe.batch.cropShards, on: communicator)
     }
-    let samples = plan.samples(of: communicator.rank)
     let metered = MeteredCommunicator(communicator)
-    share = BatchShare(communicator: metered, globalBatch: recipe.batch.global, samples: samples)
+    share = BatchShare(plan, on: metered)
+    let samples = share.samples
     let adapts = recipe.method.name != "source-only"
-    (classes, loader, validation, targetSize) = try communicator.together {
+    (classes, loader, validation, targetSize, targetCount) = try communicator.together {
       try Experiment.makeData(recipe, samples: samples, adapts: adapts, checksSizes: communicator.rank == 0)
     }
     let configuration = recipe.networkConfiguration(classCount: classes.count)
-    let student = try SegmentationNetwork(configuration, gradientSlots: samples.count, seed: recipe.seed)
+    let student = try SegmentationNetwork(
+      configuration, gradientSlots: plan.place < 2 ? samples.count : 0, seed: recipe.seed)
     let teacher =
       adapts
       ? Teacher(
@@ -73,6 +77,14 @@ public final class Experiment {
     let featureDistance = reference.map {
       FeatureDistanceTerm($0, recipe.featureDistanceOptions, classCount: configuration.classCount)
     }
+    let reduction = try GradientReduction(
+      on: plan.teamSize > 1 ? RankGroup(plan.counterparts, of: communicator) : communicator,
+      method: recipe.reduction.method, bucketBytes: recipe.communication.bucketMB.bytes, order: reductionOrder)
+    let teamGradients =
+      plan.teamSize > 1
+      ? TeamGradients(
+        team: RankGroup(Array(plan.team), of: communicator), reduction: reduction,
+        parameters: student.parameters.values.count) : nil
     step = TrainingStep(
       StepParts(
         share: share, student: student, teacher: teacher, featureDistance: featureDistance,
@@ -80,12 +92,11 @@ public final class Experiment {
         draws: SeededDraws(
           seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,
           offsetMultiple: student.grid.offsetMultiple),
-        reduction: try GradientReduction(
-          on: communicator, method: recipe.reduction.method, bucketBytes: recipe.communication.bucketMB.bytes,
-          order: reductionOrder),
+        reduction: reduction, teamGradients: teamGradients,
         overlap: OverlapTrial(recipe.communication.overlap, isPossible: recipe.allowsOverlap, on: communicator),
         optimizer: recipe.makeOptimizer(student.parameters),
-        schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
+        schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.scaledMomentum),
+        stepGuard: StepGuard(recipe.stepGuard.options)),
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource,
         stochasticSeed: recipe.seed, tunesBuckets: recipe.communication.bucketMB == .auto))
@@ -95,7 +106,7 @@ public final class Experiment {
 
   private static func makeData(
     _ recipe: Recipe, samples: Range<Int>, adapts: Bool, checksSizes: Bool
-  ) throws -> (ClassSet, SampleLoader, (any Dataset)?, PixelSize) {
+  ) throws -> (ClassSet, SampleLoader, (any Dataset)?, PixelSize, Int) {
     let classes = try recipe.classSet()
     guard let sourceSetting = recipe.data.source else {
       throw Failure(.badData, "the recipe names no source data", at: "data.source", remedy: "add data.source")
@@ -126,20 +137,21 @@ public final class Experiment {
         flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: [samples],
         margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins,
         checksSizes: checksSizes))
-    return (classes, loader, try recipe.data.validation?.make(classes, withLabels: true), try target.size(0))
+    let validation = try recipe.data.validation?.make(classes, withLabels: true)
+    return (classes, loader, validation, try target.size(0), target.count)
   }
 }
 
 /// Makes sure that the pseudo-label cache, which has one size for all images, can hold those of a data set.
 /// - Throws: `Failure` 65 that names the first image of another size than the first one.
-private func requireOneSize(_ target: any Dataset) throws {
+func requireOneSize(_ target: any Dataset) throws {
   let first = try target.size(0)
   for index in 1..<max(target.count, 1) {
     let size = try target.size(index)
     guard size != first else { continue }
     throw Failure(
       .badData, "image is \(size), \(target.place(0)) is \(first); pseudo-labels are kept for images of one size",
-      at: target.place(index), remedy: "set teacher.cache to false, or resize the images")
+      at: target.place(index), remedy: "resize the images (data.target.resize), or set teacher.cache to false")
   }
 }
 
@@ -182,7 +194,7 @@ extension Recipe {
   /// Learning rate over the run.
   public var learningRate: LearningRateSchedule {
     LearningRateSchedule(
-      baseRate: optimizer.learningRate, warmUpSteps: schedule.warmUpSteps, warmUpRatio: schedule.warmUpRatio,
+      baseRate: scaledLearningRate, warmUpSteps: schedule.warmUpSteps, warmUpRatio: schedule.warmUpRatio,
       power: schedule.power, totalSteps: schedule.steps)
   }
 

@@ -25,11 +25,10 @@ extension Recipe {
   /// Refuses settings whose meaning is fixed but that this version cannot honour: they are not ignored.
   /// - Throws: `Failure` 65 that names the key.
   func checkAbilities() throws {
-    let absent = [
-      ("batch.cropShards", batch.cropShards != 1, "leave it at 1")
-    ]
-    for (key, isWanted, remedy) in absent where isWanted {
-      throw Failure(.badData, "it is not available in this version", at: key, remedy: remedy)
+    guard batch.cropShards == 1 || reduction != .native else {
+      throw Failure(
+        .badData, "\(batch.cropShards) ranks share crops, whose gradients the MPI library cannot add up",
+        at: "batch.cropShards", remedy: "use reduction: reproducible, or batch.cropShards: 1")
     }
   }
 

@@ -1,5 +1,6 @@
 // Keeps what the teacher said of every target image: entries go to the rank that owns the image and are published with
-// the checkpoint.
+// the checkpoint. With a refresh they come back from there instead of from the teacher.
+// N samples of a rank, H x W the crop.
 
 import Adaptation
 import Collectives
@@ -8,50 +9,104 @@ import Storage
 import Support
 import Tensors
 
-/// Writes this rank's part of the pseudo-label cache during training.
+/// Writes this rank's part of the pseudo-label cache during training, and reads from all parts.
 ///
 /// An image belongs to the rank (index modulo world size). An entry is the un-flipped crop pasted into the full image,
-/// 255 elsewhere. All functions are called by all ranks.
+/// 255 elsewhere; with a refresh, into what the image's entry already holds, until that is begun anew. All functions are
+/// called by all ranks.
 public final class PseudoLabelRecorder {
   private let communicator: any Communicator
   private let writer: any PseudoLabelCacheWriter
-  private let plan: [Int]
+  private let holders: [[Int]]
+  private let ownSamples: Range<Int>
+  private var ages: PseudoLabelAges
   /// Newest entries that the writer does not have yet, by image: compressing every one of them would be wasted.
   private var waiting: [Int: PseudoLabelEntry] = [:]
+  /// Told of every entry on the rank that owns its image.
+  var observer: ((PseudoLabelEntry) -> Void)?
   private static let waitingPixels = 16 << 20
+  /// Where a checkpoint keeps how often each image's labels have been used.
+  static let visitsRecord = "\(Snapshot.objective)/pseudo-labels/visits"
 
   /// A recorder that goes on after `completedSteps`, or starts anew at 0.
   ///
   /// - Parameters:
-  ///   - plan: rank that holds each sample of the global batch.
+  ///   - holders: ranks that hold each sample of the global batch; the first of them speaks for it.
+  ///   - ownSamples: indices of this rank's samples in the global batch.
+  ///   - ages: how often each image's labels have been used; the same on all ranks.
   /// - Throws: what the store throws, on all ranks.
   public init(
-    _ store: any PseudoLabelStore, _ origin: PseudoLabelOrigin, completedSteps: Int, plan: [Int],
-    on communicator: any Communicator
+    _ store: any PseudoLabelStore, _ origin: PseudoLabelOrigin, completedSteps: Int, holders: [[Int]],
+    ownSamples: Range<Int>, ages: PseudoLabelAges, on communicator: any Communicator
   ) throws {
     self.communicator = communicator
-    self.plan = plan
+    self.holders = holders
+    self.ownSamples = ownSamples
+    self.ages = ages
     writer = try communicator.together {
       completedSteps > 0
         ? try store.resume(origin, completedSteps: completedSteps) : try store.start(origin)
     }
   }
 
-  /// Hands the pseudo-labels of a step to the ranks that own the images.
+  /// How often each image's labels have been used, as a checkpoint keeps it; nil without a refresh.
+  public var visits: Tensor? { ages.period > 0 ? ages.stored : nil }
+
+  /// What the cache says of this rank's crops of a step; nil where one crop of the global batch is not covered or its
+  /// labels have served often enough, and the teacher must look at all.
+  public func kept(_ provenance: [SampleProvenance]) throws -> KeptPseudoLabels? {
+    guard ages.period > 0 else { return nil }
+    let places = try shareProvenance(provenance)
+    guard places.allSatisfy({ ages.canServe($0.image) }) else { return nil }
+    let owned = try communicator.together { try places.map { try isOwn($0) ? newest($0.image) : nil } }
+    let covered = zip(places, owned).filter { place, entry in entry.map { covers($0, place.box) } ?? false }.count
+    guard try communicator.sumIntegers([Int64(covered)])[0] == Int64(places.count) else { return nil }
+    var crops: [KeptCrop] = []
+    for (sample, place) in places.enumerated() {
+      let owner = place.image % communicator.worldSize
+      let count = KeptCrop.byteCount(place.box)
+      let bytes = owned[sample].map { KeptCrop($0, place.box, flipped: place.flipped).bytes } ?? []
+      for holder in holders[sample] {
+        if let received = try communicator.transfer(bytes, count: count, from: owner, to: holder) {
+          crops.append(KeptCrop(received, place.box))
+        }
+      }
+    }
+    for place in places { ages.use(place.image) }
+    return KeptPseudoLabels(crops)
+  }
+
+  /// Hands the teacher's pseudo-labels of a step to the ranks that own the images.
   public func record(_ pseudo: PseudoLabels, _ provenance: [SampleProvenance], step: Int) throws {
     let height = pseudo.labels.height
     let width = pseudo.labels.width
     let places = try shareProvenance(provenance)
-    let first = plan.firstIndex(of: communicator.rank) ?? 0
     for (sample, place) in places.enumerated() {
-      let mine = plan[sample] == communicator.rank
-      let bytes = mine ? message(pseudo, sample - first) : []
+      let speaker = holders[sample][0]
+      let bytes = speaker == communicator.rank ? message(pseudo, sample - ownSamples.lowerBound) : []
       let received = try communicator.transfer(
-        bytes, count: height * width * 5, from: plan[sample], to: place.image % communicator.worldSize)
+        bytes, count: height * width * 5, from: speaker, to: place.image % communicator.worldSize)
+      let goesOn = ages.renew(place.image)
       guard let received else { continue }
-      waiting[place.image] = entry(received, place, height: height, width: width, step: step)
+      let before = goesOn ? try newest(place.image) : nil
+      let entry = entry(received, place, height: height, width: width, step: step, onto: before)
+      if let observer {
+        observer(
+          before == nil ? entry : self.entry(received, place, height: height, width: width, step: step, onto: nil))
+      }
+      waiting[place.image] = entry
     }
     if waiting.count * writer.origin.height * writer.origin.width > PseudoLabelRecorder.waitingPixels { try flush() }
+  }
+
+  /// Puts the newest entry of every image on disk.
+  /// - Parameter step: completed steps of the newest checkpoint on disk; what it needs is kept.
+  public func publish(completedSteps: Int, restartingFrom step: Int) throws {
+    try communicator.together {
+      try flush()
+      try writer.startGeneration(restartingFrom: step)
+      try writer.publish(completedSteps: completedSteps)
+    }
   }
 
   private func flush() throws {
@@ -61,12 +116,14 @@ public final class PseudoLabelRecorder {
     waiting.removeAll()
   }
 
-  /// Puts the newest entry of every image on disk.
-  public func publish(completedSteps: Int) throws {
-    try communicator.together {
-      try flush()
-      try writer.startGeneration()
-      try writer.publish(completedSteps: completedSteps)
+  private func newest(_ image: Int) throws -> PseudoLabelEntry? { try waiting[image] ?? writer.newest(image: image) }
+
+  private func isOwn(_ place: Place) -> Bool { place.image % communicator.worldSize == communicator.rank }
+
+  private func covers(_ entry: PseudoLabelEntry, _ box: Box) -> Bool {
+    let width = entry.labels.width
+    return (box.top..<box.bottom).allSatisfy { row in
+      !entry.labels.values[row * width + box.left..<row * width + box.right].contains(LabelMap.ignored)
     }
   }
 
@@ -77,16 +134,15 @@ public final class PseudoLabelRecorder {
     let flipped: Bool
   }
 
-  /// Six numbers a sample, filled in by the rank that holds it and summed.
+  /// Six numbers a sample, filled in by the rank that speaks for it and summed.
   private func shareProvenance(_ provenance: [SampleProvenance]) throws -> [Place] {
-    var numbers = [Int64](repeating: 0, count: plan.count * 6)
-    let first = plan.firstIndex(of: communicator.rank) ?? 0
-    for (index, one) in provenance.enumerated() {
+    var numbers = [Int64](repeating: 0, count: holders.count * 6)
+    for (sample, one) in zip(ownSamples, provenance) where holders[sample][0] == communicator.rank {
       let values = [one.image, one.box.top, one.box.bottom, one.box.left, one.box.right, one.flipped ? 1 : 0]
-      for (position, value) in values.enumerated() { numbers[(first + index) * 6 + position] = Int64(value) }
+      for (position, value) in values.enumerated() { numbers[sample * 6 + position] = Int64(value) }
     }
     let all = try communicator.sumIntegers(numbers).map { Int($0) }
-    return (0..<plan.count).map { sample in
+    return (0..<holders.count).map { sample in
       let row = all[sample * 6..<sample * 6 + 6].map { $0 }
       return Place(
         image: row[0], box: Box(top: row[1], bottom: row[2], left: row[3], right: row[4]), flipped: row[5] == 1)
@@ -103,21 +159,26 @@ public final class PseudoLabelRecorder {
       }
   }
 
-  private func entry(_ bytes: [UInt8], _ place: Place, height: Int, width: Int, step: Int) -> PseudoLabelEntry {
+  private func entry(
+    _ bytes: [UInt8], _ place: Place, height: Int, width: Int, step: Int, onto before: PseudoLabelEntry?
+  ) -> PseudoLabelEntry {
     let origin = writer.origin
-    var labels = LabelMap(height: origin.height, width: origin.width)
-    var probabilities = [Float](repeating: 0, count: origin.height * origin.width)
+    var labels = before?.labels ?? LabelMap(height: origin.height, width: origin.width)
+    var confidence = before?.confidence ?? [UInt8](repeating: 0, count: labels.values.count)
+    var confident = before?.confident ?? [Bool](repeating: false, count: labels.values.count)
     for row in 0..<height {
       for column in 0..<width {
         let source = row * width + (place.flipped ? width - 1 - column : column)
         let target = (place.box.top + row) * origin.width + place.box.left + column
-        labels.values[target] = bytes[source]
         let start = height * width + 4 * source
         let bits = (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[start + $1]) << UInt32(8 * $1) }
-        probabilities[target] = Float(bitPattern: bits)
+        let probability = Float(bitPattern: bits)
+        labels.values[target] = bytes[source]
+        confidence[target] = PseudoLabelEntry.storedConfidence(probability, label: bytes[source])
+        confident[target] = bytes[source] != LabelMap.ignored && probability >= origin.threshold
       }
     }
     return PseudoLabelEntry(
-      image: place.image, step: step, labels: labels, probabilities: probabilities, threshold: origin.threshold)
+      image: place.image, step: step, labels: labels, confidence: confidence, confident: confident)
   }
 }

@@ -65,6 +65,10 @@ public struct Recipe: Sendable, Equatable {
   public var log = Every(1)
   /// When replicas are compared over ranks.
   public var digest = Every(100)
+  /// What happens to steps whose numbers have gone wrong.
+  public var stepGuard = Guard()
+  /// Watching over the ranks.
+  public var watch = Watch()
   /// Whether a trace of the phases is written.
   public var trace = false
 
@@ -102,6 +106,8 @@ public struct Recipe: Sendable, Equatable {
     try settings.group("checkpoint", &checkpoint)
     try settings.group("log", &log)
     try settings.group("digest", &digest)
+    try settings.group("guard", &stepGuard)
+    try settings.group("watch", &watch)
     try settings.value("trace", &trace)
   }
 

@@ -38,6 +38,9 @@ extension Recipe {
     try check.require(
       batch.cropShards == 1 || network.resolution == .hrda, "batch.cropShards",
       "is \(batch.cropShards), but network.resolution \(network.resolution.rawValue) has one crop to share out")
+    try check.require(
+      teacher.refresh == 0 || teacher.cache, "teacher.refresh",
+      "is \(teacher.refresh), but teacher.cache keeps no pseudo-labels", remedy: "set teacher.cache to true")
     let needsTarget = catalogue.methods.first { $0.name == method.name }?.needsTarget ?? true
     try check.require(data.source != nil, "data.source", "is missing", remedy: "give it a kind, folder or procedural")
     try check.require(

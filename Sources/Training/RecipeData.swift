@@ -147,14 +147,28 @@ extension Recipe {
     public var every = 1000
     /// Newest checkpoints that are kept.
     public var keep = 2
+    /// Checkpoints of steps divisible by this are kept for good; 0 keeps none besides the newest.
+    public var keepEvery = 0
+    /// What happens when a checkpoint cannot be written.
+    public var onFailure = SavingFailure.warn
 
-    /// Every 1000 steps, two kept.
+    /// Every 1000 steps, two kept, going on without one that cannot be written.
     public init() {}
-    /// Shows both settings.
+    /// Shows all settings.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.value("every", &every, .atLeast(0))
       try settings.value("keep", &keep, .atLeast(1))
+      try settings.value("keepEvery", &keepEvery, .atLeast(0))
+      try settings.value("onFailure", &onFailure)
     }
+  }
+
+  /// What happens when a checkpoint cannot be written.
+  public enum SavingFailure: String, SettingChoice {
+    /// Training goes on, with a warning; the older checkpoints stay. The last checkpoint must be written all the same.
+    case warn
+    /// The run ends with the failure, on all ranks.
+    case stop
   }
 
   /// Something that happens every so many steps.

@@ -149,6 +149,10 @@ extension Recipe {
   public struct Optimizer: SettingGroup {
     /// Learning rate of the encoder at its highest.
     public var learningRate = 6e-5
+    /// How the learning rate follows the global batch.
+    public var batchRule = BatchRule.none
+    /// The global batch that learning rate and teacher momentum are meant for.
+    public var referenceBatch = 2
     /// Factor on the learning rate of everything under the heads.
     public var headFactor = 10.0
     /// Decoupled weight decay of all parameters but the encoder's norms.
@@ -163,6 +167,8 @@ extension Recipe {
     /// Shows all settings.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.value("learningRate", &learningRate, .from(0, to: 1))
+      try settings.value("batchRule", &batchRule)
+      try settings.value("referenceBatch", &referenceBatch, .atLeast(1))
       try settings.value("headFactor", &headFactor, .atLeast(0))
       try settings.value("weightDecay", &weightDecay, .from(0, to: 1))
       try settings.value("betas", &betas, .each(.from(0, below: 1), count: 2))
@@ -196,21 +202,27 @@ extension Recipe {
   public struct Teacher: SettingGroup {
     /// Momentum a of the average; min(1 - 1/(step + 1), a) acts.
     public var momentum = 0.999
+    /// How the momentum follows the global batch.
+    public var momentumRule = MomentumRule.none
     /// Confidence from which a pixel counts as certain; the certain share of pixels is the pseudo-weight.
     public var threshold = 0.968
     /// The pixels that this share is of.
     public var confidence = ConfidenceScope.batch
     /// Whether the newest pseudo-labels of every target image are kept in the run directory.
     public var cache = true
+    /// Visits of a target image for which its kept pseudo-labels serve before the teacher makes new ones; 0: none.
+    public var refresh = 0
 
     /// The published values.
     public init() {}
     /// Shows all settings.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.value("momentum", &momentum, .from(0, to: 1))
+      try settings.value("momentumRule", &momentumRule)
       try settings.value("threshold", &threshold, .from(0, to: 1))
       try settings.value("confidence", &confidence)
       try settings.value("cache", &cache)
+      try settings.value("refresh", &refresh, .atLeast(0))
     }
   }
 

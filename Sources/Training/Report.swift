@@ -49,8 +49,8 @@ public struct Report: Sendable {
 
   private let recipe: Recipe
   private let summary: Summary
-  private let log: [LogEntry]
-  private let classes: [ClassEntry]
+  let log: [LogEntry]
+  let classes: [ClassEntry]
   private let rows: [PictureRow]
 
   /// A page about a run.
@@ -69,7 +69,7 @@ public struct Report: Sendable {
   /// The page as HTML.
   public func render() -> String {
     let title = escaped(recipe.name.isEmpty ? "run" : recipe.name)
-    let sections = [tiles, scores, pictures, curves, phases, settings, footer]
+    let sections = [tiles, scores, pictures, curves, pseudoLabels, phases, settings, footer]
     return """
       <!doctype html>
       <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -140,7 +140,7 @@ extension Report {
     return "<tr><th>\(name)</th>\(cells.joined())\(gain.map { "<td>\($0)</td>" } ?? "")</tr>"
   }
 
-  private func swatch(_ entry: ClassEntry) -> String {
+  func swatch(_ entry: ClassEntry) -> String {
     "<i style=\"background:rgb(\(entry.colour.x) \(entry.colour.y) \(entry.colour.z))\"></i>"
   }
 
@@ -180,6 +180,26 @@ extension Report {
       Chart("mIoU on the validation set, in percent", scored, reference: summary.sourceOnly?.mIoU).figure,
       Chart("Losses as they enter the sum", terms.map(curve)).figure,
       Chart("Share of confident pseudo-labels", shares.map(curve)).figure,
+      Chart(
+        "Norm of the gradient",
+        [
+          Curve(
+            "norm",
+            log.compactMap { entry in
+              entry.gradientNorm.map { (Double(entry.step), $0) }
+            })
+        ]
+      ).figure,
+      Chart(
+        "Longest time of computing over the mean of all ranks",
+        [
+          Curve(
+            "ratio",
+            log.compactMap { entry in
+              entry.straggler.map { (Double(entry.step), $0.ratio) }
+            })
+        ]
+      ).figure,
       Chart("Learning rate of the encoder", [rate]).figure,
     ].joined(separator: "\n")
   }
@@ -218,9 +238,9 @@ extension Report {
     var facts = sets.compactMap { name, set in set.map { ("\(name) data", words($0)) } }
     facts += [
       ("training crop", "\(recipe.crop.size), detail crop \(recipe.network.detailCrop)"),
-      ("learning rate", "\(number(recipe.optimizer.learningRate)), heads × \(number(recipe.optimizer.headFactor))"),
+      ("learning rate", "\(number(recipe.scaledLearningRate)), heads × \(number(recipe.optimizer.headFactor))"),
       ("schedule", "\(recipe.schedule.steps) steps, \(recipe.schedule.warmUpSteps) of warm-up"),
-      ("teacher", "momentum \(recipe.teacher.momentum), threshold \(recipe.teacher.threshold)"),
+      ("teacher", "momentum \(recipe.scaledMomentum), threshold \(recipe.teacher.threshold)"),
       ("feature distance", recipe.featureDistance.weight == 0 ? "off" : "weight \(recipe.featureDistance.weight)"),
     ]
     let rows = facts.map { "<tr><th>\($0)</th><td>\(escaped($1))</td></tr>" }.joined()
@@ -263,7 +283,7 @@ func number(_ value: Double) -> String {
 }
 
 /// One decimal.
-private func percent(_ value: Double) -> String { String(format: "%.1f", value) }
+func percent(_ value: Double) -> String { String(format: "%.1f", value) }
 
 private func duration(_ seconds: Double) -> String {
   if seconds < 120 { return "\(number(seconds)) s" }

@@ -28,6 +28,14 @@ public struct LogEntry: Codable, Sendable, Equatable {
   public var reduction: ReductionFigures?
   /// Most memory the process has held, in bytes.
   public var peakMemoryBytes: Int
+  /// Wall-clock seconds of training up to this step in all sessions, evaluation left out.
+  public var trainingSeconds: Double?
+  /// The slowest rank; nil with one rank.
+  public var straggler: Straggler?
+  /// About the pseudo-labels since such figures were last told; nil in most lines.
+  public var pseudoLabels: PseudoLabelFigures?
+  /// Why the optimizer left this step out, and what it was made of; nil where it used it.
+  public var skipped: SkippedStep?
   /// mIoU in percent by network, where the step was evaluated.
   public var mIoU: [String: Double]?
 
@@ -54,8 +62,11 @@ public struct LogEntry: Codable, Sendable, Equatable {
 
 /// Appends to log.jsonl; a line is with the system when `append` returns. Rank 0 only.
 public final class RunLog {
+  /// The last line.
+  public private(set) var last: LogEntry?
   private let path: String
   private let file: FileHandle
+  private var length: UInt64
 
   /// Opens the log, keeping the lines up to `step` and dropping those of steps that are going to be run again.
   /// - Throws: `Failure` 74 that names the file.
@@ -66,18 +77,23 @@ public final class RunLog {
       let text = try kept.map { try jsonLine($0) + "\n" }.joined()
       try Foundation.Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
       file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
-      try file.seekToEnd()
+      length = try file.seekToEnd()
+      last = kept.last
     } catch {
       throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: path)
     }
   }
 
-  /// Adds a line.
+  /// Adds a line, whole or not at all.
   /// - Throws: `Failure` 74 that names the file and the step.
   public func append(_ entry: LogEntry) throws {
     do {
-      try file.write(contentsOf: Foundation.Data((try jsonLine(entry) + "\n").utf8))
+      let line = Foundation.Data((try jsonLine(entry) + "\n").utf8)
+      try file.write(contentsOf: line)
+      length += UInt64(line.count)
+      last = entry
     } catch {
+      try? file.truncate(atOffset: length)
       throw Failure(.inputOutput, "step \(entry.step) cannot be written: \(error.localizedDescription)", at: path)
     }
   }

@@ -9,26 +9,32 @@ import Tensors
 
 extension Experiment {
   /// The state after `step` completed steps.
-  func snapshot(step: Int) -> Snapshot {
+  /// - Parameter objectives: what objectives keep, under `Snapshot.objective`.
+  func snapshot(step: Int, objectives: [Snapshot.Record] = []) -> Snapshot {
     let student = self.student.parameters
     let optimizer = self.step.parts.optimizer
     var records = networkRecords(Snapshot.student, student)
     if let teacher = teacher?.network.parameters { records += networkRecords(Snapshot.teacher, teacher) }
     records += parameterRecords(Snapshot.firstMoment, student, optimizer.firstMoment)
     records += parameterRecords(Snapshot.secondMoment, student, optimizer.secondMoment)
-    return Snapshot(run: description(step: step), records: records)
+    let stepGuard = self.step.parts.stepGuard
+    if stepGuard.remembers { records.append(Snapshot.Record(Experiment.guardRecord, stepGuard.state)) }
+    return Snapshot(run: description(step: step), records: records + objectives)
   }
+
+  /// Where the guard's memory is.
+  private static let guardRecord = "\(Snapshot.objective)/guard/state"
 
   /// What is told about the run after `step` completed steps.
   func description(step: Int) -> RunDescription {
     RunDescription(
-      step: step, recipe: recipe.resolvedYAML, classNames: classes.names, worldSize: share.communicator.worldSize,
+      step: step, recipe: recipe.resolvedYAML, classNames: classes.names, worldSize: share.world.worldSize,
       programVersion: programVersion, libraryVersions: matrixLibraryVersions, cpuLevel: "\(CPULevel.current)",
       schedule: ["steps": Double(recipe.schedule.steps), "learningRate": recipe.optimizer.learningRate],
       digests: origin.digests)
   }
 
-  /// Takes over a snapshot's tensors: student, teacher and both moments.
+  /// Takes over a snapshot's tensors: student, teacher, both moments and what the guard remembers.
   /// - Throws: `Failure` 65 if a tensor is missing, is not known here, or has another shape.
   func restore(_ snapshot: Snapshot, from file: String) throws {
     let stored = RunOrigin(snapshot.run.digests)
@@ -43,16 +49,21 @@ extension Experiment {
     }
     try load(snapshot, Snapshot.firstMoment, into: student, arena: optimizer.firstMoment, buffers: false, file)
     try load(snapshot, Snapshot.secondMoment, into: student, arena: optimizer.secondMoment, buffers: false, file)
+    // A guard with another window, which the user has asked for by name, begins anew.
+    let stepGuard = step.parts.stepGuard
+    if let kept = snapshot.tensor(Experiment.guardRecord), kept.shape == stepGuard.state.shape {
+      stepGuard.state.assign(kept)
+    }
   }
 }
 
-/// Records of parameters; layouts are converted when a record is read, one tensor at a time.
+/// Records of parameters where they lie; they are put into the official order when they are written.
 func parameterRecords(_ group: String, _ parameters: NetworkParameters, _ arena: Tensor) -> [Snapshot.Record] {
   parameters.slices.map { slice in
-    let shape = Shape(slice.officialShape)
-    return Snapshot.Record("\(group)/\(slice.name)", shape) {
-      Tensor(NetworkParameters.official(slice, of: arena), shape)
-    }
+    Snapshot.Record(
+      "\(group)/\(slice.name)", Shape(slice.officialShape),
+      memory: Tensor(shape: [slice.range.count], buffer: arena.buffer, offset: arena.offset + slice.range.lowerBound),
+      .outputsLast)
   }
 }
 

@@ -71,7 +71,7 @@ extension Experiment {
   /// where `init` is given too.
   func takeStartingWeights(_ checkpoints: any CheckpointStore) throws {
     guard recipe.namesWeights else { return }
-    let communicator = share.communicator
+    let communicator = share.world
     try communicator.together {
       guard communicator.rank == 0 else { return }
       if let path = recipe.initialCheckpoint { try startAll(WeightSet(path, checkpoints: checkpoints)) }

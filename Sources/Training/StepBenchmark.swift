@@ -77,41 +77,55 @@ public final class StepBenchmark {
   let setting: StepBenchmarkCase
   let part: StepBenchmarkPart
   let configuration: NetworkConfiguration
+  private let communicator: any Communicator
   private let step: TrainingStep
   private let batch: DomainBatch
   private var number = 0
 
-  /// Networks and data of a case.
-  /// - Throws: `Failure` if the encoder is not known.
-  public init(_ setting: StepBenchmarkCase, part: StepBenchmarkPart) throws {
+  /// Networks and data of a case. Called by all ranks.
+  /// - Parameter cropShards: ranks that share one sample; the global batch is a sample for each such group.
+  /// - Throws: `Failure` if the encoder is not known or the ranks cannot be grouped so.
+  public init(
+    _ setting: StepBenchmarkCase, part: StepBenchmarkPart, cropShards: Int = 1,
+    on communicator: any Communicator = SoloCommunicator()
+  ) throws {
+    self.communicator = communicator
     self.setting = setting
     self.part = part
     var recipe = Recipe()
     recipe.encoder.name = setting.encoder
     recipe.network.detailCrop = PixelSize(height: setting.detail, width: setting.detail)
     configuration = recipe.networkConfiguration(classCount: 19)
-    batch = StepBenchmark.batch(side: setting.crop)
-    let student = try SegmentationNetwork(configuration, gradientSlots: 1, seed: 1)
-    let communicator = SoloCommunicator()
+    let plan = try communicator.together {
+      try ShardPlan(
+        globalBatch: max(1, communicator.worldSize / cropShards), cropShards: cropShards, on: communicator)
+    }
+    let share = BatchShare(plan, on: communicator)
+    batch = StepBenchmark.batch(side: setting.crop, samples: plan.samples)
+    let student = try SegmentationNetwork(configuration, gradientSlots: plan.place < 2 ? 1 : 0, seed: 1)
+    let reduction = try GradientReduction(on: share.communicator)
     let offset = (setting.crop - setting.detail) / 2
     let box = Box(
       top: offset, bottom: offset + setting.detail, left: offset, right: offset + setting.detail)
     step = TrainingStep(
       StepParts(
-        share: BatchShare(communicator: communicator, globalBatch: 1, samples: 0..<1), student: student,
+        share: share, student: student,
         teacher: Teacher(
           try SegmentationNetwork(configuration, gradientSlots: 0, seed: 1),
           threshold: Float(recipe.teacher.threshold)),
         featureDistance: FeatureDistanceTerm(
           try ReferenceEncoder(configuration, seed: 1), recipe.featureDistanceOptions, classCount: 19),
-        draws: FixedDraws(box: box), reduction: try GradientReduction(on: communicator),
+        draws: FixedDraws(box: box), reduction: reduction,
+        teamGradients: share.team.map {
+          TeamGradients(team: $0, reduction: reduction, parameters: student.parameters.values.count)
+        },
         optimizer: recipe.makeOptimizer(student.parameters), schedule: recipe.learningRate,
         momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
       StepOptions(detailWeight: Float(recipe.network.detailWeight), augmentSource: false, stochasticSeed: 1))
   }
 
   /// Normal noise for images; labels in squares of 64 pixels, the first of a thing class.
-  private static func batch(side: Int) -> DomainBatch {
+  private static func batch(side: Int, samples: Range<Int>) -> DomainBatch {
     var stream = RandomStream(seed: 1, step: 0, sample: 0, purpose: Purpose("benchmark", "data"))
     func image() -> Tensor {
       Tensor((0..<side * side * 3).map { _ in Float(stream.nextNormal()) }, [1, side, side, 3])
@@ -121,7 +135,7 @@ public final class StepBenchmark {
     classes[0] = 13
     let labels = (0..<side * side).map { classes[$0 / side / 64 * cells + $0 % side / 64] }
     return DomainBatch(
-      step: 0, samples: 0..<1, sourceImage: image(),
+      step: 0, samples: samples, sourceImage: image(),
       sourceLabels: LabelMap(height: side, width: side, values: labels), targetImage: image())
   }
 
@@ -179,6 +193,7 @@ public final class StepBenchmark {
     report.poolMisses = after.misses - before.misses
     report.mappedBytes = after.mappedBytes - before.mappedBytes
     report.warmUp = warmUp
+    report.gflopOfRanks = try communicator.gathered([report.gflopExecuted]).map { $0[0] }
     return (report, metered[0].1)
   }
 }

@@ -71,6 +71,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
   public let gflopReference: Double
   /// Operations a step that matrix products and convolutions executed, in units of 10⁹.
   public let gflopExecuted: Double
+  /// The same of every rank.
+  public var gflopOfRanks: [Double] = []
   /// Rate of 2048³ products in the same run, in units of 10⁹ operations a second.
   public let ceilingGflops: Double
   /// Spread of that rate.
@@ -156,6 +158,7 @@ public struct StepBenchmarkReport: Codable, Sendable {
       "seconds \(rounded(secondsPerStep, 3))  (least \(rounded(spread.minimum, 3)), quartiles "
         + "\(rounded(spread.lowerQuartile, 3)) to \(rounded(spread.upperQuartile, 3)))",
       "GFLOP reference \(rounded(gflopReference, 1)), executed \(rounded(gflopExecuted, 1))",
+      gflopOfRanks.count > 1 ? "  by rank \(gflopOfRanks.map { rounded($0, 1) }.joined(separator: ", "))" : "",
       "ceiling \(rounded(ceilingGflops, 1)) GFLOP/s (best \(rounded(ceilingSpread.maximum, 1))); reached: executed \(sharePercent(ofCeiling)), "
         + "reference \(sharePercent(referenceOfCeiling))",
       "peak memory \(memory) MB; pool misses \(poolMisses), newly mapped bytes \(mappedBytes)",
@@ -170,7 +173,7 @@ public struct StepBenchmarkReport: Codable, Sendable {
       "  \(leftColumn("outside kernels", 28))\(cell(rounded(meteredSeconds - inside, 3)))"
         + cell(sharePercent(1 - inside / meteredSeconds)))
     lines.append("functions:")
-    return (lines + table(functions)).joined(separator: "\n")
+    return (lines.filter { !$0.isEmpty } + table(functions)).joined(separator: "\n")
   }
 
   private func table(_ kernels: [String: Kernel]) -> [String] {

@@ -43,12 +43,16 @@ public struct StepParts {
   public let reduction: GradientReduction
   /// Whether gradients travel while the last backward pass computes.
   public let overlap: OverlapTrial
+  /// Joins the gradients of a team before; nil without teams.
+  public let teamGradients: TeamGradients?
   /// The optimizer.
   public let optimizer: AdamW
   /// Learning rate by step.
   public let schedule: LearningRateSchedule
   /// Teacher momentum by step.
   public let momentum: TeacherMomentum
+  /// Decides which steps the optimizer uses.
+  public let stepGuard: StepGuard
   /// Told what passes saw and made; nil in runs.
   public let observer: (any StepObserver)?
 
@@ -57,11 +61,13 @@ public struct StepParts {
   public init(
     share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, featureDistance: FeatureDistanceTerm?,
     extraTargetPasses: [any ExtraTargetPass] = [], draws: any DrawSource, reduction: GradientReduction,
-    overlap: OverlapTrial? = nil, optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum,
-    observer: (any StepObserver)? = nil
+    teamGradients: TeamGradients? = nil, overlap: OverlapTrial? = nil,
+    optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum,
+    stepGuard: StepGuard = StepGuard(StepGuard.Options(skipsNonFinite: false)), observer: (any StepObserver)? = nil
   ) {
     let names = ["source", "mixed"] + extraTargetPasses.map(\.name)
     precondition(Set(names).count == names.count, "passes \(names) of one step")
+    precondition((share.team == nil) == (teamGradients == nil), "a team joins its gradients")
     precondition(teacher != nil || extraTargetPasses.isEmpty, "passes \(names) need a teacher")
     self.share = share
     self.student = student
@@ -71,9 +77,11 @@ public struct StepParts {
     self.draws = draws
     self.reduction = reduction
     self.overlap = overlap ?? OverlapTrial(.off, on: share.communicator)
+    self.teamGradients = teamGradients
     self.optimizer = optimizer
     self.schedule = schedule
     self.momentum = momentum
+    self.stepGuard = stepGuard
     self.observer = observer
   }
 }

@@ -23,18 +23,20 @@ public struct RunOutcome: Sendable {
 /// Trains until the last step. Every function is called by all ranks.
 public final class Trainer {
   let experiment: Experiment
-  private let communicator: any Communicator
-  private let directory: RunDirectory?
+  let communicator: any Communicator
+  let directory: RunDirectory?
   private let store: any CheckpointStore
   private let pseudoLabels: any PseudoLabelStore
-  private let saver: BackgroundSaver?
-  private let agreement: ReplicaAgreement
-  private let say: (String) -> Void
+  let agreement: ReplicaAgreement
+  let say: (String) -> Void
   private var firstStep = 0
-  private var log: RunLog?
+  private var keeper: CheckpointKeeper?
+  var log: RunLog?
   private var recorder: PseudoLabelRecorder?
-  private var events: EventFile?
-  private var trainingSeconds = 0.0
+  private(set) var pseudoLabelWatch: PseudoLabelWatch?
+  var events: EventFile?
+  var lostLines = 0
+  var time = TrainingTime(after: nil)
 
   /// A trainer for an assembled experiment.
   ///
@@ -48,13 +50,11 @@ public final class Trainer {
     pseudoLabels: any PseudoLabelStore, say: @escaping (String) -> Void
   ) {
     self.experiment = experiment
-    communicator = experiment.share.communicator
+    communicator = experiment.share.world
     self.directory = directory
     self.store = store
     self.pseudoLabels = pseudoLabels
     self.say = communicator.rank == 0 ? say : { _ in }
-    let keep = Retention(newest: experiment.recipe.checkpoint.keep)
-    saver = communicator.rank == 0 ? BackgroundSaver(store, retention: keep) : nil
     agreement = ReplicaAgreement(on: communicator, interval: experiment.recipe.digest.every)
   }
 
@@ -70,21 +70,30 @@ public final class Trainer {
       ("the network", ReplicaAgreement.layoutDigest(parameters.slices.map { ($0.name, $0.officialShape) })),
       ("the CPU level", "\(CPULevel.current)"),
     ])
-    let isResumed = resume ? try restoreNewest() : false
+    var visits: Tensor?
+    let isResumed = resume ? try restoreNewest(&visits) : false
     try agreement.share(state.map(\.tensor))
+    experiment.step.parts.stepGuard.takeOver()
+    keeper = CheckpointKeeper(
+      store, experiment.recipe.checkpoint, on: communicator, completedSteps: firstStep, say: say)
     let firstTeacher = try communicator.broadcastString(experiment.origin.firstTeacher ?? "")
-    if experiment.teacher != nil, experiment.recipe.teacher.cache { try startRecording(firstTeacher) }
+    startPseudoLabelWatch()
+    if experiment.teacher != nil, experiment.recipe.teacher.cache { try startRecording(firstTeacher, visits) }
+    if let note = experiment.recipe.batchRuleNote { say(note) }
     try communicator.together {
       guard let directory else { return }
       if !isResumed { try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store) }
-      log = try RunLog(directory.layout.log, keepingUpTo: firstStep)
+      let log = try RunLog(directory.layout.log, keepingUpTo: firstStep)
+      time = TrainingTime(after: log.last)
+      self.log = log
       events = try EventFile(folder: directory.layout.path)
       if firstStep == 0 { try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe) }
     }
   }
 
   /// Goes on from the newest good checkpoint; false if there is none.
-  private func restoreNewest() throws -> Bool {
+  /// - Parameter visits: how often pseudo-labels were used, as rank 0 reads it.
+  private func restoreNewest(_ visits: inout Tensor?) throws -> Bool {
     let found = try communicator.together { communicator.rank == 0 ? try store.latest() : nil }
     let step = try communicator.broadcastString(found.map { String($0.snapshot.step) } ?? "")
     guard let step = Int(step) else {
@@ -100,6 +109,7 @@ public final class Trainer {
       }
     }
     if let run = found?.snapshot.run { warnOfChanges(since: run) }
+    visits = found?.snapshot.tensor(PseudoLabelRecorder.visitsRecord)
     firstStep = step
     say("resuming after step \(step) from \(store.file(step: step))")
     return true
@@ -117,16 +127,41 @@ public final class Trainer {
     }
   }
 
-  private func startRecording(_ teacherDigest: String) throws {
+  private func startRecording(_ teacherDigest: String, _ visits: Tensor?) throws {
     let recipe = experiment.recipe
-    let plan = (0..<experiment.share.globalBatch).map { experiment.plan.rank(of: $0) }
+    let holders = (0..<experiment.share.globalBatch).map { Array(experiment.plan.ranks(of: $0)) }
+    let images = experiment.targetCount
+    let ages = PseudoLabelAges(
+      period: recipe.teacher.refresh, images: images, stored: try shared(visits, count: images))
     let origin = PseudoLabelOrigin(
       teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint, threshold: Float(recipe.teacher.threshold),
       height: experiment.targetSize.height, width: experiment.targetSize.width, rank: communicator.rank,
       worldSize: communicator.worldSize)
     recorder = try PseudoLabelRecorder(
-      pseudoLabels, origin, completedSteps: firstStep, plan: plan, on: communicator)
+      pseudoLabels, origin, completedSteps: firstStep, holders: holders, ownSamples: experiment.share.samples,
+      ages: ages, on: communicator)
+    recorder?.observer = { [pseudoLabelWatch] in pseudoLabelWatch?.saw($0) }
   }
+
+  /// Rank 0's tensor on all ranks; nil where rank 0 has none of that length.
+  private func shared(_ values: Tensor?, count: Int) throws -> Tensor? {
+    let has = communicator.rank == 0 && values?.count == count
+    guard try communicator.orBits(has ? 1 : 0) == 1 else { return nil }
+    let result = values.flatMap { has ? $0 : nil } ?? Tensor(zeros: [count])
+    try agreement.share([result])
+    return result
+  }
+
+  private func startPseudoLabelWatch() {
+    let recipe = experiment.recipe
+    guard experiment.teacher != nil, recipe.watch.pseudoLabels > 0 else { return }
+    pseudoLabelWatch = PseudoLabelWatch(
+      classes: experiment.classes.names, threshold: Float(recipe.teacher.threshold), every: recipe.watch.pseudoLabels,
+      completedSteps: firstStep, on: communicator)
+  }
+
+  /// Whether this rank speaks for a sample, which several ranks may hold.
+  private func answers(for sample: Int) -> Bool { experiment.plan.ranks(of: sample).lowerBound == communicator.rank }
 
   /// Everything that must be equal on all ranks.
   private var state: [(name: String, tensor: Tensor)] {
@@ -135,6 +170,7 @@ public final class Trainer {
     var tensors = [
       ("student parameters", student.values), ("student statistics", student.buffers),
       ("first moment", optimizer.firstMoment), ("second moment", optimizer.secondMoment),
+      ("the guard's memory", experiment.step.parts.stepGuard.state),
     ]
     if let teacher = experiment.teacher?.network.parameters {
       tensors += [("teacher parameters", teacher.values), ("teacher statistics", teacher.buffers)]
@@ -145,36 +181,73 @@ public final class Trainer {
     return tensors
   }
 
-  /// Trains until `lastStep` steps are complete in total, or a signal asks to stop.
+  /// What lies where in the arenas of `state`; all have the student's layout.
+  private func parts(of name: String) -> [(name: String, range: Range<Int>)] {
+    let parameters = experiment.student.parameters
+    if name.hasSuffix(" parameters") || name.hasSuffix(" moment") {
+      return parameters.slices.map { ($0.name, $0.range) }
+    }
+    return ["student statistics", "teacher statistics"].contains(name)
+      ? parameters.bufferSlices.map { ($0.name, $0.range) } : []
+  }
+
+  /// Trains until `lastStep` steps are complete in total, or a signal asks to stop. A rank that stalls meanwhile ends
+  /// the job on all ranks.
   public func run(until lastStep: Int) throws -> RunOutcome {
+    let watchdog = try startWatch()
+    do {
+      let outcome = try train(until: lastStep, watchdog)
+      watchdog?.stop()
+      return outcome
+    } catch {
+      // After a failure of one rank alone the others would not come to an end of the watch.
+      let failure = error as? Failure
+      if communicator.worldSize == 1 || failure != nil && failure == communicator.agreedFailure { watchdog?.stop() }
+      throw error
+    }
+  }
+
+  private func train(until lastStep: Int, _ watchdog: Watchdog?) throws -> RunOutcome {
     let recipe = experiment.recipe
-    let trace = recipe.trace && firstStep < lastStep ? directory.map { StepTrace($0) } : nil
+    let trace = recipe.trace && firstStep < lastStep ? StepTrace() : nil
     for step in firstStep..<max(firstStep, lastStep) {
+      let completed = step + 1
+      Activity.begin(step: completed)
       let watch = Stopwatch()
       let batch = try KernelMeter.phase("data") {
         try communicator.together { try experiment.loader.batch(step: step) }
       }
       let loading = watch.seconds
-      var record = try experiment.step.run(batch, step: step)
+      let kept = try KernelMeter.phase("kept labels") { try recorder?.kept(batch.targetProvenance) }
+      var record = try experiment.step.run(batch, step: step, kept: kept)
       record.phases.add("data", loading)
       record.notes.forEach(say)
-      if let recorder, let pseudo = record.pseudoLabels {
+      if let recorder, let pseudo = record.pseudoLabels, kept == nil, record.skipped == nil {
+        Activity.enter("pseudo-labels")
         try recorder.record(pseudo, batch.targetProvenance, step: step)
       }
+      if let pseudo = record.pseudoLabels, record.skipped == nil {
+        pseudoLabelWatch?.add(pseudo, source: batch.sourceLabels) { answers(for: batch.samples.lowerBound + $0) }
+      }
       let seconds = watch.seconds
-      trainingSeconds += seconds
-      let completed = step + 1
-      try agreement.check(step: completed, state)
+      time.add(seconds)
+      watchdog?.stepEnded(seconds: seconds)
+      Activity.enter("replicas")
+      try agreement.check(step: completed, state, parts: parts(of:))
+      let stops = try communicator.allMaximum(Int64(StopSignals.pending ?? 0)) != 0
       let isLast = completed == lastStep
       var scores: [String: Double]?
-      if !isLast, recipe.evaluation.every > 0, completed % recipe.evaluation.every == 0 {
+      // A signal leaves little time: what is saved comes before what is only known.
+      if !isLast, !stops, recipe.evaluation.every > 0, completed % recipe.evaluation.every == 0 {
         scores = try evaluate().mapValues(\.meanIoU)
       }
-      if isLast || recipe.log.includes(completed) { try writeLog(record, seconds, scores) }
-      let stops = try communicator.allMaximum(Int64(StopSignals.pending ?? 0)) != 0
+      if isLast || recipe.log.includes(completed) || record.skipped != nil {
+        try writeLog(record, batch, seconds, scores)
+      }
+      try stopIfLost(record)
       let isDue = recipe.checkpoint.every > 0 && completed % recipe.checkpoint.every == 0
-      if recipe.trace { try communicator.together { try trace?.stepEnded(isLast: isLast || stops) } }
-      if isLast || stops || isDue { try save(completed, waits: isLast || stops) }
+      if let spans = trace?.stepEnded(isLast: isLast || stops) { try write(trace: spans) }
+      if isLast || stops || isDue { try save(completed, isLast: isLast || stops) } else { try keeper?.stepEnded() }
       if stops, !isLast {
         say("stopped by a signal after step \(completed); go on with --resume")
         return RunOutcome(status: .stopped, summary: nil, matrices: [:])
@@ -184,41 +257,22 @@ public final class Trainer {
     return RunOutcome(status: .done, summary: summary(until: max(firstStep, lastStep), matrices), matrices: matrices)
   }
 
-  private func save(_ step: Int, waits: Bool) throws {
+  private func save(_ step: Int, isLast: Bool) throws {
+    guard let keeper else { preconditionFailure("a run is prepared before it saves") }
+    Activity.beside("checkpoint")
     // Entries first: a checkpoint whose pseudo-labels are missing could not be resumed.
-    try recorder?.publish(completedSteps: step)
-    try communicator.barrier()
-    try communicator.together {
-      guard let saver else { return }
-      try saver.save(experiment.snapshot(step: step))
-      if waits { _ = try saver.finish() }
+    try keeper.save(step: step, isLast: isLast) {
+      try recorder?.publish(completedSteps: step, restartingFrom: keeper.newestSaved)
+    } snapshot: {
+      let visits = recorder?.visits.map { Snapshot.Record(PseudoLabelRecorder.visitsRecord, $0) }
+      return experiment.snapshot(step: step, objectives: visits.map { [$0] } ?? [])
     }
-  }
-
-  private func writeLog(_ record: StepRecord, _ seconds: Double, _ scores: [String: Double]?) throws {
-    guard let log else { return }
-    var values = Dictionary(uniqueKeysWithValues: record.losses)
-    if let share = record.confidentShare { values["confident-share"] = Double(share) }
-    let images = Double(experiment.share.globalBatch) / seconds
-    let entry = LogEntry(
-      step: record.completed, losses: values, learningRate: record.learningRate, gradientNorm: record.gradientNorm,
-      imagesPerSecond: images,
-      seconds: Dictionary(uniqueKeysWithValues: record.phases.seconds.map { ($0.name, $0.seconds) }),
-      bytesReduced: experiment.step.parts.reduction.reducedBytes,
-      messages: communicator.worldSize > 1 ? record.messages : nil,
-      reduction: communicator.worldSize > 1 ? record.reduction : nil, peakMemoryBytes: peakMemoryBytes(), mIoU: scores)
-    try log.append(entry)
-    try events?.add(entry.scalars, step: entry.step)
-    say(
-      "step \(record.completed)  "
-        + record.losses.map { "\($0.name) \(rounded($0.value, 4))" }.joined(separator: "  ")
-        + (record.confidentShare.map { "  confident \(rounded(Double($0), 3))" } ?? "")
-        + "  \(rounded(images, 2)) images/s")
   }
 
   /// Scores of the networks the recipe names, on the validation images; empty if there are none.
   public func evaluate() throws -> [String: ConfusionMatrix] {
     guard let validation = experiment.validation else { return [:] }
+    Activity.beside("evaluation")
     let recipe = experiment.recipe
     let scoredAs = try recipe.scoredAs(experiment.classes)
     let evaluator = Evaluator(validation, scoredAs: scoredAs, on: communicator)
@@ -233,33 +287,6 @@ public final class Trainer {
   /// The networks of the run by name.
   var networks: [(name: String, network: SegmentationNetwork)] {
     [("student", experiment.student)] + (experiment.teacher.map { [("teacher", $0.network)] } ?? [])
-  }
-
-  private func summary(until step: Int, _ matrices: [String: ConfusionMatrix]) -> Summary {
-    let digests = experiment.digests
-    let steps = Double(max(step - firstStep, 0) * experiment.share.globalBatch)
-    return Summary(
-      step: step, worldSize: communicator.worldSize, threads: WorkerPool.shared.threads,
-      globalBatch: experiment.share.globalBatch, seconds: trainingSeconds,
-      imagesPerSecond: trainingSeconds > 0 ? steps / trainingSeconds : 0, peakMemoryBytes: peakMemoryBytes(),
-      student: scores(matrices["student"]), teacher: scores(matrices["teacher"]),
-      studentDigest: digests.student, teacherDigest: digests.teacher, optimizerDigest: digests.optimizer,
-      reproducibleAcrossRanks: experiment.plan.isReproducible && experiment.recipe.reduction == .reproducible)
-  }
-
-  private func scores(_ matrix: ConfusionMatrix?) -> Scores {
-    guard let matrix else { return Scores(mIoU: nil, iou: [:]) }
-    return matrix.scores(experiment.classes.names)
-  }
-}
-
-extension LogEntry {
-  /// The entry's curves under their TensorBoard tags.
-  var scalars: [(tag: String, value: Double)] {
-    let curves = losses.map { ("loss/\($0.key)", $0.value) } + (mIoU ?? [:]).map { ("mIoU/\($0.key)", $0.value) }
-    let norm = gradientNorm.map { [("gradient-norm", $0)] } ?? []
-    return (curves + norm + [("learning-rate", learningRate), ("images-per-second", imagesPerSecond)])
-      .sorted { $0.0 < $1.0 }
   }
 }
 

@@ -25,6 +25,8 @@ public struct StepRecord {
   public let confidentShare: Float?
   /// Euclidean norm of the summed gradient.
   public let gradientNorm: Double
+  /// Why the optimizer left this step out; nil where it used it.
+  public let skipped: String?
   /// Messages of this rank besides those of gradients: statistics, class sets, counts; none where nobody counts.
   public let messages: MessageFigures
   /// Seconds of this rank by phase.
@@ -45,6 +47,7 @@ public final class TrainingStep {
   public let parts: StepParts
   private let options: StepOptions
   private let norm: GradientNorm
+  private let statistics: KeptStatistics
   private var terms: [LossTerm] = []
   private var phases = PhaseTimes()
   private var operations = 0
@@ -57,17 +60,21 @@ public final class TrainingStep {
   public init(_ parts: StepParts, _ options: StepOptions) {
     self.parts = parts
     self.options = options
+    statistics = KeptStatistics(
+      of: [parts.student.parameters.buffers] + (parts.teacher.map { [$0.network.parameters.buffers] } ?? []))
     norm = GradientNorm(parts.optimizer.slices.map { ($0.name, $0.range) })
   }
 
   /// Runs step number `step` (from 0) on this rank's samples. A collective: called by all ranks with the same number.
-  /// - Throws: what communication throws; a `Failure` on all ranks if the summed gradient is not finite.
-  public func run(_ batch: DomainBatch, step: Int) throws -> StepRecord {
+  /// - Parameter kept: what to believe of the target images instead of asking the teacher; on all ranks or none.
+  /// - Throws: what communication throws; a `Failure` on all ranks if the guard ends the run.
+  public func run(_ batch: DomainBatch, step: Int, kept: KeptPseudoLabels? = nil) throws -> StepRecord {
     terms = []
     phases = PhaseTimes()
     operations = 0
     notes = []
     let messagesBefore = messages
+    statistics.keep()
     phases.measure("teacher average") {
       parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
     }
@@ -75,7 +82,7 @@ public final class TrainingStep {
     try tuneBuckets()
     try phases.measure("source") { try sourcePass(batch, step) }
     let pseudo = try phases.measure("teacher") {
-      try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, parts.share)
+      try pseudoLabels(batch, kept)
     }
     if let pseudo {
       try phases.measure("mixed") { try mixedPass(batch, pseudo, step) }
@@ -86,26 +93,37 @@ public final class TrainingStep {
     let (gradient, gradientNorm) = try phases.measure("reduction") { try sumGradients(step) }
     parts.observer?.summed(gradient)
     let rate = parts.schedule.rate(at: step)
-    phases.measure("optimizer") {
-      parts.optimizer.advance(
-        parameters: parts.student.parameters.values, gradient: gradient, rate: rate, step: step + 1)
-    }
     let losses = try sumLosses()
+    let skipped = try judge(losses, gradientNorm, step)
+    if skipped == nil {
+      phases.measure("optimizer") {
+        parts.optimizer.advance(
+          parameters: parts.student.parameters.values, gradient: gradient, rate: rate, step: step + 1)
+      }
+    } else {
+      statistics.restore()
+    }
     return StepRecord(
       completed: step + 1, losses: losses, learningRate: rate, confidentShare: pseudo?.confidentShare,
-      gradientNorm: gradientNorm, messages: messages - messagesBefore, phases: phases, pseudoLabels: pseudo,
-      operations: operations,
-      reduction: parts.reduction.figures, notes: notes)
+      gradientNorm: gradientNorm, skipped: skipped, messages: messages - messagesBefore, phases: phases,
+      pseudoLabels: pseudo, operations: operations, reduction: parts.reduction.figures, notes: notes)
   }
 
   private var messages: MessageFigures {
-    (parts.share.communicator as? MeteredCommunicator)?.figures ?? MessageFigures()
+    (parts.share.world as? MeteredCommunicator)?.figures ?? MessageFigures()
+  }
+
+  private func pseudoLabels(_ batch: DomainBatch, _ kept: KeptPseudoLabels?) throws -> PseudoLabels? {
+    if let kept { return try parts.teacher?.pseudoLabels(kept: kept, valid: batch.validMask, parts.share) }
+    return try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, parts.share)
   }
 
   private func sourcePass(_ batch: DomainBatch, _ step: Int) throws {
     let drawn = draws("source", step, batch.sourceLabels, present: [])
     let image = options.augmentSource ? strongAugmentation(batch.sourceImage, drawn) : batch.sourceImage
     let context = trainingContext("source", step)
+    let prepared = try parts.featureDistance?.beforeSource(
+      image: image, box: drawn.box, network: parts.student, context)
     let output = try parts.student.train(image, box: drawn.box, context)
     parts.observer?.passed(
       ObservedPass(name: "source", image: image, labels: batch.sourceLabels, weights: nil, output: output))
@@ -113,11 +131,11 @@ public final class TrainingStep {
       output, pass: "source", labels: batch.sourceLabels, weights: nil, box: drawn.box,
       detailWeight: options.detailWeight, context)
     if let term = try parts.featureDistance?.afterSource(
-      output, image: image, labels: batch.sourceLabels, box: drawn.box, network: parts.student, context)
+      output, image: image, labels: batch.sourceLabels, box: drawn.box, network: parts.student, prepared: prepared,
+      context)
     {
       terms.append(term)
     }
-    operations += context.tape?.recorded ?? 0
     try walkBack(context, "source")
   }
 
@@ -132,7 +150,6 @@ public final class TrainingStep {
     terms += segmentationLosses(
       output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
       detailWeight: options.detailWeight, context)
-    operations += context.tape?.recorded ?? 0
     try walkBack(context, "mixed")
   }
 
@@ -144,8 +161,23 @@ public final class TrainingStep {
       TargetPass(
         name: extra.name, step: step, batch: batch, pseudo: pseudo, student: parts.student,
         detailWeight: options.detailWeight, context: context, draws: parts.draws, observer: parts.observer))
-    operations += context.tape?.recorded ?? 0
     try walkBack(context, extra.name)
+  }
+
+  /// Walks a pass back. In the last one of the step, gradients that are complete may travel at once.
+  private func walkBack(_ context: ForwardContext, _ pass: String) throws {
+    operations += context.tape?.recorded ?? 0
+    let last = parts.extraTargetPasses.last?.name ?? (parts.teacher == nil ? "source" : "mixed")
+    let slots = parts.student.parameters.gradients
+    guard parts.teamGradients == nil, pass == last, let slots else {
+      context.tape?.walkBack()
+      try parts.teamGradients?.passEnded(slots)
+      return
+    }
+    lastPass = Stopwatch()
+    parts.reduction.begin(slots, seal: parts.student.parameters.gradientSeal)
+    guard parts.overlap.isOn else { return context.tape?.walkBack() ?? () }
+    try context.tape?.walkBack(landed: parts.reduction.landed, passed: parts.reduction.poll)
   }
 
   private func draws(_ pass: String, _ step: Int, _ labels: LabelMap, present: [UInt8]) -> PassDraws {
@@ -161,35 +193,32 @@ public final class TrainingStep {
       draws: options.stochasticSeed.map { StochasticDraws(seed: $0, step: step, pass: pass) })
   }
 
-  /// Walks a pass back. In the last one of the step, gradients that are complete may travel at once.
-  private func walkBack(_ context: ForwardContext, _ pass: String) throws {
-    let last = parts.extraTargetPasses.last?.name ?? (parts.teacher == nil ? "source" : "mixed")
-    guard let tape = context.tape, let slots = parts.student.parameters.gradients else { return }
-    guard pass == last else { return tape.walkBack() }
-    lastPass = Stopwatch()
-    parts.reduction.begin(slots, seal: parts.student.parameters.gradientSeal)
-    guard parts.overlap.isOn else { return tape.walkBack() }
-    try tape.walkBack(landed: parts.reduction.landed, passed: parts.reduction.poll)
-  }
-
   private func tuneBuckets() throws {
     defer { isFirst = false }
-    guard isFirst, options.tunesBuckets, let slots = parts.student.parameters.gradients else { return }
+    guard isFirst, options.tunesBuckets, parts.teamGradients == nil, let slots = parts.student.parameters.gradients
+    else { return }
     if let note = try parts.reduction.tuneBuckets(slots) { notes.append(note) }
   }
 
   private func sumGradients(_ step: Int) throws -> (sum: Tensor, norm: Double) {
-    let sum = try parts.reduction.finish()
+    let sum = try parts.teamGradients?.sum() ?? parts.reduction.finish()
     if let note = try parts.overlap.stepEnded(seconds: lastPass.seconds) { notes.append(note) }
-    let norm = norm(sum)
-    // The sum is the same on every rank, so all of them stop here or none does.
-    guard norm.isFinite else {
+    return (sum, norm(sum))
+  }
+
+  /// Why the step is to be left out; nil if it is not. All ranks see the same numbers and decide alike.
+  private func judge(
+    _ losses: [(name: String, value: Double)], _ gradientNorm: Double, _ step: Int
+  ) throws -> String? {
+    switch parts.stepGuard.judge(losses: losses, gradientNorm: gradientNorm) {
+    case .use: return nil
+    case .skip(let reason): return reason
+    case .stop(let reason):
       throw parts.share.communicator.failTogether(
         Failure(
-          .internal, "the gradient is not finite", at: "step \(step)",
+          .internal, reason, at: "step \(step + 1)",
           remedy: "lower optimizer.learningRate or look at the data of this step"))
     }
-    return (sum, norm)
   }
 
   private func sumLosses() throws -> [(name: String, value: Double)] {

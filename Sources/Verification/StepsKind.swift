@@ -84,7 +84,7 @@ enum StepsKind: FileKind {
     let group = "step\(batch.step)"
     try compareLog(record, group, &verifier)
     if let pseudo = record.pseudoLabels {
-      try verifier.element("\(group)/teacher_logits", pseudo.logits)
+      if let logits = pseudo.logits { try verifier.element("\(group)/teacher_logits", logits) }
       try verifier.integers(
         "\(group)/pseudo_label", bytes: pseudo.labels.values, allowedDifferences: allowedPseudoLabels)
     }

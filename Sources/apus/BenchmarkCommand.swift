@@ -25,6 +25,7 @@ struct BenchmarkStepCommand: ParsableCommand {
       A step has one source and one target image: source pass with feature distance, teacher with overlapping windows,
       mixed pass with jitter and blur, AdamW, teacher average; dropout and drop path are on. Timed steps run without the
       meter; shares of kernels come from further steps. Compare runs on an idle machine with equal threads only.
+      Under mpirun every rank has a sample, or with --crop-shards every group of so many ranks; rank 0 reports.
       """)
 
   @Option(
@@ -35,6 +36,8 @@ struct BenchmarkStepCommand: ParsableCommand {
   var part = StepBenchmarkPart.step
   @Option(help: "How 3x3 convolutions are computed; see the recipe key of that name.")
   var convolution = ConvolutionMethod.winograd2
+  @Option(help: "Ranks that share the crops of a sample, as batch.cropShards.")
+  var cropShards = 1
   @Option(help: "Compute threads; APUS_THREADS or all cores if not given.")
   var threads: Int?
   @Option(help: "Steps to time; by default 7, 5 or 3, by the size of the case.")
@@ -51,21 +54,24 @@ struct BenchmarkStepCommand: ParsableCommand {
     guard names.contains(caseName) else {
       throw ValidationError("no case \"\(caseName)\"; there are \(names.joined(separator: ", "))")
     }
-    for (name, value) in [("--threads", threads), ("--repeats", repeats), ("--warm-up", warmUp + 1)] {
+    let numbers = [
+      ("--threads", threads), ("--repeats", repeats), ("--warm-up", warmUp + 1), ("--crop-shards", cropShards),
+    ]
+    for (name, value) in numbers {
       if let value, value < 1 { throw ValidationError("\(name) is too small") }
     }
   }
 
   func run() throws {
     try runOnRanks { communicator in
-      try communicator.together { try requireOneRank(communicator.worldSize) }
       try setUpMachine(threads: try threads ?? environmentThreads(), on: communicator)
       ConvolutionMethod.current = convolution
       guard let setting = StepBenchmarkCase.all.first(where: { $0.name == caseName }) else {
         throw Failure(.usage, "no case \"\(caseName)\"", at: "--case")
       }
-      let (report, spans) = try StepBenchmark(setting, part: part)
+      let (report, spans) = try StepBenchmark(setting, part: part, cropShards: cropShards, on: communicator)
         .run(warmUp: warmUp, repeats: repeats ?? setting.repeats)
+      guard communicator.rank == 0 else { return .done }
       say(report.text, json: json)
       if json { print(try jsonLine(report)) }
       if let trace { try writeTrace(try chromeTrace(spans), to: trace) }

@@ -10,8 +10,8 @@ import Training
 /// Parent of the commands about pseudo-label caches.
 struct CacheCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "cache", abstract: "Inspect and verify pseudo-label caches.",
-    subcommands: [CacheInspectCommand.self, CacheVerifyCommand.self])
+    commandName: "cache", abstract: "Build, inspect and verify pseudo-label caches.",
+    subcommands: [CacheBuildCommand.self, CacheInspectCommand.self, CacheVerifyCommand.self])
 }
 
 /// `apus cache inspect`: what a cache holds.

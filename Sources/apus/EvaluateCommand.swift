@@ -9,6 +9,7 @@ import Kernels
 import Networks
 import StorageHDF5
 import Support
+import Tensors
 import Training
 
 /// Which weights of a checkpoint are used.
@@ -165,10 +166,11 @@ struct PredictCommand: ParsableCommand {
       try communicator.together {
         try checkStems()
         try makeFolder(output)
-        let predictor = recipe.predictor(network)
-        for index in stride(from: communicator.rank, to: images.count, by: communicator.worldSize) {
-          try predict(images[index], predictor, classes)
-        }
+      }
+      try recipe.predictor(network).predictAll(
+        images.count, on: communicator, size: { try imageSize(of: images[$0]) }, image: { try readRGB(images[$0]) }
+      ) { index, image, labels, confidence in
+        try write(images[index], image, labels, confidence, classes)
       }
       return .done
     }
@@ -185,9 +187,9 @@ struct PredictCommand: ParsableCommand {
 
   private func stem(_ path: String) -> String { URL(filePath: path).deletingPathExtension().lastPathComponent }
 
-  private func predict(_ path: String, _ predictor: Predictor, _ classes: ClassSet) throws {
-    let image = try readRGB(path)
-    let (labels, confidence) = try predictor.predict(image)
+  private func write(
+    _ path: String, _ image: RGBImage, _ labels: LabelMap, _ confidence: Tensor, _ classes: ClassSet
+  ) throws {
     let base = URL(filePath: output).appending(path: stem(path)).path
     try writePNG(labels, to: "\(base)_label.png")
     try writePNG(colourised(labels, classes.palette), to: "\(base)_color.png")

@@ -26,7 +26,9 @@ struct RecipeOptions: ParsableArguments {
 ///
 /// Threads not given are the cores this process may use, shared with the other ranks of its host. All ranks use the
 /// lowest level that one of them has, or that `APUS_CPU_LEVEL` asks for.
-func setUpMachine(threads: Int, on communicator: any Communicator) throws {
+/// - Returns: the highest level that this rank may use.
+@discardableResult
+func setUpMachine(threads: Int, on communicator: any Communicator) throws -> CPULevel {
   let hosts = try communicator.gatherStrings(communicator.hostName)
   let neighbours = hosts.filter { $0 == communicator.hostName }.count
   let cores = ProcessInfo.processInfo.activeProcessorCount
@@ -42,8 +44,17 @@ func setUpMachine(threads: Int, on communicator: any Communicator) throws {
     }
     return level
   }
-  let lowest = try communicator.allMinimum(Int64(min(wanted.rawValue, CPULevel.supported.rawValue)))
+  let own = min(wanted.rawValue, CPULevel.supported.rawValue)
+  let lowest = try communicator.allMinimum(Int64(own))
   CPULevel.use(CPULevel(rawValue: Int(lowest)) ?? .portable)
+  return CPULevel(rawValue: own) ?? .portable
+}
+
+/// Prints who takes part, where there are several ranks, and what makes them slow. Called by all ranks.
+func showRanks(_ level: CPULevel, on communicator: any Communicator) throws {
+  let table = try RankTable(RankFacts(host: communicator.hostName, level: level), on: communicator)
+  guard communicator.rank == 0 else { return }
+  for line in (communicator.worldSize > 1 ? table.lines : []) + table.warnings { print(line) }
 }
 
 /// The threads that `APUS_THREADS` asks for, else 0.
@@ -84,7 +95,8 @@ struct TrainCommand: ParsableCommand {
   func run() throws {
     try runOnRanks { communicator in
       let recipe = try settings.read(self.recipe, on: communicator)
-      try setUpMachine(threads: recipe.threads, on: communicator)
+      let level = try setUpMachine(threads: recipe.threads, on: communicator)
+      try showRanks(level, on: communicator)
       let path = runDirectory ?? "Checkpoints/\(recipe.name)"
       let isRoot = communicator.rank == 0
       let sourceOnly = try communicator.together {

@@ -1,5 +1,6 @@
 // Launch/mpirun against the real mpirun, with a shell in the place of apus.
 
+import Foundation
 import Testing
 
 @Suite("Launcher", .serialized) struct LauncherTests {
@@ -33,10 +34,55 @@ import Testing
     #expect(!result.errors.contains("exit status"))
   }
 
-  @Test("Open MPI's own errors are kept") func ownErrorsAreKept() throws {
+  @Test("a host that cannot be reached is told in one line") func missingHostIsNamed() throws {
+    let hosts = FileManager.default.temporaryDirectory.appendingPathComponent("hosts-\(UUID().uuidString)")
+    try "no-such-host.invalid slots=2\n".write(to: hosts, atomically: true, encoding: .utf8)
+    defer { try? FileManager.default.removeItem(at: hosts) }
+    let result = try launch("--hosts", hosts.path, "--", "-c", "true")
+    #expect(result.status == 74)
+    #expect(result.errors.hasPrefix("Launch/mpirun: cannot reach host no-such-host.invalid: "))
+    #expect(result.errors.split(separator: "\n").count == 1)
+    let crowded = try launch("-n", "3", "--hosts", hosts.path, "--", "-c", "true")
+    #expect(crowded.status == 64)
+  }
+
+  @Test("ranks on each node and their binding reach Open MPI") func ranksArePlaced() throws {
+    let result = try launch("--ranks-per-node", "1", "--bind", "core", "--", "-c", "nproc")
+    #expect(result.status == 0)
+    #expect(result.output == "1\n")
+    #expect(try launch("--bind", "chair", "--", "-c", "true").status == 64)
+  }
+
+  @Test("supervision does not restart what no restart mends, and gives up at its limit") func supervisionEnds() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("run-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    func supervise(_ script: String) throws -> (status: Int32, starts: Int) {
+      let result = try run(
+        Checkout.root.appendingPathComponent("Launch/supervise").path,
+        [
+          "--max-restarts", "2", "--backoff", "0", "--", "/bin/sh", "-c", script, "sh", "train", "--resume",
+          "--run-directory", folder.path,
+        ], environment: [:])
+      return (result.status, result.errors.split(separator: "\n").count { $0.contains("supervise: start ") })
+    }
+    #expect(try supervise("exit 65") == (65, 1))
+    #expect(try supervise("exit 70") == (70, 3))
+    #expect(try supervise("kill -9 $$") == (137, 3))
+    #expect(try supervise("exit 0") == (0, 1))
+    let log = try String(contentsOf: folder.appendingPathComponent("supervise.log"), encoding: .utf8)
+    #expect(log.contains("gave up after 2 restarts without a newer checkpoint"))
+  }
+
+  @Test("a missing host file is named") func missingHostFileIsNamed() throws {
     let result = try launch("--hostfile", "/nonexistent", "--", "-c", "true")
+    #expect(result.status == 66)
+    #expect(result.errors == "Launch/mpirun: no host file /nonexistent\n")
+  }
+
+  @Test("Open MPI's own errors are kept") func ownErrorsAreKept() throws {
+    let result = try launch("-n", "64", "--ranks-per-node", "1", "--", "-c", "true")
     #expect(result.status != 0)
-    #expect(result.errors.contains("/nonexistent"))
+    #expect(result.errors.contains("ppr"))
   }
 
   @Test("wrong usage is 64, a missing program 66") func usageIsChecked() throws {

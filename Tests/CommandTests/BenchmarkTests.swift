@@ -21,6 +21,23 @@ import Testing
     #expect(abs(reference - 166) < 2)
   }
 
+  @Test("ranks that share a sample share its teacher pass") func sharedTeacher() async throws {
+    let options = [
+      "benchmark", "step", "--case", "b0-256", "--part", "teacher", "--threads", "1", "--repeats", "1", "--warm-up",
+      "0", "--json",
+    ]
+    let alone = try await runCommand(options, timeout: 120)
+    try #require(alone.status == 0, "\(alone)")
+    let whole = try #require(try alone.object()["gflopExecuted"] as? Double)
+    for (ranks, limit) in [(2, 0.51), (4, 0.30)] {
+      let outcome = try await runRanks(ranks, options + ["--crop-shards", "\(ranks)"], timeout: 240)
+      try #require(outcome.status == 0, "\(outcome)")
+      let shares = try #require(try outcome.object()["gflopOfRanks"] as? [Double])
+      #expect(shares.count == ranks && abs(shares.reduce(0, +) / whole - 1) < 1e-9)
+      #expect((shares.max() ?? 1) <= limit * whole, "\(shares) of \(whole)")
+    }
+  }
+
   @Test("kernels are chosen by name") func kernels() throws {
     let outcome = try apus("benchmark", "kernels", "--filter", "b0 stage 4: GELU", "--seconds", "0", "--json")
     try #require(outcome.status == 0, "\(outcome)")

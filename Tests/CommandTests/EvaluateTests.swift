@@ -67,6 +67,9 @@ import Testing
 
     let two = try await evaluate(["--json"], ranks: 2)
     #expect(two.status == 0 && two.output == result.output)
+    // Four ranks share the windows of all three images, two those of the last one.
+    let four = try await evaluate(["--json"], ranks: 4)
+    #expect(four.status == 0 && four.output == result.output)
     let summary = try JSONSerialization.jsonObject(
       with: Data(contentsOf: URL(filePath: folder.file("run/summary.json"))))
     let student = try #require((summary as? [String: Any])?["student"] as? [String: Any])

@@ -25,6 +25,23 @@ import Testing
     #expect(state.steps == reference.steps)
   }
 
+  @Test(arguments: [(2, 2, 1), (4, 2, 1), (4, 4, 1), (8, 4, 2)])
+  func sharedCropsGiveTheSameBits(ranks: Int, shards: Int, threads: Int) async throws {
+    let state = try await train(ranks: ranks, threads: threads, set: "batch.cropShards=\(shards)")
+    #expect(state.layout.worldSize == ranks && state.layout.reproducibleAcrossRanks)
+    #expect(state.matches(try await referenceRun.value))
+  }
+
+  @Test func groupsThatDoNotFitTheRanksAreRefused() async throws {
+    let folder = try TemporaryFolder()
+    let alone = try await startTraining(in: folder.file("run"), ["--set", "batch.cropShards=2"])
+    #expect(
+      alone.refuses(65, "batch.cropShards: 1 rank cannot form groups of 2", "use batch.cropShards: 1"), "\(alone)")
+    let native = try await startTraining(
+      in: folder.file("run"), ranks: 2, ["--set", "batch.cropShards=2", "--set", "reduction=native"])
+    #expect(native.refuses(65, "batch.cropShards: 2 ranks share crops"), "\(native)")
+  }
+
   @Test func anotherSeedGivesOtherBits() async throws {
     let state = try await train(set: "seed=8")
     let reference = try await referenceRun.value

@@ -3,6 +3,7 @@
 import Foundation
 import TestSupport
 import Testing
+import Training
 
 @Suite(.serialized) struct ResumeTests {
   let folder: TemporaryFolder
@@ -92,12 +93,37 @@ import Testing
     try #require(first.status == 0, "\(first)")
     #expect(first.output.hasPrefix("no checkpoint in \(run)/checkpoints: starting afresh\n"))
     let state = try TrainedState(run)
-    #expect(state.layout.step == 2)
+    let summary = try Summary(contentsOf: run + "/summary.json")
+    #expect(state.layout.step == 2 && summary.seconds > 0 && summary.imagesPerSecond > 0)
     #expect(state.steps == (try await referenceRun.value.steps.prefix(2)).map { $0 })
 
     let again = try await startTraining(in: run, ["--resume", "--steps", "2"])
     #expect(again.status == 0 && again.output.hasPrefix("resuming after step 2 from "), "\(again)")
     #expect(try TrainedState(run).matches(state))
+    let later = try Summary(contentsOf: run + "/summary.json")
+    #expect(later.seconds == summary.seconds && later.imagesPerSecond == summary.imagesPerSecond)
+  }
+
+  @Test func aSecondSignalEndsTheRunAtOnce() async throws {
+    let process = Process()
+    process.executableURL = apusExecutable
+    process.arguments = ["train", testRecipe, "--run-directory", run, "--set", "schedule.steps=100000"]
+    process.environment = ProcessInfo.processInfo.environment.merging(["APUS_THREADS": "1"]) { $1 }
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+    let deadline = ContinuousClock.now + .seconds(300)
+    while process.isRunning, ContinuousClock.now < deadline, loggedSteps < 2 {
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    // Stopped meanwhile, so that the first signal cannot have been obeyed before the second comes.
+    kill(process.processIdentifier, SIGSTOP)
+    kill(process.processIdentifier, SIGUSR1)
+    kill(process.processIdentifier, SIGTERM)
+    kill(process.processIdentifier, SIGCONT)
+    process.waitUntilExit()
+    #expect([128 + SIGUSR1, 128 + SIGTERM].contains(process.terminationStatus))
+    let rest = try await startTraining(in: run, ["--resume", "--steps", "3", "--set", "schedule.steps=100000"])
+    #expect(rest.status == 0 && rest.output.contains("starting afresh"), "\(rest)")
   }
 
   @Test(arguments: [nil, 2] as [Int?]) func aCheckpointOfAnotherNetworkIsRefused(ranks: Int?) async throws {

@@ -69,6 +69,19 @@ import Testing
     #expect(found.allSatisfy { $0?.place?.hasPrefix("rank 2 on ") == true && $0?.status == .internal })
   }
 
+  @Test func thePartOfAnArenaIsNamed() throws {
+    let parts = [(name: "first", range: 0..<10), (name: "second", range: 10..<60), (name: "third", range: 60..<100)]
+    let found = try failures(ranks: 3) { communicator in
+      let arena = randomTensor([100], seed: 3)
+      if communicator.rank == 0 { arena.pointer[59] += 1 }
+      try ReplicaAgreement(on: communicator, interval: 1).check(step: 1, [(name: "weights", tensor: arena)]) { name in
+        name == "weights" ? parts : []
+      }
+    }
+    #expect(found.allSatisfy { $0?.what == "second of the weights differs from the other ranks' after step 1" })
+    #expect(found.allSatisfy { $0?.place?.hasPrefix("rank 0 on ") == true })
+  }
+
   @Test func equalTensorsPassAndOtherStepsAreSkipped() throws {
     let found = try failures(ranks: 2) { communicator in
       let tensors = [(name: "a", tensor: randomTensor([100], seed: 1))]

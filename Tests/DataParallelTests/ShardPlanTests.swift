@@ -9,7 +9,7 @@ import Testing
   @Test func blocksAreContiguousAndCoverTheBatch() throws {
     let plan = try ShardPlan(globalBatch: 12, worldSize: 3)
     #expect((0..<3).flatMap { Array(plan.samples(of: $0)) } == Array(0..<12))
-    #expect((0..<12).allSatisfy { plan.samples(of: plan.rank(of: $0)).contains($0) })
+    #expect((0..<12).allSatisfy { plan.samples(of: plan.ranks(of: $0).lowerBound).contains($0) })
     #expect(plan.samplesPerRank == 4)
   }
 
@@ -35,6 +35,37 @@ import Testing
   @Test func everyRankKnowsItsOwnSamples() throws {
     let samples = try LoopbackCommunicator.run(ranks: 3) { try ShardPlan(globalBatch: 6, on: $0).samples }
     #expect(samples == [0..<2, 2..<4, 4..<6])
+  }
+
+  /// Global batch, ranks, ranks that share crops: the size of a team and its samples.
+  @Test(arguments: [
+    ([8, 8, 1], 1, 1), ([8, 8, 2], 2, 2), ([8, 8, 4], 2, 2), ([8, 16, 4], 2, 1), ([8, 32, 4], 4, 1), ([1, 4, 4], 4, 1),
+    ([2, 8, 8], 4, 1), ([6, 6, 2], 2, 2), ([3, 2, 2], 2, 3),
+  ])
+  func pairsFormBeforeLargerTeams(setting: [Int], teamSize: Int, samples: Int) throws {
+    let plans = try (0..<setting[1]).map {
+      try ShardPlan(globalBatch: setting[0], cropShards: setting[2], worldSize: setting[1], rank: $0)
+    }
+    #expect(plans.allSatisfy { $0.teamSize == teamSize && $0.samplesPerRank == samples })
+    for plan in plans {
+      let mates = plans.filter { $0.samples == plan.samples }.map(\.rank)
+      #expect(mates == Array(plan.team) && plan.samples.allSatisfy { Array(plan.ranks(of: $0)) == mates })
+      #expect(plan.counterparts == plans.filter { $0.place == plan.place }.map(\.rank))
+    }
+    let covered = stride(from: 0, to: setting[1], by: teamSize).flatMap { Array(plans[$0].samples) }
+    #expect(covered == Array(0..<setting[0]))
+  }
+
+  @Test(arguments: [
+    ([4, 3, 3], "3 is no power of two", "use 2 or 4"),
+    ([4, 1, 2], "1 rank cannot form groups of 2", "start a multiple of 2 ranks, or use batch.cropShards: 1"),
+    ([4, 6, 4], "6 ranks cannot form groups of 4", "start a multiple of 4 ranks, or use batch.cropShards: 1 or 2"),
+    ([6, 8, 4], "3 samples cannot be shared out equally among 4 ranks", "use batch.cropShards: 2"),
+  ])
+  func groupsThatDoNotFitAreRefused(setting: [Int], what: String, remedy: String) {
+    #expect(throws: Failure(.badData, what, at: "batch.cropShards", remedy: remedy)) {
+      try ShardPlan(globalBatch: setting[0], cropShards: setting[2], worldSize: setting[1])
+    }
   }
 
   @Test func emptyBatchIsRefused() {

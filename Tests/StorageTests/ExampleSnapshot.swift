@@ -15,7 +15,7 @@ func exampleSnapshot(step: Int = 100, seed: UInt64 = 1) -> Snapshot {
   for (index, group) in [Snapshot.student, Snapshot.teacher, Snapshot.firstMoment, Snapshot.secondMoment].enumerated() {
     for (number, (name, shape)) in shapes.enumerated() {
       let tensor = randomTensor(shape, seed: seed &* 1000 &+ UInt64(10 * index + number))
-      records.append(Snapshot.Record("\(group)/\(name)", shape) { tensor })
+      records.append(Snapshot.Record("\(group)/\(name)", shape, memory: tensor, index == 0 ? .official : .outputsLast))
     }
   }
   let odd: [Float] = [-0.0, .infinity, -.infinity, .nan, Float(bitPattern: 0x7f80_0001), .leastNonzeroMagnitude]

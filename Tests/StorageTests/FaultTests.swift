@@ -105,16 +105,18 @@ private final class Results: @unchecked Sendable {
 }
 
 /// Other processes are this test program again, told by its environment to run one of the tests in `ChildTests`.
-private func startChild(_ test: String, in folder: String, limit: String? = nil) throws -> Process {
+func startChild(
+  _ test: String, in folder: String, limit: String? = nil, environment: [String: String] = [:]
+) throws -> Process {
   let program = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
   let arguments = ["--testing-library", "swift-testing", "--filter", "ChildTests/\(test)"]
-  let environment = ["APUS_TEST_CHILD": folder]
+  let environment = environment.merging(["APUS_TEST_CHILD": folder]) { $1 }
   guard let limit else { return try start(program, arguments, environment: environment) }
   return try start(
     "/bin/bash", ["-c", "\(limit); exec \"$0\" \"$@\"", program] + arguments, environment: environment)
 }
 
-private let childFolder = ProcessInfo.processInfo.environment["APUS_TEST_CHILD"]
+let childFolder = ProcessInfo.processInfo.environment["APUS_TEST_CHILD"]
 
 @Suite(.enabled(if: childFolder != nil, "runs inside other tests only")) struct ChildTests {
   @Test func savesOnAndOn() throws {
@@ -125,6 +127,14 @@ private let childFolder = ProcessInfo.processInfo.environment["APUS_TEST_CHILD"]
   @Test func savesTheSameStepManyTimes() throws {
     let store = HDF5CheckpointStore(folder: try #require(childFolder))
     for _ in 0..<40 { try store.save(exampleSnapshot(step: 5)) }
+  }
+
+  @Test func savesWithAFault() throws {
+    let words = try #require(ProcessInfo.processInfo.environment["APUS_TEST_FAULT"]).split(separator: " ")
+    let saving = try #require(Saving(rawValue: String(words[0])))
+    let place = try #require(Int(words[1]))
+    let fault = try #require(Fault(rawValue: String(words[2])))
+    try saving.run(try #require(childFolder), FaultyOperations((place, fault)))
   }
 
   @Test func failsAtALimit() throws {

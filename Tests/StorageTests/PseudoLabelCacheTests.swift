@@ -53,6 +53,20 @@ import Testing
     #expect(entry.confident == [true, false, true, false])
   }
 
+  @Test func theWriterFindsTheNewestEntryWhereverItIs() throws {
+    let writer = try store.start(origin())
+    for step in 0..<3 { try writer.append(entry(1, step: step)) }
+    #expect(try writer.newest(image: 1) == entry(1, step: 2))
+    #expect(try writer.newest(image: 0) == nil)
+    try writer.publish(completedSteps: 3)
+    try writer.startGeneration(restartingFrom: 3)
+    #expect(try writer.newest(image: 1) == entry(1, step: 2))
+    try writer.append(entry(1, step: 4))
+    try writer.publish(completedSteps: 5)
+    let resumed = try store.resume(origin(), completedSteps: 4)
+    #expect(try resumed.newest(image: 1) == entry(1, step: 2))
+  }
+
   @Test func entriesComeBack() throws {
     let writer = try store.start(origin())
     for image in 0..<7 { try writer.append(entry(image, step: image)) }
@@ -88,7 +102,7 @@ import Testing
     let writer = try store.start(origin())
     for (image, step) in [(0, 0), (1, 1), (0, 2), (2, 3), (1, 4)] { try writer.append(entry(image, step: step)) }
     try writer.publish(completedSteps: 5)
-    try writer.startGeneration()
+    try writer.startGeneration(restartingFrom: 5)
     try writer.publish(completedSteps: 5)
     #expect(try published(1) == [[0, 2], [1, 4], [2, 3]])
     #expect(try store.reader(rank: 0, expecting: nil).generation == 1)
@@ -99,7 +113,7 @@ import Testing
     for step in 0..<3 { try writer.append(entry(0, step: step)) }
     try writer.publish(completedSteps: 3)
     for step in 3..<5 { try writer.append(entry(0, step: step)) }
-    try writer.startGeneration()
+    try writer.startGeneration(restartingFrom: 3)
     try writer.publish(completedSteps: 5)
     #expect(try published(1) == [[0, 2], [0, 3], [0, 4]])
     #expect(try store.resume(origin(), completedSteps: 3).count == 1)

@@ -44,6 +44,28 @@ import Training
     #expect(try train(mic + ["methodOptions.weight=0"], ranks: 1)[0] == host)
   }
 
+  @Test func sharedCropsKeepTheBits() throws {
+    let one = try train(["batch.global=4"], ranks: 1)[0]
+    for (ranks, shards) in [(2, 2), (4, 2), (8, 2), (4, 4), (8, 4)] {
+      let many = try train(["batch.global=4", "batch.cropShards=\(shards)"], ranks: ranks)
+      #expect(many == Array(repeating: one, count: ranks), "\(ranks) ranks, \(shards) share crops")
+    }
+  }
+
+  @Test func teamsLargerThanThePairKeepTheBits() throws {
+    let one = try train(["batch.global=1"], ranks: 1)[0]
+    for ranks in [2, 4, 8, 16] {
+      let many = try train(["batch.global=1", "batch.cropShards=\(ranks)"], ranks: ranks)
+      #expect(many == Array(repeating: one, count: ranks), "\(ranks) ranks")
+    }
+  }
+
+  @Test func sharedCropsOfMaskedImagesKeepTheBits() throws {
+    let mic = ["method=mic", "methodOptions.block=32", "batch.global=2"]
+    let one = try train(mic, ranks: 1)[0]
+    #expect(try train(mic + ["batch.cropShards=2"], ranks: 4) == Array(repeating: one, count: 4))
+  }
+
   @Test func twoRanksHaveOneTreeOnly() throws {
     // Addition commutes: the order of two ranks is no control, which is why the one above takes four.
     #expect(try train(ranks: 2, order: [1, 0]) == train(ranks: 2))

@@ -84,6 +84,27 @@ import Training
     #expect(try RunLog.read(path).map(\.step) == [1, 2, 3])
   }
 
+  /// A limit on the length of files stands for a full disk: a write goes through in part, then fails.
+  @Test func aLineThatDoesNotFitLeavesTheLogWhole() throws {
+    let path = folder.path + "/log.jsonl"
+    let log = try RunLog(path, keepingUpTo: 0)
+    try log.append(entry(1))
+    let length = try Data(contentsOf: URL(filePath: path)).count
+    signal(SIGXFSZ, SIG_IGN)
+    var before = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &before)
+    var limit = before
+    limit.rlim_cur = rlim_t(length + 20)
+    setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+    let failure = Result { try log.append(entry(2)) }
+    setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &before)
+    signal(SIGXFSZ, SIG_DFL)
+    #expect(throws: Failure.self) { try failure.get() }
+    #expect(try RunLog.read(path).map(\.step) == [1])
+    try log.append(entry(3))
+    #expect(try RunLog.read(path).map(\.step) == [1, 3])
+  }
+
   @Test func anUnfinishedLastLineIsDroppedAndAnyOtherIsNot() throws {
     let path = folder.path + "/log.jsonl"
     let line = try jsonLine(entry(1))

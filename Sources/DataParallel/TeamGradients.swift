@@ -1,0 +1,107 @@
+// Gradients of a team of ranks that share the crops of their samples. A sample's slot is filled by several ranks, one
+// crop each, and must hold the bits that one rank would have put there: contributions are added pass after pass, the
+// context's before the detail's. S samples of the team, P parameters.
+
+import Collectives
+import Kernels
+import Support
+import Tensors
+
+/// Joins the gradients of a team: of the rank that walks the contexts back, place 0, and the one that walks the details
+/// back, place 1. Other places have none.
+///
+/// The two exchange halves of their slots after every pass and each keeps one half of the sums. Then each half is summed
+/// over samples and teams, and the halves are brought together.
+public final class TeamGradients {
+  private let team: any Communicator
+  private let reduction: GradientReduction
+  private let count: Int
+  private var kept: Tensor?
+  private var scratch: Tensor?
+  private var result: Tensor
+  private var passes = 0
+  /// Seconds spent in exchanges inside the team so far, waiting for the other ranks included.
+  public private(set) var exchangeSeconds = 0.0
+
+  /// - Parameters:
+  ///   - team: ranks with the same samples, at least two.
+  ///   - reduction: sums over the ranks with this rank's place in their teams.
+  ///   - parameters: P.
+  public init(team: any Communicator, reduction: GradientReduction, parameters: Int) {
+    precondition(team.worldSize > 1, "a team of \(team.worldSize)")
+    self.team = team
+    self.reduction = reduction
+    count = parameters
+    result = Tensor(uninitialized: [parameters])
+  }
+
+  /// The half of the parameters that a place keeps.
+  private func half(_ place: Int) -> Range<Int> {
+    switch place {
+    case 0: 0..<count / 2
+    case 1: count / 2..<count
+    default: 0..<0
+    }
+  }
+
+  /// Takes over what a pass has put into the slots, and clears them for the next one. Called by all ranks of the team
+  /// after every pass.
+  ///
+  /// Shape: `slots` [S, P] on the first two places, not looked at on others.
+  public func passEnded(_ slots: Tensor?) throws {
+    guard team.rank < 2 else { return }
+    guard let slots, slots.perSample == count else {
+      preconditionFailure("slots \(slots?.shape ?? []) for \(count) parameters")
+    }
+    let (mine, theirs) = (half(team.rank), half(1 - team.rank))
+    let kept = self.kept ?? Tensor(zeros: [slots.samples, mine.count])
+    let scratch = self.scratch ?? Tensor(uninitialized: [slots.samples, mine.count])
+    (self.kept, self.scratch) = (kept, scratch)
+    let watch = Stopwatch()
+    for sample in 0..<slots.samples {
+      try team.exchange(
+        sending: UnsafeRawBufferPointer(
+          bytes(slots.pointer + sample * count + theirs.lowerBound, theirs.count)), to: 1 - team.rank,
+        receiving: bytes(scratch.pointer + sample * mine.count, mine.count),
+        from: 1 - team.rank)
+    }
+    exchangeSeconds += watch.seconds
+    for sample in 0..<slots.samples {
+      let own = view(slots, sample * count + mine.lowerBound, mine.count)
+      let (first, second) = team.rank == 0 ? (own, scratch.sample(sample)) : (scratch.sample(sample), own)
+      if passes == 0 { kept.sample(sample).fill(0) }
+      addInPlace(kept.sample(sample), first)
+      addInPlace(kept.sample(sample), second)
+    }
+    passes += 1
+    slots.fill(0)
+  }
+
+  /// The sum over all passes, samples and teams, `[P]`, on every rank. Called by all ranks after the step's last pass.
+  ///
+  /// It is valid until the next call.
+  public func sum() throws -> Tensor {
+    passes = 0
+    if team.rank < 2 {
+      guard let kept else { preconditionFailure("no pass has ended") }
+      let own = try reduction.sum(kept)
+      view(result, half(team.rank).lowerBound, own.count).assign(own)
+    }
+    let watch = Stopwatch()
+    for place in 0..<2 {
+      let part = half(place)
+      try team.broadcast(
+        bytes(result.pointer + part.lowerBound, part.count), from: place)
+    }
+    exchangeSeconds += watch.seconds
+    return result
+  }
+
+  private func view(_ tensor: Tensor, _ first: Int, _ count: Int) -> Tensor {
+    Tensor(shape: [count], buffer: tensor.buffer, offset: tensor.offset + first)
+  }
+
+  private func bytes(_ first: UnsafeMutablePointer<Float>, _ count: Int) -> UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: first, count: count))
+  }
+}

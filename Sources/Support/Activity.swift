@@ -1,0 +1,64 @@
+// What this process is doing right now: told by the training thread, read by the watchdog's.
+
+import Synchronization
+
+/// The place in the run where the training thread is. One for the process; safe to use from any thread.
+public enum Activity {
+  /// A place in the run.
+  public struct Place: Sendable, Equatable {
+    /// The step under way, as the log will count it; 0 before the first.
+    public var step = 0
+    /// What is being done, such as `mixed` or `evaluation`.
+    public var phase = "start"
+    /// Whether it belongs to a training step, whose duration is known from the steps before.
+    public var isStep = false
+    /// How often the thread has told anything: as long as this grows, work goes on.
+    public var marks = 0
+    /// Whether the thread waits for other ranks.
+    public var isWaiting = false
+
+    /// A place.
+    public init(
+      step: Int = 0, phase: String = "start", isStep: Bool = false, marks: Int = 0, isWaiting: Bool = false
+    ) {
+      self.step = step
+      self.phase = phase
+      self.isStep = isStep
+      self.marks = marks
+      self.isWaiting = isWaiting
+    }
+  }
+
+  private static let current = Mutex(Place())
+
+  /// Where the training thread is.
+  public static var place: Place { current.withLock { $0 } }
+
+  /// A training step begins, with its data.
+  public static func begin(step: Int) {
+    current.withLock { $0 = Place(step: step, phase: "data", isStep: true, marks: $0.marks + 1) }
+  }
+
+  /// Work beside training steps begins, such as an evaluation, whose duration nobody knows beforehand.
+  public static func beside(_ phase: String) {
+    current.withLock { $0 = Place(step: $0.step, phase: phase, isStep: false, marks: $0.marks + 1) }
+  }
+
+  /// The next phase of what is under way begins.
+  public static func enter(_ phase: String) {
+    current.withLock {
+      $0.phase = phase
+      $0.marks += 1
+    }
+  }
+
+  /// A piece of long work is done, such as one image of an evaluation.
+  public static func tick() { current.withLock { $0.marks += 1 } }
+
+  /// Runs `body`, which waits for other ranks.
+  public static func waiting<Result>(_ body: () throws -> Result) rethrows -> Result {
+    current.withLock { $0.isWaiting = true }
+    defer { current.withLock { $0.isWaiting = false } }
+    return try body()
+  }
+}

@@ -1,0 +1,79 @@
+// `apus cache build`: pseudo-labels of a whole data set from a checkpoint.
+
+import ArgumentParser
+import Collectives
+import Foundation
+import StorageHDF5
+import Support
+import Training
+
+/// `apus cache build`: labels every target image.
+struct CacheBuildCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "build", abstract: "Label every target image of a recipe by a checkpoint's network, on all ranks.",
+    discussion: """
+      Images come from data.target of --recipe, or of the recipe stored in the checkpoint. What is made is put on disk
+      every half minute; a build that was interrupted goes on where it was, on any number of ranks.
+      """)
+
+  @Option(help: ArgumentHelp("The checkpoint.", valueName: "file"))
+  var checkpoint: String
+  @Option(help: "Weights to use.")
+  var network = NetworkChoice.teacher
+  @Option(help: ArgumentHelp("A recipe whose target data, windows and threshold are used.", valueName: "recipe"))
+  var recipe: String?
+  @Option(help: ArgumentHelp("Folder of the cache; made if it is not there.", valueName: "dir"))
+  var output: String
+  @Flag(help: "Print one JSON object on standard output.")
+  var json = false
+  @OptionGroup var settings: RecipeOptions
+
+  /// The JSON object.
+  private struct Report: Encodable {
+    let folder: String
+    let images: Int
+    let found: Int
+    let ranks: Int
+    let seconds: Double
+    let teacherDigest: String
+  }
+
+  func run() throws {
+    try runOnRanks { communicator in
+      let store = HDF5CheckpointStore(folder: "")
+      var (recipe, network, classes) = try communicator.together {
+        try loadNetwork(checkpoint, group: self.network.rawValue, store: store, overrides: settings.overrides)
+      }
+      let step = try communicator.together { try store.load(file: checkpoint, groups: []).step }
+      if let path = self.recipe { recipe = try settings.read(path, on: communicator) }
+      try setUpMachine(threads: recipe.threads, on: communicator)
+      let target = try communicator.together {
+        guard let target = try recipe.data.target?.make(classes, withLabels: false) else {
+          throw Failure(.badData, "the recipe names no target data", at: "data.target", remedy: "add data.target")
+        }
+        return target
+      }
+      lineBufferOutput()
+      let watch = Stopwatch()
+      let builder = PseudoLabelBuilder(target, recipe.predictor(network), step: step, on: communicator) {
+        say($0, json: json)
+      }
+      let digest = network.parameters.digest()
+      let origin = try communicator.together { try builder.origin(teacherDigest: digest, recipe: recipe) }
+      let cache = HDF5PseudoLabelStore(folder: output)
+      let outcome = try builder.build(cache, origin)
+      try communicator.together {
+        guard communicator.rank == 0 else { return }
+        let view = try HDF5PseudoLabelView.write(cache)
+        say("\(view.path): \(view.entryCount) images", json: json)
+        guard json else { return }
+        print(
+          try jsonLine(
+            Report(
+              folder: output, images: outcome.images, found: outcome.found, ranks: communicator.worldSize,
+              seconds: watch.seconds, teacherDigest: digest)))
+      }
+      return .done
+    }
+  }
+}

@@ -1,0 +1,131 @@
+// Who is stalled, decided from signs of life at given times; and a watchdog of one rank that watches itself.
+
+import Collectives
+import Support
+import Synchronization
+import Testing
+
+@Suite struct StallJudgeTests {
+  private let limits = StallLimits(factor: 10, minimumSeconds: 5, besideSeconds: 100)
+
+  private func beat(_ rank: Int, marks: Int = 1, standing: Double = 0, isStep: Bool = true, isLast: Bool = false)
+    -> Heartbeat
+  {
+    let place = Activity.Place(step: 7, phase: "mixed", isStep: isStep, marks: marks)
+    return Heartbeat(rank: rank, place: place, standing: standing, isLast: isLast)
+  }
+
+  private func judge(rank: Int = 0, _ beats: [Heartbeat]) -> StallJudge {
+    var judge = StallJudge(rank: rank, ranks: 4)
+    for beat in beats { judge.heard(beat) }
+    return judge
+  }
+
+  @Test func silenceIsFoundAfterTheLimitAndNotBefore() {
+    var judge = judge((0..<4).map { beat($0) })
+    judge.advance(by: 4.9)
+    #expect(judge.stall(limits, usual: 0.1) == nil)
+    for rank in [0, 1, 3] { judge.heard(beat(rank)) }
+    judge.advance(by: 0.2)
+    let stall = judge.stall(limits, usual: 0.1)
+    #expect(stall?.culprits.map(\.rank) == [2])
+    #expect(
+      stall?.description(hosts: ["a", "b", "c", "d"])
+        == "rank 2 on c has given no sign of life for 5 s, in step 7, phase mixed")
+    // Ten steps of a second are longer than the minimum.
+    #expect(judge.stall(limits, usual: 1) == nil)
+  }
+
+  @Test func silenceCountsBesideStepsToo() {
+    var judge = judge((0..<4).map { beat($0, isStep: false) })
+    judge.advance(by: 6)
+    for rank in [0, 2, 3] { judge.heard(beat(rank, isStep: false)) }
+    #expect(judge.stall(limits, usual: nil)?.culprits.map(\.rank) == [1])
+  }
+
+  @Test func allStandAndThoseBehindAreToBlame() {
+    let standing = [beat(0, marks: 9, standing: 6), beat(1, marks: 8, standing: 6), beat(2, marks: 9, standing: 6)]
+    #expect(judge(standing + [beat(3, marks: 9, standing: 1)]).stall(limits, usual: 0.1) == nil)
+    let stall = judge(standing + [beat(3, marks: 8, standing: 7)]).stall(limits, usual: 0.1)
+    #expect(stall?.culprits.map(\.rank) == [1, 3])
+    #expect(
+      stall?.description(hosts: ["a", "b", "c", "d"])
+        == "rank 1 on b has stood still for 6 s, in step 7, phase mixed; so have ranks 3")
+  }
+
+  @Test func whoWaitsForOthersIsNotToBlame() {
+    let beats = (0..<4).map { rank in
+      var beat = beat(rank, marks: 8, standing: 6)
+      beat.place.isWaiting = rank != 2
+      return beat
+    }
+    #expect(judge(beats).stall(limits, usual: 0.1)?.culprits.map(\.rank) == [2])
+  }
+
+  @Test func evaluationAndTheFirstStepMayTakeLonger() {
+    let beside = judge((0..<4).map { beat($0, standing: 99, isStep: $0 != 1) })
+    #expect(beside.stall(limits, usual: 0.1) == nil)
+    let first = judge((0..<4).map { beat($0, standing: 99) })
+    #expect(first.stall(limits, usual: nil) == nil)
+    #expect(first.stall(limits, usual: 0.1)?.culprits.count == 4)
+    let long = judge((0..<4).map { beat($0, standing: 101) })
+    #expect(long.stall(limits, usual: nil)?.culprits.count == 4)
+  }
+
+  @Test func whoIsDoneIsNotWaitedFor() {
+    var judge = judge([beat(0), beat(1), beat(2, isLast: true), beat(3)])
+    judge.advance(by: 50)
+    for rank in [0, 1, 3] { judge.heard(beat(rank)) }
+    #expect(judge.stall(limits, usual: 0.1) == nil)
+  }
+
+  @Test func othersWatchRankZeroOneAfterTheOther() {
+    for rank in 1..<4 {
+      var judge = judge(rank: rank, (0..<4).map { beat($0, standing: 200) })
+      judge.advance(by: 5.5)
+      #expect(judge.stall(limits, usual: 0.1) == nil)
+      judge.advance(by: Double(rank))
+      #expect(judge.stall(limits, usual: 0.1)?.culprits.map(\.rank) == [0])
+    }
+  }
+}
+
+@Suite(.serialized) struct WatchdogTests {
+  private final class Reasons: Sendable {
+    let all = Mutex<[Failure]>([])
+  }
+
+  private func watchdog(_ reasons: Reasons) -> Watchdog {
+    Watchdog(
+      rank: 0, hosts: ["here"], limits: StallLimits(factor: 10, minimumSeconds: 1, besideSeconds: 1), channel: nil
+    ) { failure in reasons.all.withLock { $0.append(failure) } }
+  }
+
+  @Test func aRankThatStandsIsReportedOnce() async throws {
+    let reasons = Reasons()
+    Activity.begin(step: 3)
+    Activity.enter("source")
+    let watchdog = watchdog(reasons)
+    watchdog.stepEnded(seconds: 0.01)
+    try await Task.sleep(for: .seconds(3))
+    watchdog.stop()
+    let found = reasons.all.withLock { $0 }
+    #expect(found.count == 1)
+    #expect(found.first?.status == .internal)
+    #expect(
+      found.first?.description.hasPrefix("stalled: rank 0 on here has stood still for 1 s, in step 3, phase source")
+        == true)
+  }
+
+  @Test func aRankThatGetsOnIsLeftAlone() async throws {
+    let reasons = Reasons()
+    let watchdog = watchdog(reasons)
+    for step in 0..<30 {
+      Activity.begin(step: step)
+      watchdog.stepEnded(seconds: 0.1)
+      try await Task.sleep(for: .milliseconds(100))
+    }
+    watchdog.stop()
+    #expect(reasons.all.withLock { $0 }.isEmpty)
+  }
+}

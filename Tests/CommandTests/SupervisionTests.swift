@@ -1,0 +1,134 @@
+// What watches over a run, on real MPI ranks and with the program as it ships: wrong bits, wrong partners, wrong numbers.
+
+import Foundation
+import Networks
+import TestSupport
+import Testing
+import Training
+
+@Suite(.serialized) struct SupervisionTests {
+  let folder: TemporaryFolder
+  let run: String
+
+  init() throws {
+    folder = try TemporaryFolder()
+    run = folder.file("run")
+  }
+
+  /// A learning rate of 0 keeps the drawn weights, so that they can be found in the memory of a rank from outside.
+  @Test func aFlippedBitIsFoundAndNamed() async throws {
+    let settings = ["optimizer.learningRate=0", "batch.global=3", "digest.every=5", "schedule.steps=100000"]
+    async let training = startTraining(in: run, ranks: 3, settings.flatMap { ["--set", $0] })
+    let process = try await RankProcess(1, in: run, loggedSteps: 3)
+    let network = try drawnNetwork()
+    let parameters = network.parameters
+    let slice = try #require(parameters.slices.first { $0.name.hasPrefix("decode_head") && $0.range.count >= 256 })
+    let weights = Array(parameters.values.values[slice.range].prefix(64))
+    let step = try process.loggedSteps
+    let places = try process.flip(bit: 20, ofWord: 3, in: weights.map(\.bitPattern))
+    #expect(places > 0)
+    let result = try await training
+    #expect(!result.timedOut && result.status == 70 && result.ownErrors.count == 1, "\(result)")
+    let pattern =
+      /apus: rank 1 on \S+: (\S+) of the student parameters differs from the other ranks' after step (\d+);.*/
+    let match = try #require(result.ownErrors.first?.wholeMatch(of: pattern), "\(result.ownErrors)")
+    #expect(match.1 == slice.name)
+    let found = try #require(Int(match.2))
+    #expect(found > step && found <= step + 2 + 5)
+  }
+
+  private func drawnNetwork() throws -> SegmentationNetwork {
+    let recipe = try Recipe.read(testRecipe, catalogue: .standard)
+    return try SegmentationNetwork(
+      recipe.networkConfiguration(classCount: try recipe.classSet().count), gradientSlots: 0, seed: recipe.seed)
+  }
+
+  /// Two ranks, the second started in another way.
+  private func startPair(_ first: [String], _ second: [String], environment: String? = nil) async throws
+    -> CommandResult
+  {
+    let common = ["train", testRecipe, "--run-directory", run]
+    let start = (environment.map { ["/usr/bin/env", $0] } ?? []) + [apusExecutable.path]
+    return try await runRanks(
+      1, common + first + [":", "-n", "1"] + start + common + second, environment: ["APUS_THREADS": "1"], timeout: 300)
+  }
+
+  @Test func aRankWithAnotherRecipeIsRefused() async throws {
+    let result = try await startPair([], ["--set", "optimizer.epsilon=1e-7"])
+    #expect(result.refuses(65, "rank 1 on ", "the recipe is ", "where other ranks have "), "\(result)")
+    #expect(!FileManager.default.fileExists(atPath: run + "/log.jsonl"))
+  }
+
+  @Test func unlikeLevelsMeetAtTheLower() async throws {
+    let steps = ["--steps", "6"]
+    let mixed = try await startPair(steps, steps, environment: "APUS_CPU_LEVEL=avx2")
+    try #require(mixed.status == 0, "\(mixed)")
+    let state = try TrainedState(run)
+    #expect(state.matches(try await train(ranks: 2, steps: 6, environment: ["APUS_CPU_LEVEL": "avx2"])))
+    let usual = try await train(ranks: 2, steps: 6)
+    let warning = "warning: CPU levels differ: all ranks use avx2, the highest that rank 1 on "
+    #expect(mixed.output.contains(warning) != state.matches(usual), "bits differ where the warning is given")
+  }
+
+  @Test func theTraceHoldsAllRanksAndTheirMessages() async throws {
+    let result = try await startTraining(in: run, ranks: 2, ["--trace", "--steps", "3"])
+    try #require(result.status == 0, "\(result)")
+    let bytes = try Data(contentsOf: URL(filePath: run + "/trace.json"))
+    let object = try #require(try JSONSerialization.jsonObject(with: bytes) as? [String: Any])
+    let events = try #require(object["traceEvents"] as? [[String: Any]])
+    var begins: [Int: [Double]] = [:]
+    for rank in 0..<2 {
+      let mine = events.filter { $0["pid"] as? Int == rank }
+      #expect(mine.contains { $0["ph"] as? String == "M" })
+      let kinds = Set(mine.compactMap { $0["cat"] as? String })
+      #expect(kinds.isSuperset(of: ["phase", "communication", "convolution"]))
+      begins[rank] = mine.filter { $0["name"] as? String == "optimizer" }.compactMap { $0["ts"] as? Double }
+    }
+    // Both begin their update when the sum of gradients is there.
+    let (first, second) = (try #require(begins[0]), try #require(begins[1]))
+    #expect(first.count == 3 && second.count == 3)
+    for (one, other) in zip(first, second) { #expect(abs(one - other) < 500_000, "microseconds") }
+  }
+
+  /// Outliers at half a deviation are common; which steps they are must not depend on ranks or on an interruption.
+  @Test func theGuardDecidesAlikeOnEveryLayoutAndAfterResuming() async throws {
+    let settings = ["guard.outlier=0.5", "guard.window=4", "guard.stopAfter=0", "watch.pseudoLabels=5"]
+      .flatMap { ["--set", $0] }
+    func lines(_ name: String, ranks: Int?, _ options: [String]) async throws -> [LogEntry] {
+      let result = try await startTraining(in: folder.file(name), ranks: ranks, settings + options)
+      try #require(result.status == 0, "\(result)")
+      return try RunLog.read(folder.file(name) + "/log.jsonl")
+    }
+    let one = try await lines("one", ranks: nil, [])
+    let four = try await lines("four", ranks: 4, [])
+    _ = try await lines("parts", ranks: 2, ["--steps", "10"])
+    let parts = try await lines("parts", ranks: nil, ["--resume"])
+
+    let skipped = one.map(\.skipped)
+    #expect(skipped.contains { $0 != nil } && skipped.contains { $0 == nil })
+    #expect(skipped.allSatisfy { $0.map { $0.samples.map(\.sample) == [0, 1, 2, 3] } ?? true })
+    #expect(four.map(\.skipped) == skipped && parts.map(\.skipped) == skipped)
+    let whole = try TrainedState(folder.file("one"))
+    #expect(try TrainedState(folder.file("four")).matches(whole))
+    #expect(try TrainedState(folder.file("parts")).matches(whole))
+
+    #expect(one.map { $0.pseudoLabels != nil } == (1...20).map { $0 % 5 == 0 })
+    #expect(four.map(\.pseudoLabels) == one.map(\.pseudoLabels))
+    #expect(one.contains { $0.pseudoLabels?.agreement != nil })
+    #expect(four.allSatisfy { ($0.straggler?.ratio ?? 0) >= 1 } && one.allSatisfy { $0.straggler == nil })
+    // A guard that leaves steps out must change the weights, or the digests above would prove nothing.
+    #expect(whole.digests != (try await referenceRun.value.digests))
+  }
+
+  @Test func aRunOfLostStepsEnds() async throws {
+    let settings = [
+      "optimizer.learningRate=1", "optimizer.headFactor=1e30", "guard.stopAfter=2", "schedule.warmUpSteps=0",
+    ]
+    let result = try await startTraining(in: run, ranks: 2, settings.flatMap { ["--set", $0] })
+    #expect(
+      result.refuses(70, "2 steps in a row were left out, this one because ", "log.jsonl names their samples"),
+      "\(result)")
+    let skipped = try RunLog.read(run + "/log.jsonl").compactMap(\.skipped)
+    #expect(skipped.count >= 2 && skipped.allSatisfy { $0.samples.count == 4 && !$0.samples[0].source.name.isEmpty })
+  }
+}
