@@ -3,6 +3,7 @@
 import Collectives
 import Foundation
 import Support
+import Tensors
 import Testing
 import Training
 
@@ -64,6 +65,20 @@ import Training
     let mic = ["method=mic", "methodOptions.block=32", "batch.global=2"]
     let one = try train(mic, ranks: 1)[0]
     #expect(try train(mic + ["batch.cropShards=2"], ranks: 4) == Array(repeating: one, count: 4))
+  }
+
+  @Test("wide heads, whose convolutions take Winograd's way, keep the bits over threads and ranks")
+  func wideHeadsKeepTheBits() throws {
+    defer { WorkerPool.configure(threads: 1) }
+    let wide = ["head.width=96", "attention.width=64"]
+    WorkerPool.configure(threads: 1)
+    let one = try train(wide, ranks: 1)[0]
+    #expect(try train(wide, ranks: 2) == Array(repeating: one, count: 2))
+    for threads in 2...3 {
+      WorkerPool.configure(threads: threads)
+      #expect(try train(wide, ranks: 1)[0] == one, "\(threads) threads")
+    }
+    #expect(try train(wide + ["convolution=direct"], ranks: 1)[0] != one, "the heads must be wide enough for tiles")
   }
 
   @Test func twoRanksHaveOneTreeOnly() throws {
