@@ -14,7 +14,10 @@ import Training
 
   /// Values around 1 with a spread of about 0.1.
   private func usual(_ count: Int) -> [(loss: Double, norm: Double)] {
-    (0..<count).map { (1 + 0.1 * Double($0 % 3 - 1), 2 + 0.2 * Double($0 % 5 - 2)) }
+    (0..<count).map { index -> (loss: Double, norm: Double) in
+      let (first, second) = (Double(index % 3 - 1), Double(index % 5 - 2))
+      return (1 + 0.1 * first, 2 + 0.2 * second)
+    }
   }
 
   @Test func whatIsNotFiniteIsLeftOutAndCounted() {
