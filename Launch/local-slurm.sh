@@ -62,7 +62,7 @@ slurm_up() {
   count=$(hosts_up)
   [[ ! -e $slurm_folder/up ]] || fail 73 'Slurm is up; Launch/local-cluster slurm down ends it'
   slurm_down
-  trap 'slurm_down' EXIT
+  trap 'trap "" INT TERM HUP; slurm_down' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
   mkdir -p "$slurm_folder/state" "$slurm_folder/munge"

@@ -38,6 +38,9 @@ public final class PiecewiseSum {
   private var nextLane = 0
   private var busy = 0
 
+  /// Rounds of polls without effect, about a millisecond of them, before a rank gives up its core.
+  private static let patience = 2000
+
   /// Bytes of a piece and lanes unless told otherwise: `apus benchmark all-reduce` compares others.
   public static let usualPieceBytes = 1 << 20
   /// Lanes unless told otherwise.
@@ -103,8 +106,8 @@ public final class PiecewiseSum {
     var fruitless = 0
     while condition() {
       fruitless = try moveOn() ? 0 : fruitless + 1
-      // Ranks that share a core, as in tests, must let each other run.
-      if fruitless > 100 { sched_yield() }
+      // Ranks that share a core, as in tests, must let each other run; who yields too early waits for a time slice.
+      if fruitless > PiecewiseSum.patience { sched_yield() }
     }
   }
 

@@ -19,7 +19,7 @@ final class MPIHeartbeats: HeartbeatChannel, @unchecked Sendable {
   private var outgoing: [Int: Outgoing] = [:]
   private let incoming = UnsafeMutableRawPointer.allocate(byteCount: MPIHeartbeats.capacity, alignment: 8)
 
-  /// A channel on a communicator that nobody else uses. MPI frees both when it ends.
+  /// A channel on a communicator that nobody else uses; both live until MPI ends.
   init(_ handle: MPI_Comm) { self.handle = handle }
 
   func send(_ bytes: [UInt8], to rank: Int) -> Bool {

@@ -48,7 +48,7 @@ public final class GradientReduction {
     didSet { precondition(bucketBytes >= 4, "a bucket of \(bucketBytes) bytes holds no value") }
   }
   /// Bytes of gradients this rank has brought to sums over ranks so far.
-  public private(set) var reducedBytes = 0
+  public internal(set) var reducedBytes = 0
   /// What the last sum took.
   public private(set) var figures = ReductionFigures()
 
@@ -65,19 +65,21 @@ public final class GradientReduction {
   /// - Parameters:
   ///   - bucketBytes: bytes of one bucket; speed only.
   ///   - pieceBytes: bytes of one message's vector; speed only.
+  ///   - lanes: pieces under way at once; speed only.
   ///   - order: rank at each position of the tree; nil is the order of ranks. Any other gives up the promised bits: it
   ///     is the control that shows that a comparison of runs can tell trees apart.
   /// - Precondition: `order` holds each rank once.
   public init(
     on communicator: any Communicator, method: ReductionMethod = .reproducible, bucketBytes: Int = 4 << 20,
-    pieceBytes: Int = PiecewiseSum.usualPieceBytes, order: [Int]? = nil
+    pieceBytes: Int = PiecewiseSum.usualPieceBytes, lanes: Int = PiecewiseSum.usualLanes, order: [Int]? = nil
   ) throws {
     precondition(bucketBytes >= 4, "a bucket of \(bucketBytes) bytes holds no value")
     self.communicator = communicator
     self.method = method
     self.bucketBytes = bucketBytes
     sums = try PiecewiseSum(
-      on: communicator, order: order, wire: method == .bf16 ? .bfloat16 : .float32, pieceBytes: pieceBytes)
+      on: communicator, order: order, wire: method == .bf16 ? .bfloat16 : .float32, pieceBytes: pieceBytes, lanes: lanes
+    )
   }
 
   /// The sum of all slots of all ranks, at once. Called by all ranks.

@@ -5,11 +5,11 @@ import Tensors
 
 /// Cuts of `a · b` along the rows of `a`.
 ///
-/// A product takes about four million multiply-adds, a few tens of microseconds. Plain products lose nothing with 32
-/// rows; a large matrix `b` is read again for every tile, so that long inputs take 64 at least.
+/// A product takes about four million multiply-adds, a few tens of microseconds. Plain products lose little with 32
+/// rows; a large matrix `b` is read again for every tile, so that longer inputs take 64 at least.
 func productRows(_ rows: Int, columns: Int, depth: Int) -> Tiles {
   let wanted = (4 << 20) / max(1, columns * depth)
-  var size = rows < 1024 ? 32 : 64
+  var size = rows < 256 ? 32 : 64
   while size < 256, 2 * size <= wanted { size *= 2 }
   return Tiles(of: rows, size: size)
 }

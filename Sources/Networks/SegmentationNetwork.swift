@@ -158,8 +158,10 @@ public final class SegmentationNetwork {
     if hasDetail { detail = try head(detailFeatures, detailPass) }
     if hasContext {
       logits = try head(contextFeatures, contextPass)
-      context.tape?.mark(attentionOffset)
-      attention = try scaleAttention.map { sigmoid(try $0(contextFeatures, contextPass), contextPass) }
+      if let scaleAttention {
+        context.tape?.mark(attentionOffset)
+        attention = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
+      }
     }
     if let team = context.team {
       let parts = try team.gatheredTensors([logits, attention, detail].compactMap { $0?.value })

@@ -158,15 +158,19 @@ public struct Snapshot: Sendable {
     return Snapshot(run: run, records: chosen)
   }
 
-  /// Whether a path lies in a group of a snapshot and has no empty part.
+  private static let simpleGroups = [student, teacher, frozen, firstMoment, secondMoment].map { $0 + "/" }
+
+  /// Whether a path lies in a group of a snapshot and has no empty part. A step waits for this once a tensor.
   public static func isPath(_ path: String) -> Bool {
-    let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-    guard !parts.contains(where: \.isEmpty), !parts.contains("."), !parts.contains("..") else { return false }
-    switch parts.first {
-    case "student", "teacher", "frozen": return parts.count == 2
-    case "optimizer": return parts.count == 3 && (parts[1] == "first-moment" || parts[1] == "second-moment")
-    case "objective": return parts.count == 3
-    default: return false
-    }
+    if let group = simpleGroups.first(where: path.hasPrefix) { return isName(path.utf8.dropFirst(group.utf8.count)) }
+    guard path.hasPrefix("\(objective)/") else { return false }
+    let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+    return parts.count == 3 && isName(parts[1]) && isName(parts[2])
+  }
+
+  private static func isName(_ name: Substring.UTF8View) -> Bool {
+    let dot = UInt8(ascii: ".")
+    return !name.isEmpty && !name.contains(UInt8(ascii: "/")) && !name.elementsEqual([dot])
+      && !name.elementsEqual([dot, dot])
   }
 }

@@ -66,27 +66,45 @@ final class CheckpointImage: @unchecked Sendable {
   /// - Precondition: the snapshot has the form of this file.
   func fill(_ snapshot: Snapshot) throws {
     orders = snapshot.records.map(\.order)
-    var pieces: [(source: UnsafeRawPointer, place: Int, count: Int)] = []
-    for (record, place) in zip(snapshot.records, places) {
-      guard let place else { continue }
-      let bytes = record.shape.count * 4
-      for start in stride(from: 0, to: bytes, by: CheckpointImage.tile) {
-        let source = UnsafeRawPointer(record.memory.pointer) + start
-        pieces.append((source, place + start, min(CheckpointImage.tile, bytes - start)))
-      }
-    }
-    guard let end = pieces.map({ $0.place + $0.count }).max() else { return }
+    let (pieces, firsts) = tiles(snapshot)
+    let end = pieces.reduce(0) { max($0, $1.place + $1.count) }
     guard end <= image.count, let base = image.mutableBytes.baseAddress else {
       throw Failure(.internal, "a checkpoint has \(image.count) bytes, its values end at \(end)")
     }
     nonisolated(unsafe) let target = base
     nonisolated(unsafe) let copied = pieces
     withExtendedLifetime(snapshot) {
-      WorkerPool.shared.run(tiles: copied.count) { index in
-        let piece = copied[index]
-        (target + piece.place).copyMemory(from: piece.source, byteCount: piece.count)
+      WorkerPool.shared.run(tiles: firsts.count - 1) { tile in
+        for piece in copied[firsts[tile]..<firsts[tile + 1]] {
+          (target + piece.place).copyMemory(from: piece.source, byteCount: piece.count)
+        }
       }
     }
+  }
+
+  private typealias Piece = (source: UnsafeRawPointer, place: Int, count: Int)
+
+  /// What is to be copied, and where in the list each tile of about equal bytes begins and the last one ends.
+  private func tiles(_ snapshot: Snapshot) -> (pieces: [Piece], firsts: [Int]) {
+    var pieces: [Piece] = []
+    pieces.reserveCapacity(places.count)
+    var firsts = [0]
+    var bytesOfTile = 0
+    for (record, place) in zip(snapshot.records, places) {
+      guard let place else { continue }
+      let bytes = record.shape.count * 4
+      for start in stride(from: 0, to: bytes, by: CheckpointImage.tile) {
+        let count = min(CheckpointImage.tile, bytes - start)
+        pieces.append((UnsafeRawPointer(record.memory.pointer) + start, place + start, count))
+        bytesOfTile += count
+        if bytesOfTile >= CheckpointImage.tile {
+          firsts.append(pieces.count)
+          bytesOfTile = 0
+        }
+      }
+    }
+    if firsts[firsts.count - 1] < pieces.count { firsts.append(pieces.count) }
+    return (pieces, firsts)
   }
 
   /// Puts the values into the official order, adds step and digests, and hands out the whole file, to be sealed.

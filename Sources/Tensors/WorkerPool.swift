@@ -1,5 +1,6 @@
 // Worker threads for tiles of one kernel call. Tiles are cut by shape; threads only decide who computes a tile, so
-// results never depend on the thread count.
+// results never depend on the thread count. Every thread begins with a stretch of its own, so that what it wrote in one
+// call lies in its cache in the next one, and helps the others when that is done.
 
 import CKernels
 import Support
@@ -33,18 +34,23 @@ public final class WorkerPool: @unchecked Sendable {
   /// Threads that compute, the caller included.
   public let threads: Int
   private let busy = Atomic<Bool>(false)
-  /// Which call is under way (upper half) and its next tile that nobody has claimed (lower half).
-  private let ticket = Atomic<UInt64>(0)
+  /// The number of the call under way, or of the last one.
+  private let call = Atomic<UInt64>(0)
+  /// For every thread the call (upper half) and the next tile of its stretch that nobody has claimed (lower half).
+  private let tickets: UnsafeMutablePointer<Atomic<UInt64>>
   private let limit = Atomic<Int>(0)
   private let finished = Atomic<Int>(0)
   private let stopping = Atomic<Bool>(false)
   private let sleepers = Atomic<Int>(0)
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-  /// Written before a ticket is opened, read by who has claimed a tile of it.
+  /// Written before a call begins, read by who has claimed a tile of it.
   private var body: ((Int) -> Void)?
   /// A next tile beyond every limit: the call is over.
   private static let closed: UInt64 = 0xffff_ffff
+
+  /// Tickets lie so far apart that threads do not share cache lines.
+  private static let ticketStride = 16
   /// How long a worker without work spins before it sleeps: longer than most parts of a step that one thread does
   /// alone, since waking a thread costs more than a small kernel.
   private static let spinSeconds = 1e-3
@@ -54,6 +60,8 @@ public final class WorkerPool: @unchecked Sendable {
   public init(threads: Int) {
     precondition(threads > 0, "a pool needs a thread, not \(threads)")
     self.threads = threads
+    tickets = .allocate(capacity: threads * WorkerPool.ticketStride)
+    for slot in 0..<threads * WorkerPool.ticketStride { (tickets + slot).initialize(to: Atomic(0)) }
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(wake, nil)
     for worker in 1..<max(threads, 1) { start(worker) }
@@ -89,20 +97,17 @@ public final class WorkerPool: @unchecked Sendable {
     // Tiles of a call under way are done first; the pool stays taken for good.
     while !busy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged { sched_yield() }
     stopping.store(true, ordering: .releasing)
-    open(WorkerPool.closed)
+    begin(call.load(ordering: .relaxed) + 1)
   }
 
-  /// Begins the next call with that tile and wakes who sleeps.
-  private func open(_ tile: UInt64) {
-    let call = WorkerPool.call(ticket.load(ordering: .relaxed)) &+ 1
-    ticket.store(call << 32 | tile, ordering: .sequentiallyConsistent)
+  /// Shows the workers another call and wakes who sleeps.
+  private func begin(_ number: UInt64) {
+    call.store(number, ordering: .sequentiallyConsistent)
     guard sleepers.load(ordering: .sequentiallyConsistent) > 0 else { return }
     pthread_mutex_lock(mutex)
     pthread_cond_broadcast(wake)
     pthread_mutex_unlock(mutex)
   }
-
-  private static func call(_ ticket: UInt64) -> UInt64 { ticket >> 32 }
 
   /// Runs `body(tile)` for every tile in `0 ..< tiles`, on all threads; returns when all are done.
   ///
@@ -114,69 +119,88 @@ public final class WorkerPool: @unchecked Sendable {
       return
     }
     precondition(UInt64(tiles) < WorkerPool.closed, "\(tiles) tiles")
+    let number = call.load(ordering: .relaxed) + 1
     withoutActuallyEscaping(body) { escaping in
       self.body = escaping
       finished.store(0, ordering: .relaxed)
-      // Released after the last call was closed: who still holds its ticket may see the new limit but claims nothing.
+      // Released after the last call was closed: who still works on it may see the new limit but claims nothing.
       limit.store(tiles, ordering: .releasing)
-      open(0)
-      let call = WorkerPool.call(ticket.load(ordering: .relaxed))
-      if let tile = claim(call) { takeTiles(of: call, from: tile) }
+      for thread in 0..<threads { setTicket(of: thread, number, UInt64(firstTile(of: thread, tiles))) }
+      begin(number)
+      takeTiles(of: number, on: 0)
       var rounds = 0
       while finished.load(ordering: .acquiring) < tiles {
         rounds += 1
         if rounds % 1024 == 0 { sched_yield() } else { ck_pause() }
       }
-      ticket.store(call << 32 | WorkerPool.closed, ordering: .releasing)
+      for thread in 0..<threads { setTicket(of: thread, number, WorkerPool.closed) }
       self.body = nil
     }
     busy.store(false, ordering: .releasing)
   }
 
-  /// The next tile of a call; nil if none is left or the call is over.
-  private func claim(_ call: UInt64) -> Int? {
-    var held = ticket.load(ordering: .acquiring)
-    while WorkerPool.call(held) == call {
+  /// Where a thread's stretch of tiles begins.
+  private func firstTile(of thread: Int, _ tiles: Int) -> Int { tiles * thread / threads }
+
+  private func setTicket(of thread: Int, _ number: UInt64, _ tile: UInt64) {
+    tickets[thread * WorkerPool.ticketStride].store((number & 0xffff_ffff) << 32 | tile, ordering: .releasing)
+  }
+
+  /// The next tile for a thread: of its own stretch, else of another one; nil if none is left or the call is over.
+  private func claim(_ number: UInt64, on thread: Int) -> Int? {
+    for distance in 0..<threads {
+      let owner = (thread + distance) % threads
+      if let tile = claim(number, from: owner) { return tile }
+    }
+    return nil
+  }
+
+  private func claim(_ number: UInt64, from owner: Int) -> Int? {
+    let slot = owner * WorkerPool.ticketStride
+    var held = tickets[slot].load(ordering: .acquiring)
+    while held >> 32 == number & 0xffff_ffff {
       let tile = Int(held & WorkerPool.closed)
-      guard tile < limit.load(ordering: .acquiring) else { return nil }
-      let attempt = ticket.compareExchange(expected: held, desired: held + 1, ordering: .acquiringAndReleasing)
+      guard tile < firstTile(of: owner + 1, limit.load(ordering: .acquiring)) else { return nil }
+      let attempt = tickets[slot].compareExchange(
+        expected: held, desired: held + 1, ordering: .acquiringAndReleasing)
       if attempt.exchanged { return tile }
       held = attempt.original
     }
     return nil
   }
 
-  /// Runs tiles until none is left, the first of them claimed already. The claimed tile keeps the call open.
-  private func takeTiles(of call: UInt64, from first: Int, on worker: Int? = nil) {
+  /// Runs tiles until none is left. A claimed tile keeps the call open until it is counted.
+  private func takeTiles(of number: UInt64, on thread: Int) {
+    guard let tile = claim(number, on: thread) else { return }
     var done = 0
-    if let worker {
-      KernelMeter.work(on: worker) { done = runTiles(of: call, from: first) }
+    if thread > 0 {
+      KernelMeter.work(on: thread) { done = runTiles(of: number, from: tile, on: thread) }
     } else {
-      done = runTiles(of: call, from: first)
+      done = runTiles(of: number, from: tile, on: thread)
     }
     finished.add(done, ordering: .acquiringAndReleasing)
   }
 
   /// A function of its own, so that nobody holds the body any more when the call ends.
   @inline(never)
-  private func runTiles(of call: UInt64, from first: Int) -> Int {
+  private func runTiles(of number: UInt64, from first: Int, on thread: Int) -> Int {
     guard let body else { preconditionFailure("a tile without a call") }
     var done = 0
     var next: Int? = first
     while let tile = next {
       body(tile)
       done += 1
-      next = claim(call)
+      next = claim(number, on: thread)
     }
     return done
   }
 
-  private func work(_ number: Int) {
+  private func work(_ thread: Int) {
     var seen: UInt64 = 0
     while true {
       seen = waitForCall(after: seen)
       if stopping.load(ordering: .acquiring) { return }
-      if let tile = claim(seen) { takeTiles(of: seen, from: tile, on: number) }
+      takeTiles(of: seen, on: thread)
     }
   }
 
@@ -185,8 +209,8 @@ public final class WorkerPool: @unchecked Sendable {
     let watch = Stopwatch()
     repeat {
       for _ in 0..<256 {
-        let call = WorkerPool.call(ticket.load(ordering: .acquiring))
-        if call != seen { return call }
+        let number = call.load(ordering: .acquiring)
+        if number != seen { return number }
         ck_pause()
       }
       sched_yield()
@@ -196,8 +220,8 @@ public final class WorkerPool: @unchecked Sendable {
     sleepers.add(1, ordering: .sequentiallyConsistent)
     defer { sleepers.subtract(1, ordering: .sequentiallyConsistent) }
     while true {
-      let call = WorkerPool.call(ticket.load(ordering: .sequentiallyConsistent))
-      if call != seen { return call }
+      let number = call.load(ordering: .sequentiallyConsistent)
+      if number != seen { return number }
       pthread_cond_wait(wake, mutex)
     }
   }
@@ -207,5 +231,7 @@ public final class WorkerPool: @unchecked Sendable {
     pthread_mutex_destroy(mutex)
     wake.deallocate()
     mutex.deallocate()
+    tickets.deinitialize(count: threads * WorkerPool.ticketStride)
+    tickets.deallocate()
   }
 }

@@ -8,6 +8,7 @@ public final class EventFile {
   /// The file.
   public let path: String
   private let file: FileHandle
+  private var length: UInt64 = 0
 
   /// Makes an event file in a folder.
   /// - Parameter seconds: wall-clock time since 1970, which is part of the name and the time of the first record.
@@ -45,8 +46,12 @@ public final class EventFile {
 
   private func write(_ event: ProtocolBuffer) throws {
     do {
-      try file.write(contentsOf: Foundation.Data(framedRecord(event.bytes)))
+      let record = framedRecord(event.bytes)
+      try file.write(contentsOf: Foundation.Data(record))
+      length += UInt64(record.count)
     } catch {
+      // Readers give up at half a record.
+      try? file.truncate(atOffset: length)
       throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: path)
     }
   }

@@ -79,7 +79,7 @@ public final class Experiment {
     }
     let reduction = try GradientReduction(
       on: plan.teamSize > 1 ? RankGroup(plan.counterparts, of: communicator) : communicator,
-      method: recipe.reduction.method, order: reductionOrder)
+      method: recipe.reduction.method, bucketBytes: recipe.communication.bucketMB.bytes, order: reductionOrder)
     let teamGradients =
       plan.teamSize > 1
       ? TeamGradients(
@@ -93,12 +93,13 @@ public final class Experiment {
           seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,
           offsetMultiple: student.grid.offsetMultiple),
         reduction: reduction, teamGradients: teamGradients,
+        overlap: OverlapTrial(recipe.communication.overlap, isPossible: recipe.allowsOverlap, on: communicator),
         optimizer: recipe.makeOptimizer(student.parameters),
         schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.scaledMomentum),
         stepGuard: StepGuard(recipe.stepGuard.options)),
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource,
-        stochasticSeed: recipe.seed))
+        stochasticSeed: recipe.seed, tunesBuckets: recipe.communication.bucketMB == .auto))
     if let checkpoints { try takeStartingWeights(checkpoints) }
     noteOrigin()
   }

@@ -19,6 +19,8 @@ public struct Recipe: Sendable, Equatable {
   public var threads = 0
   /// How gradients are summed over ranks.
   public var reduction = Reduction.reproducible
+  /// How ranks exchange gradients.
+  public var communication = Communication()
   /// How 3x3 convolutions are computed.
   public var convolution = ConvolutionMethod.winograd2
   /// A checkpoint whose weights the run starts from, at step 0 (`init`).
@@ -79,6 +81,7 @@ public struct Recipe: Sendable, Equatable {
     try settings.value("seed", &seed)
     try settings.value("threads", &threads, .atLeast(0))
     try settings.value("reduction", &reduction)
+    try settings.group("communication", &communication)
     try settings.value("convolution", &convolution)
     try settings.path("init", &initialCheckpoint)
     try settings.value("method", &method.name, catalogue.map { .named($0.methods.map(\.name)) } ?? .none)

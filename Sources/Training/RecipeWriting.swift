@@ -35,7 +35,9 @@ extension Recipe {
     /// Whether a run that goes on with the new value may differ from one that went on with the old one.
     public var affectsWeights: Bool {
       let harmless = ["name", "threads", "trace", "batch.cropShards"]
-      let harmlessGroups = ["checkpoint.", "log.", "digest.", "watch.", "evaluation.", "data.validation."]
+      let harmlessGroups = [
+        "communication.", "checkpoint.", "log.", "digest.", "watch.", "evaluation.", "data.validation.",
+      ]
       return !harmless.contains(key) && !harmlessGroups.contains { key.hasPrefix($0) }
     }
 

@@ -1,6 +1,7 @@
 // log.jsonl: what happened at each logged step, one JSON object a line.
 
 import Collectives
+import DataParallel
 import Foundation
 import Support
 
@@ -22,6 +23,9 @@ public struct LogEntry: Codable, Sendable, Equatable {
   public var bytesReduced: Int
   /// Messages of rank 0 in this step besides those of gradients; nil with one rank.
   public var messages: MessageFigures?
+  /// What summing gradients over ranks took on rank 0; nil with one rank. The hidden share of its seconds is
+  /// 1 - exposedSeconds / seconds.
+  public var reduction: ReductionFigures?
   /// Most memory the process has held, in bytes.
   public var peakMemoryBytes: Int
   /// Wall-clock seconds of training up to this step in all sessions, evaluation left out.
@@ -39,7 +43,8 @@ public struct LogEntry: Codable, Sendable, Equatable {
   public init(
     step: Int, losses: [String: Double], learningRate: Double, gradientNorm: Double? = nil, imagesPerSecond: Double,
     seconds: [String: Double],
-    bytesReduced: Int, messages: MessageFigures? = nil, peakMemoryBytes: Int, mIoU: [String: Double]? = nil
+    bytesReduced: Int, messages: MessageFigures? = nil,
+    reduction: ReductionFigures? = nil, peakMemoryBytes: Int, mIoU: [String: Double]? = nil
   ) {
     self.step = step
     self.losses = losses
@@ -49,6 +54,7 @@ public struct LogEntry: Codable, Sendable, Equatable {
     self.seconds = seconds
     self.bytesReduced = bytesReduced
     self.messages = messages
+    self.reduction = reduction
     self.peakMemoryBytes = peakMemoryBytes
     self.mIoU = mIoU
   }

@@ -70,7 +70,14 @@ func parameterRecords(_ group: String, _ parameters: NetworkParameters, _ arena:
 /// Records of a network: its parameters and running statistics.
 func networkRecords(_ group: String, _ parameters: NetworkParameters) -> [Snapshot.Record] {
   parameterRecords(group, parameters, parameters.values)
-    + parameters.officialBuffers().map { Snapshot.Record("\(group)/\($0.name)", Tensor($0.values, Shape($0.shape))) }
+    + parameters.bufferSlices.map { slice in
+      let shape = Shape(slice.officialShape)
+      let buffers = parameters.buffers
+      return Snapshot.Record(
+        "\(group)/\(slice.name)", shape,
+        memory: Tensor(shape: shape, buffer: buffers.buffer, offset: buffers.offset + slice.range.lowerBound), .official
+      )
+    }
 }
 
 /// Takes over the tensors of one group of a snapshot.

@@ -79,8 +79,10 @@ public final class StepGuard {
   }
 
   private func strangeness(_ losses: [(name: String, value: Double)], _ gradientNorm: Double) -> String? {
-    if let loss = losses.first(where: { !$0.value.isFinite }) { return "loss \(loss.name) is \(loss.value)" }
-    return gradientNorm.isFinite ? nil : "the gradient's norm is \(gradientNorm)"
+    // The sign of what is no number depends on the order of ranks.
+    func words(_ value: Double) -> String { value.isNaN ? "nan" : "\(value)" }
+    if let loss = losses.first(where: { !$0.value.isFinite }) { return "loss \(loss.name) is \(words(loss.value))" }
+    return gradientNorm.isFinite ? nil : "the gradient's norm is \(words(gradientNorm))"
   }
 
   private func outlier(_ value: Float, _ column: Int, _ name: String) -> String? {

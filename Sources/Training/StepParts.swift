@@ -13,12 +13,15 @@ public struct StepOptions: Sendable, Equatable {
   public var augmentSource: Bool
   /// Seed of dropout and drop path; nil switches both off.
   public var stochasticSeed: UInt64?
+  /// Whether the first step looks for the best size of gradient buckets.
+  public var tunesBuckets: Bool
 
   /// Given constants.
-  public init(detailWeight: Float, augmentSource: Bool, stochasticSeed: UInt64?) {
+  public init(detailWeight: Float, augmentSource: Bool, stochasticSeed: UInt64?, tunesBuckets: Bool = false) {
     self.detailWeight = detailWeight
     self.augmentSource = augmentSource
     self.stochasticSeed = stochasticSeed
+    self.tunesBuckets = tunesBuckets
   }
 }
 
@@ -38,6 +41,8 @@ public struct StepParts {
   public let draws: any DrawSource
   /// Sums gradients over samples and ranks.
   public let reduction: GradientReduction
+  /// Whether gradients travel while the last backward pass computes.
+  public let overlap: OverlapTrial
   /// Joins the gradients of a team before; nil without teams.
   public let teamGradients: TeamGradients?
   /// The optimizer.
@@ -56,7 +61,7 @@ public struct StepParts {
   public init(
     share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, featureDistance: FeatureDistanceTerm?,
     extraTargetPasses: [any ExtraTargetPass] = [], draws: any DrawSource, reduction: GradientReduction,
-    teamGradients: TeamGradients? = nil,
+    teamGradients: TeamGradients? = nil, overlap: OverlapTrial? = nil,
     optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum,
     stepGuard: StepGuard = StepGuard(StepGuard.Options(skipsNonFinite: false)), observer: (any StepObserver)? = nil
   ) {
@@ -71,6 +76,7 @@ public struct StepParts {
     self.extraTargetPasses = extraTargetPasses
     self.draws = draws
     self.reduction = reduction
+    self.overlap = overlap ?? OverlapTrial(.off, on: share.communicator)
     self.teamGradients = teamGradients
     self.optimizer = optimizer
     self.schedule = schedule

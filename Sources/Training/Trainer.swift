@@ -224,6 +224,7 @@ public final class Trainer {
       let kept = try KernelMeter.phase("kept labels") { try recorder?.kept(batch.targetProvenance) }
       var record = try experiment.step.run(batch, step: step, kept: kept)
       record.phases.add("data", loading)
+      record.notes.forEach(say)
       if let recorder, let pseudo = record.pseudoLabels, kept == nil, record.skipped == nil {
         Activity.enter("pseudo-labels")
         try recorder.record(pseudo, batch.targetProvenance, step: step)

@@ -23,7 +23,8 @@ extension Trainer {
       imagesPerSecond: images,
       seconds: Dictionary(uniqueKeysWithValues: record.phases.seconds.map { ($0.name, $0.seconds) }),
       bytesReduced: experiment.step.parts.reduction.reducedBytes,
-      messages: communicator.worldSize > 1 ? record.messages : nil, peakMemoryBytes: peakMemoryBytes(), mIoU: scores)
+      messages: communicator.worldSize > 1 ? record.messages : nil,
+      reduction: communicator.worldSize > 1 ? record.reduction : nil, peakMemoryBytes: peakMemoryBytes(), mIoU: scores)
     entry.trainingSeconds = time.seconds
     entry.straggler = straggler
     entry.pseudoLabels = pseudoLabels

@@ -35,6 +35,10 @@ public struct StepRecord {
   public let pseudoLabels: PseudoLabels?
   /// Operations recorded on tapes.
   public let operations: Int
+  /// What summing gradients over ranks took.
+  public let reduction: ReductionFigures
+  /// What the run has chosen for itself in this step, in words.
+  public let notes: [String]
 }
 
 /// A training step of HRDA (Hoyer et al., ECCV 2022) and of its relatives.
@@ -47,6 +51,10 @@ public final class TrainingStep {
   private var terms: [LossTerm] = []
   private var phases = PhaseTimes()
   private var operations = 0
+  private var notes: [String] = []
+  /// Runs since the last backward pass began.
+  private var lastPass = Stopwatch()
+  private var isFirst = true
 
   /// A step over its parts.
   public init(_ parts: StepParts, _ options: StepOptions) {
@@ -64,12 +72,14 @@ public final class TrainingStep {
     terms = []
     phases = PhaseTimes()
     operations = 0
+    notes = []
     let messagesBefore = messages
     statistics.keep()
     phases.measure("teacher average") {
       parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
     }
     parts.student.parameters.clearGradients()
+    try tuneBuckets()
     try phases.measure("source") { try sourcePass(batch, step) }
     let pseudo = try phases.measure("teacher") {
       try pseudoLabels(batch, kept)
@@ -96,8 +106,7 @@ public final class TrainingStep {
     return StepRecord(
       completed: step + 1, losses: losses, learningRate: rate, confidentShare: pseudo?.confidentShare,
       gradientNorm: gradientNorm, skipped: skipped, messages: messages - messagesBefore, phases: phases,
-      pseudoLabels: pseudo,
-      operations: operations)
+      pseudoLabels: pseudo, operations: operations, reduction: parts.reduction.figures, notes: notes)
   }
 
   private var messages: MessageFigures {
@@ -127,7 +136,7 @@ public final class TrainingStep {
     {
       terms.append(term)
     }
-    try walkBack(context)
+    try walkBack(context, "source")
   }
 
   private func mixedPass(_ batch: DomainBatch, _ pseudo: PseudoLabels, _ step: Int) throws {
@@ -141,7 +150,7 @@ public final class TrainingStep {
     terms += segmentationLosses(
       output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
       detailWeight: options.detailWeight, context)
-    try walkBack(context)
+    try walkBack(context, "mixed")
   }
 
   private func extraPass(
@@ -152,13 +161,23 @@ public final class TrainingStep {
       TargetPass(
         name: extra.name, step: step, batch: batch, pseudo: pseudo, student: parts.student,
         detailWeight: options.detailWeight, context: context, draws: parts.draws, observer: parts.observer))
-    try walkBack(context)
+    try walkBack(context, extra.name)
   }
 
-  private func walkBack(_ context: ForwardContext) throws {
+  /// Walks a pass back. In the last one of the step, gradients that are complete may travel at once.
+  private func walkBack(_ context: ForwardContext, _ pass: String) throws {
     operations += context.tape?.recorded ?? 0
-    context.tape?.walkBack()
-    try parts.teamGradients?.passEnded(parts.student.parameters.gradients)
+    let last = parts.extraTargetPasses.last?.name ?? (parts.teacher == nil ? "source" : "mixed")
+    let slots = parts.student.parameters.gradients
+    guard parts.teamGradients == nil, pass == last, let slots else {
+      context.tape?.walkBack()
+      try parts.teamGradients?.passEnded(slots)
+      return
+    }
+    lastPass = Stopwatch()
+    parts.reduction.begin(slots, seal: parts.student.parameters.gradientSeal)
+    guard parts.overlap.isOn else { return context.tape?.walkBack() ?? () }
+    try context.tape?.walkBack(landed: parts.reduction.landed, passed: parts.reduction.poll)
   }
 
   private func draws(_ pass: String, _ step: Int, _ labels: LabelMap, present: [UInt8]) -> PassDraws {
@@ -174,8 +193,16 @@ public final class TrainingStep {
       draws: options.stochasticSeed.map { StochasticDraws(seed: $0, step: step, pass: pass) })
   }
 
+  private func tuneBuckets() throws {
+    defer { isFirst = false }
+    guard isFirst, options.tunesBuckets, parts.teamGradients == nil, let slots = parts.student.parameters.gradients
+    else { return }
+    if let note = try parts.reduction.tuneBuckets(slots) { notes.append(note) }
+  }
+
   private func sumGradients(_ step: Int) throws -> (sum: Tensor, norm: Double) {
-    let sum = try parts.teamGradients?.sum() ?? parts.reduction.sum(slots())
+    let sum = try parts.teamGradients?.sum() ?? parts.reduction.finish()
+    if let note = try parts.overlap.stepEnded(seconds: lastPass.seconds) { notes.append(note) }
     return (sum, norm(sum))
   }
 
@@ -192,13 +219,6 @@ public final class TrainingStep {
           .internal, reason, at: "step \(step + 1)",
           remedy: "lower optimizer.learningRate or look at the data of this step"))
     }
-  }
-
-  private func slots() -> Tensor {
-    guard let slots = parts.student.parameters.gradients else {
-      preconditionFailure("the student has no gradient slots")
-    }
-    return slots
   }
 
   private func sumLosses() throws -> [(name: String, value: Double)] {

@@ -11,7 +11,10 @@ import Training
 struct BenchmarkCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "benchmark", abstract: "Time steps and kernels, and compare them with what the machine can do.",
-    subcommands: [BenchmarkStepCommand.self, BenchmarkKernelsCommand.self, BenchmarkStorageCommand.self])
+    subcommands: [
+      BenchmarkStepCommand.self, BenchmarkKernelsCommand.self, BenchmarkAllReduceCommand.self,
+      BenchmarkStorageCommand.self,
+    ])
 }
 
 extension StepBenchmarkPart: ExpressibleByArgument {}

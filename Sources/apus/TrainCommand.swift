@@ -94,6 +94,8 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     try runOnRanks { communicator in
+      // From the beginning: a signal while the run is being prepared means its first step.
+      StopSignals.install()
       let recipe = try settings.read(self.recipe, on: communicator)
       let level = try setUpMachine(threads: recipe.threads, on: communicator)
       try showRanks(level, on: communicator)
@@ -114,7 +116,6 @@ struct TrainCommand: ParsableCommand {
         for note in notes { print(note) }
         return directory
       }
-      StopSignals.install()
       // Progress must reach a file or a pipe line by line.
       lineBufferOutput()
       let layout = RunLayout(path)

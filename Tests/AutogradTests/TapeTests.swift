@@ -190,3 +190,25 @@ import Testing
     #expect(BufferPool.shared.statistics.misses == misses)
   }
 }
+
+extension TapeTests {
+  @Test func marksAreToldOnceWhatFollowsThemIsWalked() {
+    let tape = Tape()
+    var events: [String] = []
+    var x = Variable(tracked: Tensor([1], [1]))
+    func node(_ name: String) {
+      let cell = x.cell
+      x = tape.record(x.value) { gradient in
+        events.append(name)
+        cell?.accumulate(gradient)
+      }
+    }
+    for (mark, name) in [(10, "a"), (20, "b"), (20, "c"), (5, "d"), (30, "e")] {
+      tape.mark(mark)
+      node(name)
+    }
+    x.cell?.accumulate(Tensor([1], [1]))
+    tape.walkBack(landed: { events.append("\($0)") }, passed: { events.append("|") })
+    #expect(events == ["e", "|", "30", "d", "|", "c", "|", "b", "|", "20", "a", "|"])
+  }
+}

@@ -57,3 +57,28 @@ reached() {
 gone() {
   ! kill -0 "$1" 2>/dev/null
 }
+
+# find_job ANCESTOR: mpirun below that process and its ranks, in one line; nothing between two starts.
+find_job() {
+  ps -e -o pid=,ppid=,comm= | awk -v top="$1" '
+    { parent[$1] = $2; name[$1] = $3 }
+    END {
+      for (id in name) {
+        if (name[id] !~ /^(mpirun|orterun|prterun)/) continue
+        for (above = id; above in parent && above != top; above = parent[above]);
+        if (above != top) continue
+        line = id
+        for (child in parent) if (parent[child] == id) line = line " " child
+        print line
+        exit
+      }
+    }'
+}
+
+# have_job ANCESTOR: sets `job` to mpirun and its ranks once there are some.
+have_job() {
+  local found
+  found=$(find_job "$1")
+  read -ra job <<<"$found"
+  ((${#job[@]} > 1))
+}

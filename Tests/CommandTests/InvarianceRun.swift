@@ -77,6 +77,11 @@ func train(
 let referenceRun = Task { try await train() }
 
 extension CommandResult {
+  /// Standard output as a JSON object.
+  func object() throws -> [String: Any] {
+    try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+  }
+
   /// Whether the run failed as a user's mistake should: the status, and one line that holds all the words.
   func refuses(_ status: Int32, _ words: String...) -> Bool {
     let crash = ["Fatal error", "Backtrace", "Crash", "Stack dump", "Thread 0", "Illegal instruction"]

@@ -35,7 +35,7 @@ import Testing
 
   @Test func evaluationsAndCheckpointsRaiseNoAlarm() async throws {
     let options = [
-      "watch.stallMinimumSeconds=1", "watch.stallFactor=2", "evaluation.every=3", "checkpoint.every=2",
+      "watch.stallMinimumSeconds=2", "watch.stallFactor=2", "evaluation.every=3", "checkpoint.every=2",
     ]
     let result = try await startTraining(
       in: folder.file("run"), ranks: 2, ["--steps", "9"] + options.flatMap { ["--set", $0] })

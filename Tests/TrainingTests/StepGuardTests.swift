@@ -8,15 +8,19 @@ import Testing
 import Training
 
 @Suite(.serialized) struct StepGuardTests {
-  private func verdicts(_ stepGuard: StepGuard, _ values: [(loss: Double, norm: Double)]) -> [Bool] {
-    values.map { stepGuard.judge(losses: [("a", $0.loss / 2), ("b", $0.loss / 2)], gradientNorm: $0.norm) == .use }
+  private typealias Numbers = (loss: Double, norm: Double)
+
+  private func verdicts(_ stepGuard: StepGuard, _ values: [Numbers], _ more: Numbers...) -> [Bool] {
+    (values + more).map {
+      stepGuard.judge(losses: [("a", $0.loss / 2), ("b", $0.loss / 2)], gradientNorm: $0.norm) == .use
+    }
   }
 
   /// Values around 1 with a spread of about 0.1.
-  private func usual(_ count: Int) -> [(loss: Double, norm: Double)] {
-    (0..<count).map { index -> (loss: Double, norm: Double) in
-      let (first, second) = (Double(index % 3 - 1), Double(index % 5 - 2))
-      return (1 + 0.1 * first, 2 + 0.2 * second)
+  private func usual(_ count: Int) -> [Numbers] {
+    (0..<count).map { index -> Numbers in
+      let place = (Double(index % 3) - 1, Double(index % 5) - 2)
+      return (loss: 1 + 0.1 * place.0, norm: 2 + 0.2 * place.1)
     }
   }
 
@@ -35,25 +39,26 @@ import Training
   @Test func outliersNeedAFullWindow() {
     let options = StepGuard.Options(skipsNonFinite: true, outlier: 4, window: 10)
     let early = StepGuard(options)
-    #expect(verdicts(early, usual(9) + [(50, 2)]) == Array(repeating: true, count: 10))
+    #expect(verdicts(early, usual(9), (50, 2)) == Array(repeating: true, count: 10))
     let loss = StepGuard(options)
-    #expect(verdicts(loss, usual(10) + [(1.2, 2), (50, 2), (1, 2)]).suffix(3) == [true, false, true])
+    #expect(verdicts(loss, usual(10), (1.2, 2), (50, 2), (1, 2)).suffix(3) == [true, false, true])
     let norm = StepGuard(options)
-    #expect(verdicts(norm, usual(10) + [(1, 50), (0.001, 0.001)]).suffix(2) == [false, true], "small is no outlier")
+    #expect(verdicts(norm, usual(10), (1, 50), (0.001, 0.001)).suffix(2) == [false, true], "small is no outlier")
     let off = StepGuard(StepGuard.Options(skipsNonFinite: true, outlier: 0, window: 10))
-    #expect(verdicts(off, usual(10) + [(1e6, 1e6)]).last == true)
+    #expect(verdicts(off, usual(10), (1e6, 1e6)).last == true)
   }
 
   @Test func outliersDoNotEnterTheWindow() {
     let stepGuard = StepGuard(StepGuard.Options(skipsNonFinite: true, outlier: 4, window: 10))
-    #expect(verdicts(stepGuard, usual(10) + [(50, 2), (50, 2), (50, 2)]).suffix(3) == [false, false, false])
+    #expect(verdicts(stepGuard, usual(10), (50, 2), (50, 2), (50, 2)).suffix(3) == [false, false, false])
     #expect(stepGuard.skippedInARow == 3)
   }
 
   @Test func whatIsRememberedIsAllThatCounts() {
     let options = StepGuard.Options(skipsNonFinite: true, outlier: 1, window: 7)
     let straight = StepGuard(options)
-    let values = usual(23) + [(1.4, 2), (.nan, 2)] + usual(9)
+    let odd: [Numbers] = [(1.4, 2), (.nan, 2)]
+    let values = usual(23) + odd + usual(9)
     let expected = verdicts(straight, values)
     #expect(expected.contains(false) && expected.contains(true))
     for cut in [3, 7, 12, 24, 25] {

@@ -1,0 +1,135 @@
+// Long sums in pieces, blocking and polled, on threads as ranks, against the plain tree over lists.
+
+import Collectives
+import Support
+import Testing
+
+@Suite struct PiecewiseSumTests {
+  private static func row(_ index: Int, _ count: Int) -> [Float] {
+    var stream = RandomStream(seed: 6, step: count, sample: index, purpose: Purpose("rows"))
+    return (0..<count).map { _ in Float(stream.nextNormal() * (stream.nextNormal() * 3).exponential) }
+  }
+
+  private static func plainTree(_ rows: [[Float]]) -> [Float] {
+    guard rows.count > 1 else { return rows[0] }
+    return plainTree(
+      stride(from: 0, to: rows.count, by: 2).map { index in
+        index + 1 < rows.count ? zip(rows[index], rows[index + 1]).map { $0 + $1 } : rows[index]
+      })
+  }
+
+  /// Every rank's values after stretches that end at `cuts` were summed, last one first, with `polls` polls after each.
+  private static func summed(
+    _ rows: [[Float]], cuts: [Int], pieceBytes: Int = 1 << 16, lanes: Int = 3, wire: WireFormat = .float32,
+    polls: @escaping @Sendable (_ rank: Int, _ stretch: Int) -> Int = { _, _ in 0 }
+  ) throws -> [[Float]] {
+    try LoopbackCommunicator.run(ranks: rows.count) { communicator in
+      var values = rows[communicator.rank]
+      let sum = try PiecewiseSum(on: communicator, wire: wire, pieceBytes: pieceBytes, lanes: lanes)
+      try values.withUnsafeMutableBufferPointer { values in
+        guard let base = values.baseAddress else { return }
+        for (stretch, end) in cuts.enumerated().reversed() {
+          try sum.start((stretch == 0 ? 0 : cuts[stretch - 1])..<end, of: base)
+          for _ in 0..<polls(communicator.rank, stretch) { try sum.poll() }
+        }
+        try sum.wait()
+      }
+      return values
+    }
+  }
+
+  @Test(arguments: 1...9) func ranksAddAlongTheTree(ranks: Int) throws {
+    for count in [1, 2, 100, 4095, 4097, 20_011, 100_003] {
+      let rows = (0..<ranks).map { Self.row($0, count) }
+      let tree = Self.plainTree(rows).map(\.bitPattern)
+      for (pieceBytes, lanes) in [(16 << 10, 1), (64 << 10, 4), (1 << 20, 2)] {
+        let sums = try Self.summed(rows, cuts: [count], pieceBytes: pieceBytes, lanes: lanes)
+        let equal = sums.map { $0.map(\.bitPattern) == tree }
+        #expect(equal == Array(repeating: true, count: ranks), "\(count) values, \(ranks) ranks, \(pieceBytes) bytes")
+      }
+    }
+  }
+
+  @Test(arguments: [2, 3, 4, 6, 8]) func pollsAndCutsChangeNoBit(ranks: Int) throws {
+    let rows = (0..<ranks).map { Self.row($0, 90_001) }
+    let tree = Self.plainTree(rows)
+    for cuts in [[90_001], [1, 4096, 50_000, 90_001], Array(stride(from: 7001, to: 90_001, by: 7001)) + [90_001]] {
+      let sums = try Self.summed(rows, cuts: cuts, lanes: 4) { rank, stretch in (rank * 5 + stretch * 3) % 7 }
+      let equal = sums.map { $0 == tree }
+      #expect(equal == Array(repeating: true, count: ranks), "\(ranks) ranks, stretches that end at \(cuts)")
+    }
+  }
+
+  @Test(arguments: [1, 2, 3, 4, 5, 8]) func partsAreScatteredAndGathered(ranks: Int) throws {
+    let count = 150_007
+    let rows = (0..<ranks).map { Self.row($0, count) }
+    let tree = Self.plainTree(rows)
+    let results = try LoopbackCommunicator.run(ranks: ranks) { communicator in
+      var values = rows[communicator.rank]
+      let sum = try PiecewiseSum(on: communicator, pieceBytes: 1 << 17)
+      let owned = sum.owned(of: 0..<count)
+      var isSummed = true
+      try values.withUnsafeMutableBufferPointer { values in
+        guard let base = values.baseAddress else { return }
+        try sum.start(0..<count, of: base, .scatter)
+        try sum.wait()
+        isSummed = owned.allSatisfy { $0.allSatisfy { values[$0] == tree[$0] } }
+        for range in owned { for index in range { values[index] *= 2 } }
+        try sum.start(0..<count, of: base, .gather)
+        try sum.wait()
+      }
+      return (owned, isSummed, values)
+    }
+    let doubled = tree.map { $0 * 2 }
+    let held = results.map { $0.1 && $0.2 == doubled }
+    #expect(held == Array(repeating: true, count: ranks))
+    let owners = results.flatMap(\.0).sorted { $0.lowerBound < $1.lowerBound }
+    let joins = zip(owners, owners.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound }
+    #expect(joins && owners.first?.lowerBound == 0 && owners.last?.upperBound == count, "each element has one owner")
+    let cuts = owners.dropFirst().map { $0.lowerBound % PieceLayout.grain }
+    #expect(cuts.allSatisfy { $0 == 0 })
+  }
+
+  @Test(arguments: [2, 3, 4, 8]) func shortNumbersKeepReplicasEqualAndStayNear(ranks: Int) throws {
+    let rows = (0..<ranks).map { Self.row($0, 50_000) }
+    let sums = try Self.summed(rows, cuts: [20_000, 50_000], wire: .bfloat16)
+    let tree = Self.plainTree(rows)
+    let equal = sums.map { $0 == sums[0] }
+    #expect(equal == Array(repeating: true, count: ranks))
+    let difference = zip(sums[0], tree).reduce(0.0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }.squareRoot()
+    let norm = tree.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+    let error = difference / norm
+    #expect(error < 0.004 && error > 0.0005, "\(error)")
+  }
+
+  @Test func sentBytesAreThoseOfTheSchedule() throws {
+    let sent = try LoopbackCommunicator.run(ranks: 4) { communicator in
+      var values = [Float](repeating: 1, count: 40_000)
+      let sum = try PiecewiseSum(on: communicator)
+      try values.withUnsafeMutableBufferPointer { values in
+        guard let base = values.baseAddress else { return }
+        try sum.start(0..<40_000, of: base)
+        try sum.wait()
+      }
+      return sum.sentBytes
+    }
+    #expect(sent == Array(repeating: 240_000, count: 4))
+  }
+
+  @Test func aRankThatIsDoneIsFound() throws {
+    var text = ""
+    do {
+      try LoopbackCommunicator.run(ranks: 2) { communicator in
+        let sum = try PiecewiseSum(on: communicator)
+        var values = [Float](repeating: 1, count: 40_000)
+        guard communicator.rank == 0 else { return }
+        try values.withUnsafeMutableBufferPointer { values in
+          guard let base = values.baseAddress else { return }
+          try sum.start(0..<40_000, of: base)
+          try sum.wait()
+        }
+      }
+    } catch { text = "\(error)" }
+    #expect(text.contains("polls for rank 1, which is done"))
+  }
+}
