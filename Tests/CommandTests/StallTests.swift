@@ -17,7 +17,7 @@ import Testing
   {
     let run = folder.file("run")
     async let training = startTraining(in: run, ranks: ranks, limits)
-    let process = try await RankProcess(stopped, in: run, loggedSteps: 3)
+    let process = try await RankProcess(stopped, in: run, loggedSteps: 40)
     let begin = ContinuousClock.now
     kill(process.identifier, SIGSTOP)
     let result = try await training
