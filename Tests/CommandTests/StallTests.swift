@@ -25,7 +25,7 @@ import Testing
     #expect(!result.timedOut && result.status == 70, "\(result)")
     #expect(seconds < 60)
     let line = try #require(result.ownErrors.last)
-    let pattern = /apus: stalled: rank (\d) on \S+ has given no sign of life for \d+ s, in step \d+, phase [\w ]+; .*/
+    let pattern = /apus: stalled: rank (\d) on \S+ has given no sign of life for \d+ s, in step \d+, phase [\w -]+; .*/
     let match = try #require(line.wholeMatch(of: pattern), "\(line)")
     #expect(match.1 == "\(stopped)" && result.ownErrors.count == 1)
     // mpirun kills its processes without waiting for them.
