@@ -42,9 +42,9 @@ public final class PiecewiseSum {
   private static let patience = 2000
 
   /// Bytes of a piece and lanes unless told otherwise: `apus benchmark all-reduce` compares others.
-  public static let usualPieceBytes = 1 << 20
+  public static let usualPieceBytes = 4 << 20
   /// Lanes unless told otherwise.
-  public static let usualLanes = 4
+  public static let usualLanes = 2
 
   /// Opens a channel. Called by all ranks.
   /// - Parameters:
