@@ -45,7 +45,7 @@ public final class WorkerPool: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   /// Written before a call begins, read by who has claimed a tile of it.
-  private var body: ((Int) -> Void)?
+  private var body: TileBody?
   /// A next tile beyond every limit: the call is over.
   private static let closed: UInt64 = 0xffff_ffff
 
@@ -119,24 +119,27 @@ public final class WorkerPool: @unchecked Sendable {
       return
     }
     precondition(UInt64(tiles) < WorkerPool.closed, "\(tiles) tiles")
-    let number = call.load(ordering: .relaxed) + 1
-    withoutActuallyEscaping(body) { escaping in
-      self.body = escaping
-      finished.store(0, ordering: .relaxed)
-      // Released after the last call was closed: who still works on it may see the new limit but claims nothing.
-      limit.store(tiles, ordering: .releasing)
-      for thread in 0..<threads { setTicket(of: thread, number, UInt64(firstTile(of: thread, tiles))) }
-      begin(number)
-      takeTiles(of: number, on: 0)
-      var rounds = 0
-      while finished.load(ordering: .acquiring) < tiles {
-        rounds += 1
-        if rounds % 1024 == 0 { sched_yield() } else { ck_pause() }
-      }
-      for thread in 0..<threads { setTicket(of: thread, number, WorkerPool.closed) }
-      self.body = nil
-    }
+    TileBody.lend(body) { share(tiles: tiles, $0) }
     busy.store(false, ordering: .releasing)
+  }
+
+  /// A call on all threads, once the pool is taken.
+  private func share(tiles: Int, _ body: TileBody) {
+    let number = call.load(ordering: .relaxed) + 1
+    self.body = body
+    finished.store(0, ordering: .relaxed)
+    // Released after the last call was closed: who still works on it may see the new limit but claims nothing.
+    limit.store(tiles, ordering: .releasing)
+    for thread in 0..<threads { setTicket(of: thread, number, UInt64(firstTile(of: thread, tiles))) }
+    begin(number)
+    takeTiles(of: number, on: 0)
+    var rounds = 0
+    while finished.load(ordering: .acquiring) < tiles {
+      rounds += 1
+      if rounds % 1024 == 0 { sched_yield() } else { ck_pause() }
+    }
+    for thread in 0..<threads { setTicket(of: thread, number, WorkerPool.closed) }
+    self.body = nil
   }
 
   /// Where a thread's stretch of tiles begins.
@@ -181,8 +184,6 @@ public final class WorkerPool: @unchecked Sendable {
     finished.add(done, ordering: .acquiringAndReleasing)
   }
 
-  /// A function of its own, so that nobody holds the body any more when the call ends.
-  @inline(never)
   private func runTiles(of number: UInt64, from first: Int, on thread: Int) -> Int {
     guard let body else { preconditionFailure("a tile without a call") }
     var done = 0

@@ -1,6 +1,7 @@
 // The worker pool: every tile exactly once, whatever the thread count, the callers and the changes of the pool.
 
 import Foundation
+import Support
 import Tensors
 import Testing
 
@@ -126,6 +127,34 @@ import Testing
     Thread.sleep(forTimeInterval: 0.4)
     // A single spinning worker would use 0.4 s; what remains is the test runner's own.
     #expect(processSeconds() - before < 0.1)
+  }
+
+  @Test func sharedCallsAskForNoHeapMemory() {
+    defer { WorkerPool.configure(threads: 1) }
+    WorkerPool.configure(threads: 2)
+    let tally = Tally(64)
+    // Others in this process may ask for memory meanwhile, so the least of many rounds counts.
+    let requests = (0..<50).map { _ in
+      let before = heapAllocations()
+      for _ in 0..<20 { WorkerPool.shared.run(tiles: 64) { tally.add($0) } }
+      return heapAllocations() - before
+    }
+    #expect(requests.min() == 0)
+    #expect(tally.counts == [Int](repeating: 1000, count: 64))
+  }
+
+  @Test func bodiesWithoutAndWithCapturesAreCalled() {
+    defer { WorkerPool.configure(threads: 1) }
+    WorkerPool.configure(threads: 2)
+    WorkerPool.shared.run(tiles: 8) { precondition($0 >= 0 && $0 < 8) }
+    let (first, second) = (Tally(8), Tally(8))
+    func through(_ body: (Int) -> Void) { WorkerPool.shared.run(tiles: 8) { body(7 - $0) } }
+    through { tile in
+      first.add(tile)
+      for _ in 0..<tile { second.add(tile) }
+    }
+    #expect(first.counts == WorkerPoolTests.once(8))
+    #expect(second.counts == Array(0..<8))
   }
 
   @Test func poolWithoutThreadsIsRefused() async {

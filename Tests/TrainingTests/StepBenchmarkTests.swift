@@ -44,8 +44,9 @@ import Training
   }
 
   /// What a step costs may fall, and then these numbers with it; it may not grow unnoticed. Counts only, no times.
-  @Test("the costs of a B0 step do not grow") func guardedCosts() throws {
-    WorkerPool.configure(threads: 1)
+  @Test("the costs of a B0 step do not grow", arguments: [1, 2]) func guardedCosts(threads: Int) throws {
+    defer { WorkerPool.configure(threads: 1) }
+    WorkerPool.configure(threads: threads)
     let setting = try #require(StepBenchmarkCase.all.first { $0.name == "b0-256" })
     let (report, _) = try StepBenchmark(setting, part: .step).run(warmUp: 2, repeats: 1)
     #expect(report.operations == 526)
