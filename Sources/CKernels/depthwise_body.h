@@ -196,15 +196,16 @@ ATTR static void NAME(depthwise_bias_gradient)(const float *restrict gradient, f
     for (long c = 0; c < channels; c++) biasGradient[c] += gradient[p * channels + c];
 }
 
+// In Double: filters that a batch norm follows have gradients that nearly cancel.
 ATTR static void NAME(depthwise_add_parts)(float *restrict slot, const float *restrict parts, long count,
                                            long partCount, long stride) {
   enum { block = 512 };
-  float sum[block];
+  double sum[block];
   for (long start = 0; start < count; start += block) {
     long n = count - start < block ? count - start : block;
-    for (long i = 0; i < n; i++) sum[i] = parts[start + i];
+    for (long i = 0; i < n; i++) sum[i] = (double)parts[start + i];
     for (long part = 1; part < partCount; part++)
-      for (long i = 0; i < n; i++) sum[i] += parts[part * stride + start + i];
-    for (long i = 0; i < n; i++) slot[start + i] += sum[i];
+      for (long i = 0; i < n; i++) sum[i] += (double)parts[part * stride + start + i];
+    for (long i = 0; i < n; i++) slot[start + i] += (float)sum[i];
   }
 }

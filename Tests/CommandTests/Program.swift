@@ -18,6 +18,11 @@ struct Outcome {
 /// Runs `apus`, which the build puts beside the tests.
 /// - Parameter environment: added to the environment of the tests.
 func apus(_ arguments: String..., environment: [String: String] = [:]) throws -> Outcome {
+  try apus(arguments, environment: environment)
+}
+
+/// The same with a list of arguments.
+func apus(_ arguments: [String], environment: [String: String] = [:]) throws -> Outcome {
   let tests = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
   let root = URL(fileURLWithPath: #filePath).appending(path: "../../..").standardizedFileURL
   let program = [tests.appending(path: "apus"), root.appending(path: ".build/release/apus")]

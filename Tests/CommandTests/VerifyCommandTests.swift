@@ -79,4 +79,21 @@ import Testing
     #expect(foreign.status == 65)
     #expect(foreign.errors.split(separator: "\n").count == 1)
   }
+
+  /// A level that this CPU lacks falls back to its highest, which then is checked twice. A failure of later steps alone may be
+  /// an input of ReLU within rounding of zero: docs/numerics.md, "Steps after the first".
+  @Test(
+    .enabled(if: hasSharedFolder, "needs ../shared"), arguments: ["portable", "avx2", "avx512"], [1, 2])
+  func sharedReferenceFilesAreKeptAtEveryLevel(level: String, threads: Int) throws {
+    let folder = sharedFolder + "/fixtures"
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".h5") }.sorted()
+    let outcome = try apus(
+      ["verify", "--json"] + names.map { "\(folder)/\($0)" },
+      environment: ["APUS_CPU_LEVEL": level, "APUS_THREADS": "\(threads)"])
+    let object = try outcome.object()
+    let items = (object["files"] as? [[String: Any]] ?? []).flatMap { $0["items"] as? [[String: Any]] ?? [] }
+    let over = items.filter { $0["ok"] as? Bool != true }.compactMap { $0["name"] as? String }
+    #expect(over == [])
+    #expect(outcome.status == 0 && items.count == object["items"] as? Int && items.count > 1000)
+  }
 }
