@@ -9,7 +9,8 @@ import Tensors
 
 /// A pass of the student over target images that a method adds to a step (masked images, further views, …).
 ///
-/// The step calls it once, after the mixed pass and before gradients are summed, on all ranks; it needs a teacher.
+/// The step calls it once for every micro-batch, after the mixed pass and before gradients are summed, on all ranks; it
+/// needs a teacher.
 /// Whether a collective is reached may depend on the step number or on reduced values only, and random choices come
 /// from `TargetPass.draws` or from streams keyed by the global sample.
 public protocol ExtraTargetPass: Sendable {
@@ -29,7 +30,7 @@ public struct TargetPass {
   public let name: String
   /// Number of the step, from 0.
   public let step: Int
-  /// The images of the step.
+  /// The images of the step, or of one micro-batch.
   public let batch: DomainBatch
   /// What the teacher says about the unchanged target images.
   public let pseudo: PseudoLabels
@@ -64,8 +65,8 @@ public struct TargetPass {
   /// The pass's own draws; `change` says what it needs beyond a box, jitter and blur for each sample.
   public func draws(_ change: (inout DrawRequest) -> Void = { _ in }) -> PassDraws {
     var request = DrawRequest(
-      pass: name, step: step, samples: batch.samples, height: batch.targetImage.shape[1],
-      width: batch.targetImage.shape[2])
+      pass: name, step: step, microBatch: batch.microBatch, samples: batch.samples,
+      height: batch.targetImage.shape[1], width: batch.targetImage.shape[2])
     change(&request)
     return source.draws(request)
   }

@@ -86,6 +86,7 @@ public final class FeatureDistanceTerm {
     let input = usesContext ? network.contextImage(image) : cropped(image, to: box)
     return featureDistance(
       feature, reference: try target ?? reference.coarsestFeature(input, context), cells: marks,
-      globalCells: Int(count), factor: options.weight, name: FeatureDistanceTerm.name)
+      globalCells: Int(count), microBatches: context.microBatches, factor: options.weight,
+      name: FeatureDistanceTerm.name)
   }
 }

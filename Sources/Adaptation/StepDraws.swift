@@ -57,13 +57,15 @@ public struct DrawRequest: Sendable, Equatable {
   public var pass: String
   /// Number of the step, from 0.
   public var step: Int
-  /// Global indices of the local samples.
+  /// Number of the micro-batch in the step, from 0: what a batch shares is drawn anew for each.
+  public var microBatch: Int
+  /// Indices of the local samples in the step.
   public var samples: Range<Int>
   /// Rows of the training crop.
   public var height: Int
   /// Columns of the training crop.
   public var width: Int
-  /// Classes in the labels of the whole global batch, ascending, 255 included where it occurs; empty for passes that do
+  /// Classes in the labels of the whole micro-batch, ascending, 255 included where it occurs; empty for passes that do
   /// not mix.
   public var present: [UInt8] = []
   /// Whether all samples have one order of colour operations and one blur width, as where the published code changes a
@@ -73,9 +75,12 @@ public struct DrawRequest: Sendable, Equatable {
   public var blockGrid: BlockGrid?
 
   /// A request of a box, jitter and blur.
-  public init(pass: String, step: Int, samples: Range<Int>, height: Int, width: Int, present: [UInt8] = []) {
+  public init(
+    pass: String, step: Int, microBatch: Int = 0, samples: Range<Int>, height: Int, width: Int, present: [UInt8] = []
+  ) {
     self.pass = pass
     self.step = step
+    self.microBatch = microBatch
     self.samples = samples
     self.height = height
     self.width = width
@@ -109,7 +114,8 @@ public struct AugmentationOptions: Sendable, Equatable {
   }
 }
 
-/// Draws as a function of (seed, step, global sample, purpose).
+/// Draws as a function of (seed, step, global sample, purpose); of (seed, step, micro-batch, purpose), where samples
+/// share them.
 public struct SeededDraws: DrawSource {
   private let seed: UInt64
   private let configuration: NetworkConfiguration
@@ -140,7 +146,11 @@ public struct SeededDraws: DrawSource {
   }
 
   private func stream(_ request: DrawRequest, _ draw: String, _ sample: Int?) -> RandomStream {
-    RandomStream(seed: seed, step: request.step, sample: sample, purpose: Purpose(request.pass, draw))
+    // A sample's index tells its micro-batch; the first one draws as the only one of a step does.
+    let purpose =
+      sample == nil && request.microBatch > 0
+      ? Purpose(request.pass, draw, "micro-batch \(request.microBatch)") : Purpose(request.pass, draw)
+    return RandomStream(seed: seed, step: request.step, sample: sample, purpose: purpose)
   }
 
   /// A detail crop at a multiple of some pixels; the last aligned offset is never drawn, as in the published code. Where

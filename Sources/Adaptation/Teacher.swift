@@ -16,10 +16,12 @@ public struct PseudoLabels {
   /// Pseudo-weight of every pixel, `[N, H, W]`: the share of confident pixels of the batch or of the image, 0 where not
   /// valid.
   public let weights: Tensor
-  /// Share of pixels of the global batch whose probability reaches the threshold.
+  /// Share of pixels of the (micro-)batch of all ranks whose probability reaches the threshold.
   public let confidentShare: Float
   /// The logits they come from, as coarse as they were; nil for labels that were kept.
   public let logits: Tensor?
+  /// Whether an earlier pass of the teacher made them.
+  public var areKept: Bool { logits == nil }
 
   /// From logits `[N, h, w, K]`, resized bilinearly to the image's `size` first; nil: they have it.
   ///

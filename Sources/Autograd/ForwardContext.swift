@@ -82,8 +82,10 @@ public struct ForwardContext {
   public var draws: StochasticDraws?
   /// Ranks that share the batch; of every team the one with this rank's place.
   public var communicator: any Communicator
-  /// Samples of all ranks together.
+  /// Samples of all ranks together: of the batch, or of the micro-batch where gradients are accumulated.
   public var globalBatch: Int
+  /// Micro-batches of the step. A loss is divided by their number, so that the step's is their mean.
+  public var microBatches: Int
   /// Global index of the first local sample.
   public var firstSample: Int
   /// Scale or window the values belong to, such as "context" or "detail"; part of every draw's key.
@@ -104,13 +106,15 @@ public struct ForwardContext {
   /// A pass over a batch that this rank shares with others.
   public init(
     tape: Tape? = nil, normalization: NormalizationMode, draws: StochasticDraws? = nil,
-    communicator: any Communicator, globalBatch: Int, firstSample: Int, team: (any Communicator)? = nil
+    communicator: any Communicator, globalBatch: Int, microBatches: Int = 1, firstSample: Int,
+    team: (any Communicator)? = nil
   ) {
     self.tape = tape
     self.normalization = normalization
     self.draws = draws
     self.communicator = communicator
     self.globalBatch = globalBatch
+    self.microBatches = microBatches
     self.firstSample = firstSample
     self.team = team
     unit = "context"

@@ -4,7 +4,8 @@
 import Kernels
 import Tensors
 
-/// One named scalar of a step: per local sample, already weighted and divided by its global denominator.
+/// One named scalar of a step: per local sample, already weighted and divided by its global denominator and by the number
+/// of micro-batches.
 public struct LossTerm: Sendable {
   /// Such as "source.fused".
   public let name: String
@@ -16,6 +17,14 @@ public struct LossTerm: Sendable {
     self.name = name
     self.perSample = perSample
   }
+
+  /// Terms of one micro-batch more, added sample by sample like their gradients' slots.
+  /// - Precondition: `first` has no terms yet, or the same ones.
+  public static func added(_ first: [LossTerm], _ second: [LossTerm]) -> [LossTerm] {
+    guard !first.isEmpty else { return second }
+    precondition(first.map(\.name) == second.map(\.name), "terms \(first.map(\.name)) and \(second.map(\.name))")
+    return zip(first, second).map { LossTerm(name: $0.name, perSample: zip($0.perSample, $1.perSample).map(+)) }
+  }
 }
 
 /// Weighted cross-entropy, averaged over *all* pixels of the global batch, ignored ones included.
@@ -25,12 +34,12 @@ public struct LossTerm: Sendable {
 /// - Parameters:
 ///   - weights: [N, H, W], or nil for 1 everywhere.
 ///   - factor: weight of the term in the step's loss.
-///   - context: its `globalBatch` gives the denominator `globalBatch · H · W`.
+///   - context: gives the denominator `globalBatch · microBatches · H · W`.
 public func crossEntropy(
   _ logits: Variable, labels: LabelMap, weights: Tensor?, factor: Float, name: String, _ context: ForwardContext
 ) -> LossTerm {
   let dense = bilinear(logits, height: labels.height, width: labels.width, context)
-  let denominator = Double(context.globalBatch * labels.height * labels.width)
+  let denominator = Double(context.globalBatch * context.microBatches * labels.height * labels.width)
   let sums = crossEntropySums(dense.value, labels: labels, weights: weights)
   if let cell = dense.cell {
     cell.accumulate(
@@ -45,14 +54,16 @@ public func crossEntropy(
 /// - Parameters:
 ///   - cells: N·h·w marks.
 ///   - globalCells: marked cells of all ranks; with none the term is 0 and no gradient flows.
+///   - microBatches: of the step; the mean is divided by their number.
 /// Source: Hoyer et al., DAFormer, CVPR 2022, Eq. 6-7. The published code gives not-a-number without marked cells.
 public func featureDistance(
-  _ feature: Variable, reference: Tensor, cells: [UInt8], globalCells: Int, factor: Float, name: String
+  _ feature: Variable, reference: Tensor, cells: [UInt8], globalCells: Int, microBatches: Int = 1, factor: Float,
+  name: String
 ) -> LossTerm {
   guard globalCells > 0 else {
     return LossTerm(name: name, perSample: [Double](repeating: 0, count: feature.value.samples))
   }
-  let scale = Double(factor) / Double(globalCells)
+  let scale = Double(factor) / Double(globalCells * microBatches)
   feature.cell?.accumulate(
     featureDistanceGradient(feature.value, reference: reference, cells: cells, factor: Float(scale)))
   let sums = featureDistanceSums(feature.value, reference: reference, cells: cells)
@@ -64,14 +75,14 @@ public func featureDistance(
 /// Gradients go to both logits, which are compared at their own stride.
 /// - Parameters:
 ///   - logits: of images, [N, h, w, K]; `stylised` of the same images in another style.
-///   - context: its `globalBatch` counts the images, not their two versions.
+///   - context: its `globalBatch` counts the images, not their two versions; the mean is divided by `microBatches`.
 /// Source: style consistency of SHADE (Zhao et al., ECCV 2022) with its factor 10, a term of DAFormer's and HRDA's domain
 /// generalisation variants.
 public func styleConsistency(
   _ logits: Variable, _ stylised: Variable, factor: Float = 10, name: String, _ context: ForwardContext
 ) -> LossTerm {
   let (first, second) = (logits.value, stylised.value)
-  let scale = Double(factor) / Double(context.globalBatch * first.shape[1] * first.shape[2])
+  let scale = Double(factor) / Double(context.globalBatch * context.microBatches * first.shape[1] * first.shape[2])
   if logits.cell != nil || stylised.cell != nil {
     let gradients = styleConsistencyGradients(first, second, factor: Float(scale))
     logits.cell?.accumulate(gradients.logits)

@@ -35,6 +35,8 @@ public struct SampleProvenance: Sendable, Equatable {
 public struct DomainBatch: Sendable {
   /// The step, from 0.
   public let step: Int
+  /// Which part of the step, from 0; 0 where the step is not cut.
+  public let microBatch: Int
   /// Indices of the samples in the global batch of the step.
   public let samples: Range<Int>
   /// Normalised source crops `[n, H, W, 3]`.
@@ -53,7 +55,8 @@ public struct DomainBatch: Sendable {
   /// From its parts.
   /// - Precondition: all hold as many samples as `samples`.
   public init(
-    step: Int, samples: Range<Int>, sourceImage: Tensor, sourceLabels: LabelMap, targetImage: Tensor,
+    step: Int, microBatch: Int = 0, samples: Range<Int>, sourceImage: Tensor, sourceLabels: LabelMap,
+    targetImage: Tensor,
     validMask: Tensor? = nil, sourceProvenance: [SampleProvenance] = [], targetProvenance: [SampleProvenance] = []
   ) {
     let counts = [
@@ -61,6 +64,7 @@ public struct DomainBatch: Sendable {
     ]
     precondition(counts.allSatisfy { $0 == samples.count }, "samples \(samples), parts of \(counts)")
     self.step = step
+    self.microBatch = microBatch
     self.samples = samples
     self.sourceImage = sourceImage
     self.sourceLabels = sourceLabels

@@ -101,6 +101,13 @@ public final class SampleLoader: Sendable {
     }
   }
 
+  /// The batches of all parts of a step, in order. Not to be called from two threads at once.
+  ///
+  /// - Throws: as `batch` does.
+  public func batches(step: Int) throws -> [DomainBatch] {
+    try options.parts.indices.map { try batch(step: step, part: $0) }
+  }
+
   /// The batch of a part of a step. Not to be called from two threads at once.
   ///
   /// - Throws: what reading an image throws; a failure met in the background is thrown by the batch it belongs to.
@@ -113,7 +120,7 @@ public final class SampleLoader: Sendable {
     let source = stride(from: 0, to: crops.count, by: 2).map { crops[$0] }
     let target = stride(from: 1, to: crops.count, by: 2).map { crops[$0] }
     return DomainBatch(
-      step: step, samples: samples, sourceImage: normalisedTensor(source.map(\.image)),
+      step: step, microBatch: part, samples: samples, sourceImage: normalisedTensor(source.map(\.image)),
       sourceLabels: LabelMap(stacking: source.compactMap(\.labels)),
       targetImage: normalisedTensor(target.map(\.image)), validMask: options.margins.map { mask($0, target) },
       sourceProvenance: source.map(\.provenance), targetProvenance: target.map(\.provenance))

@@ -29,7 +29,7 @@ public final class Experiment {
   public let reference: ReferenceEncoder?
   /// The step.
   public let step: TrainingStep
-  /// Batches by step number.
+  /// Batches by step number, one for each micro-batch.
   public let loader: SampleLoader
   /// Labelled images to score on; nil if the recipe names none.
   public let validation: (any Dataset)?
@@ -56,18 +56,19 @@ public final class Experiment {
     plan = try communicator.together {
       try recipe.checkAbilities()
       return try ShardPlan(
-        globalBatch: recipe.batch.global, cropShards: recipe.batch.cropShards, on: communicator)
+        globalBatch: recipe.batch.global, microBatches: recipe.batch.accumulate, cropShards: recipe.batch.cropShards,
+        on: communicator)
     }
     let metered = MeteredCommunicator(communicator)
     share = BatchShare(plan, on: metered)
-    let samples = share.samples
+    let parts = (0..<plan.microBatches).map { [share] in share.ofMicroBatch($0).samples }
     let adapts = recipe.method.name != "source-only"
     (classes, loader, validation, targetSize, targetCount) = try communicator.together {
-      try Experiment.makeData(recipe, samples: samples, adapts: adapts, checksSizes: communicator.rank == 0)
+      try Experiment.makeData(recipe, parts: parts, adapts: adapts, checksSizes: communicator.rank == 0)
     }
     let configuration = recipe.networkConfiguration(classCount: classes.count)
     let student = try SegmentationNetwork(
-      configuration, gradientSlots: plan.place < 2 ? samples.count : 0, seed: recipe.seed)
+      configuration, gradientSlots: plan.place < 2 ? share.samples.count : 0, seed: recipe.seed)
     let teacher =
       adapts
       ? Teacher(
@@ -105,7 +106,7 @@ public final class Experiment {
   }
 
   private static func makeData(
-    _ recipe: Recipe, samples: Range<Int>, adapts: Bool, checksSizes: Bool
+    _ recipe: Recipe, parts: [Range<Int>], adapts: Bool, checksSizes: Bool
   ) throws -> (ClassSet, SampleLoader, (any Dataset)?, PixelSize, Int) {
     let classes = try recipe.classSet()
     guard let sourceSetting = recipe.data.source else {
@@ -134,7 +135,7 @@ public final class Experiment {
         rules: CropRules(
           crop: recipe.crop.size,
           dominantShare: recipe.crop.maximumShare, redraws: recipe.crop.tries),
-        flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: [samples],
+        flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: parts,
         margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins,
         checksSizes: checksSizes))
     let validation = try recipe.data.validation?.make(classes, withLabels: true)

@@ -64,12 +64,12 @@ public final class PseudoLabelWatch {
 
   private func clear() { counts = [Int64](repeating: 0, count: 3 * names.count + PseudoLabelWatch.bins + 2) }
 
-  /// Counts a step's labels of this rank's samples, those that `answers` names.
-  public func add(_ pseudo: PseudoLabels, source: LabelMap, answers: (Int) -> Bool) {
+  /// Counts a batch's labels of this rank's samples. Of ranks that hold the same samples, one does.
+  public func add(_ pseudo: PseudoLabels, source: LabelMap) {
     // A copy of its own: the class's array would be looked up and checked at every pixel.
     var counts = [Int64](repeating: 0, count: self.counts.count)
     let (classes, bins) = (names.count, PseudoLabelWatch.bins)
-    for sample in 0..<source.samples where answers(sample) {
+    for sample in 0..<source.samples {
       let labels = pseudo.labels.sample(sample).values
       let confidence = pseudo.confidence.sample(sample).values
       for (label, probability) in zip(labels, confidence) {

@@ -36,6 +36,10 @@ extension Recipe {
     try checkClasses(check, catalogue)
     try check.require(mix.blurSigma[0] <= mix.blurSigma[1], "mix.blurSigma", "has its least value after its greatest")
     try check.require(
+      batch.global.isMultiple(of: batch.accumulate), "batch.accumulate",
+      "is \(batch.accumulate), which does not divide batch.global \(batch.global)",
+      remedy: "use \((1...min(batch.accumulate, batch.global)).last { batch.global.isMultiple(of: $0) } ?? 1)")
+    try check.require(
       batch.cropShards == 1 || network.resolution == .hrda, "batch.cropShards",
       "is \(batch.cropShards), but network.resolution \(network.resolution.rawValue) has one crop to share out")
     try check.require(

@@ -14,14 +14,18 @@ extension Recipe {
   public struct Batch: SettingGroup {
     /// Source images of a step over all ranks; as many target images. The unit of every loss and statistic.
     public var global = 2
+    /// Equal parts of these images that go through the networks one after the other before the optimizer moves; each is
+    /// the unit of losses and statistics then.
+    public var accumulate = 1
     /// Ranks that share the same samples and deal out crops among them.
     public var cropShards = 1
 
-    /// Two images, no sharding of crops.
+    /// Two images at once, no sharding of crops.
     public init() {}
-    /// Shows both settings.
+    /// Shows all settings.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.value("global", &global, .atLeast(1))
+      try settings.value("accumulate", &accumulate, .atLeast(1))
       try settings.value("cropShards", &cropShards, .atLeast(1))
     }
   }

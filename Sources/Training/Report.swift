@@ -85,8 +85,9 @@ public struct Report: Sendable {
     let resolution = recipe.network.resolution
     let encoder = "encoder \(escaped(recipe.encoder.name))" + (resolution == .hrda ? "" : ", \(resolution.rawValue)")
     let share = summary.step < recipe.schedule.steps ? " of \(recipe.schedule.steps)" : ""
+    let parts = recipe.batch.accumulate > 1 ? " in \(recipe.batch.accumulate) micro-batches" : ""
     return "method \(escaped(recipe.method.name)), \(encoder), \(summary.step)\(share) steps of "
-      + "\(summary.globalBatch) source images, seed \(recipe.seed)"
+      + "\(summary.globalBatch) source images\(parts), seed \(recipe.seed)"
   }
 }
 

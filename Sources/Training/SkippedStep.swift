@@ -42,9 +42,11 @@ public struct SkippedStep: Codable, Sendable, Equatable {
   public var samples: [Sample]
 
   /// Gathers the samples of all ranks. Called by all ranks.
-  init(_ reason: String, _ batch: DomainBatch, on communicator: any Communicator) throws {
-    let own = zip(batch.samples, zip(batch.sourceProvenance, batch.targetProvenance)).map { index, places in
-      Sample(sample: index, source: Crop(places.0), target: Crop(places.1))
+  init(_ reason: String, _ batches: [DomainBatch], on communicator: any Communicator) throws {
+    let own = batches.flatMap { batch in
+      zip(batch.samples, zip(batch.sourceProvenance, batch.targetProvenance)).map { index, places in
+        Sample(sample: index, source: Crop(places.0), target: Crop(places.1))
+      }
     }
     let texts = try communicator.gatherStrings(try communicator.together { try jsonLine(own) })
     let all = try communicator.together {

@@ -129,7 +129,7 @@ public final class Trainer {
 
   private func startRecording(_ teacherDigest: String, _ visits: Tensor?) throws {
     let recipe = experiment.recipe
-    let holders = (0..<experiment.share.globalBatch).map { Array(experiment.plan.ranks(of: $0)) }
+    let holders = (0..<experiment.plan.microBatch).map { Array(experiment.plan.ranks(of: $0)) }
     let images = experiment.targetCount
     let ages = PseudoLabelAges(
       period: recipe.teacher.refresh, images: images, stored: try shared(visits, count: images))
@@ -160,8 +160,8 @@ public final class Trainer {
       completedSteps: firstStep, on: communicator)
   }
 
-  /// Whether this rank speaks for a sample, which several ranks may hold.
-  private func answers(for sample: Int) -> Bool { experiment.plan.ranks(of: sample).lowerBound == communicator.rank }
+  /// Whether this rank speaks for its samples, which several ranks may hold.
+  private var answers: Bool { experiment.plan.place == 0 }
 
   /// Everything that must be equal on all ranks.
   private var state: [(name: String, tensor: Tensor)] {
@@ -217,21 +217,15 @@ public final class Trainer {
       let completed = step + 1
       Activity.begin(step: completed)
       let watch = Stopwatch()
-      let batch = try KernelMeter.phase("data") {
-        try communicator.together { try experiment.loader.batch(step: step) }
+      let batches = try KernelMeter.phase("data") {
+        try communicator.together { try experiment.loader.batches(step: step) }
       }
       let loading = watch.seconds
-      let kept = try KernelMeter.phase("kept labels") { try recorder?.kept(batch.targetProvenance) }
-      var record = try experiment.step.run(batch, step: step, kept: kept)
+      let kept = try KernelMeter.phase("kept labels") { try batches.map { try recorder?.kept($0.targetProvenance) } }
+      var record = try experiment.step.run(batches, step: step, kept: kept)
       record.phases.add("data", loading)
       record.notes.forEach(say)
-      if let recorder, let pseudo = record.pseudoLabels, kept == nil, record.skipped == nil {
-        Activity.enter("pseudo-labels")
-        try recorder.record(pseudo, batch.targetProvenance, step: step)
-      }
-      if let pseudo = record.pseudoLabels, record.skipped == nil {
-        pseudoLabelWatch?.add(pseudo, source: batch.sourceLabels) { answers(for: batch.samples.lowerBound + $0) }
-      }
+      if record.skipped == nil { try note(record.pseudoLabels, batches, step: step) }
       let seconds = watch.seconds
       time.add(seconds)
       watchdog?.stepEnded(seconds: seconds)
@@ -245,7 +239,7 @@ public final class Trainer {
         scores = try evaluate().mapValues(\.meanIoU)
       }
       if isLast || recipe.log.includes(completed) || record.skipped != nil {
-        try writeLog(record, batch, seconds, scores)
+        try writeLog(record, batches, seconds, scores)
       }
       try stopIfLost(record)
       let isDue = recipe.checkpoint.every > 0 && completed % recipe.checkpoint.every == 0
@@ -258,6 +252,17 @@ public final class Trainer {
     }
     let matrices = try evaluate()
     return RunOutcome(status: .done, summary: summary(until: max(firstStep, lastStep), matrices), matrices: matrices)
+  }
+
+  /// Records what the teacher said of each micro-batch, and counts what labels there were.
+  private func note(_ labels: [PseudoLabels], _ batches: [DomainBatch], step: Int) throws {
+    for (pseudo, batch) in zip(labels, batches) {
+      if let recorder, !pseudo.areKept {
+        Activity.enter("pseudo-labels")
+        try recorder.record(pseudo, batch.targetProvenance, step: step)
+      }
+      if answers { pseudoLabelWatch?.add(pseudo, source: batch.sourceLabels) }
+    }
   }
 
   private func save(_ step: Int, isLast: Bool) throws {

@@ -8,16 +8,18 @@ import Tensors
 
 extension Trainer {
   /// Adds a line to the log. Called by all ranks, which compare their speed for it.
-  func writeLog(_ record: StepRecord, _ batch: DomainBatch, _ seconds: Double, _ scores: [String: Double]?) throws {
+  func writeLog(
+    _ record: StepRecord, _ batches: [DomainBatch], _ seconds: Double, _ scores: [String: Double]?
+  ) throws {
     let waiting = record.messages.seconds + experiment.step.parts.reduction.figures.exposedSeconds
     let straggler = communicator.worldSize > 1 ? try Straggler(seconds - waiting, on: communicator) : nil
     let pseudoLabels = try pseudoLabelWatch?.figures(completed: record.completed)
-    let skipped = try record.skipped.map { try SkippedStep($0, batch, on: communicator) }
+    let skipped = try record.skipped.map { try SkippedStep($0, batches, on: communicator) }
     guard let log else { return }
     var values = Dictionary(uniqueKeysWithValues: record.losses)
     if let share = record.confidentShare { values["confident-share"] = Double(share) }
-    if experiment.recipe.teacher.refresh > 0 { values["labels-kept"] = record.pseudoLabels?.logits == nil ? 1 : 0 }
-    let images = Double(experiment.share.globalBatch) / seconds
+    if experiment.recipe.teacher.refresh > 0 { values["labels-kept"] = record.keptShare }
+    let images = Double(experiment.plan.globalBatch) / seconds
     var entry = LogEntry(
       step: record.completed, losses: values, learningRate: record.learningRate, gradientNorm: record.gradientNorm,
       imagesPerSecond: images,
@@ -74,10 +76,10 @@ extension Trainer {
   /// The figures of the run up to a step.
   func summary(until step: Int, _ matrices: [String: ConfusionMatrix]) -> Summary {
     let digests = experiment.digests
-    let images = Double(time.steps * experiment.share.globalBatch)
+    let images = Double(time.steps * experiment.plan.globalBatch)
     return Summary(
       step: step, worldSize: communicator.worldSize, threads: WorkerPool.shared.threads,
-      globalBatch: experiment.share.globalBatch, seconds: time.seconds,
+      globalBatch: experiment.plan.globalBatch, seconds: time.seconds,
       imagesPerSecond: time.seconds > 0 ? images / time.seconds : 0, peakMemoryBytes: peakMemoryBytes(),
       student: scores(matrices["student"]), teacher: scores(matrices["teacher"]),
       studentDigest: digests.student, teacherDigest: digests.teacher, optimizerDigest: digests.optimizer,

@@ -1,6 +1,6 @@
-// One training step, top to bottom: the teacher follows the student, the student learns from labelled source images,
-// from mixed images that the teacher labelled and from what the method adds, gradients are summed over samples and
-// ranks, the optimizer advances.
+// One training step, top to bottom: the teacher follows the student; for every micro-batch the student learns from
+// labelled source images, from mixed images that the teacher labelled and from what the method adds; gradients are
+// summed over samples and ranks, the optimizer advances.
 
 import Adaptation
 import Autograd
@@ -17,11 +17,11 @@ import Tensors
 public struct StepRecord {
   /// Steps complete after this one.
   public let completed: Int
-  /// Loss terms by name, weighted as they enter the sum.
+  /// Loss terms by name, weighted as they enter the sum: means over micro-batches.
   public let losses: [(name: String, value: Double)]
   /// Learning rate of the encoder.
   public let learningRate: Double
-  /// Share of confident pseudo-labels; nil without a teacher.
+  /// Share of confident pseudo-labels, the mean over micro-batches; nil without a teacher.
   public let confidentShare: Float?
   /// Euclidean norm of the summed gradient.
   public let gradientNorm: Double
@@ -31,14 +31,29 @@ public struct StepRecord {
   public let messages: MessageFigures
   /// Seconds of this rank by phase.
   public var phases: PhaseTimes
-  /// Pseudo-labels of this rank's target images; nil without a teacher.
-  public let pseudoLabels: PseudoLabels?
+  /// Pseudo-labels of this rank's target images in each micro-batch; none without a teacher.
+  public let pseudoLabels: [PseudoLabels]
   /// Operations recorded on tapes.
   public let operations: Int
   /// What summing gradients over ranks took.
   public let reduction: ReductionFigures
   /// What the run has chosen for itself in this step, in words.
   public let notes: [String]
+
+  /// Share of micro-batches whose pseudo-labels an earlier pass of the teacher made; nil without a teacher.
+  public var keptShare: Double? {
+    pseudoLabels.isEmpty ? nil : Double(pseudoLabels.count { $0.areKept }) / Double(pseudoLabels.count)
+  }
+}
+
+/// What one pass over the networks is about.
+private struct MicroBatch {
+  let batch: DomainBatch
+  let kept: KeptPseudoLabels?
+  /// This rank's share of it.
+  let share: BatchShare
+  /// Whether gradients are complete after it.
+  let isLast: Bool
 }
 
 /// A training step of HRDA (Hoyer et al., ECCV 2022) and of its relatives.
@@ -65,10 +80,24 @@ public final class TrainingStep {
     norm = GradientNorm(parts.optimizer.slices.map { ($0.name, $0.range) })
   }
 
-  /// Runs step number `step` (from 0) on this rank's samples. A collective: called by all ranks with the same number.
-  /// - Parameter kept: what to believe of the target images instead of asking the teacher; on all ranks or none.
-  /// - Throws: what communication throws; a `Failure` on all ranks if the guard ends the run.
+  /// Runs step number `step` (from 0) on this rank's samples of a batch that is not cut. See below.
   public func run(_ batch: DomainBatch, step: Int, kept: KeptPseudoLabels? = nil) throws -> StepRecord {
+    try run([batch], step: step, kept: [kept])
+  }
+
+  /// Runs step number `step` (from 0) on this rank's samples of each micro-batch, one after the other: their gradients are
+  /// added up, and what the passes hold is as large as one of them. A collective: called by all ranks with the same
+  /// number.
+  /// - Parameters:
+  ///   - batches: as many as the share has micro-batches.
+  ///   - kept: for each, what to believe of the target images instead of asking the teacher; on all ranks or none. Empty:
+  ///     the teacher is asked for all.
+  /// - Throws: what communication throws; a `Failure` on all ranks if the guard ends the run.
+  public func run(_ batches: [DomainBatch], step: Int, kept: [KeptPseudoLabels?] = []) throws -> StepRecord {
+    let count = parts.share.microBatches
+    precondition(
+      batches.count == count && (kept.isEmpty || kept.count == count),
+      "\(batches.count) batches and \(kept.count) kept labels for \(count) micro-batches")
     terms = []
     phases = PhaseTimes()
     operations = 0
@@ -80,15 +109,12 @@ public final class TrainingStep {
     }
     parts.student.parameters.clearGradients()
     try tuneBuckets()
-    try phases.measure("source") { try sourcePass(batch, step) }
-    let pseudo = try phases.measure("teacher") {
-      try pseudoLabels(batch, kept)
-    }
-    if let pseudo {
-      try phases.measure("mixed") { try mixedPass(batch, pseudo, step) }
-      for extra in parts.extraTargetPasses {
-        try phases.measure(extra.name) { try extraPass(extra, batch, pseudo, step) }
-      }
+    var pseudoLabels: [PseudoLabels] = []
+    for (index, batch) in batches.enumerated() {
+      let micro = MicroBatch(
+        batch: batch, kept: kept.isEmpty ? nil : kept[index], share: parts.share.ofMicroBatch(index),
+        isLast: index == count - 1)
+      if let pseudo = try learn(micro, step) { pseudoLabels.append(pseudo) }
     }
     let (gradient, gradientNorm) = try phases.measure("reduction") { try sumGradients(step) }
     parts.observer?.summed(gradient)
@@ -103,31 +129,50 @@ public final class TrainingStep {
     } else {
       statistics.restore()
     }
+    let shares = pseudoLabels.map(\.confidentShare)
     return StepRecord(
-      completed: step + 1, losses: losses, learningRate: rate, confidentShare: pseudo?.confidentShare,
-      gradientNorm: gradientNorm, skipped: skipped, messages: messages - messagesBefore, phases: phases,
-      pseudoLabels: pseudo, operations: operations, reduction: parts.reduction.figures, notes: notes)
+      completed: step + 1, losses: losses, learningRate: rate,
+      confidentShare: shares.isEmpty ? nil : shares.reduce(0, +) / Float(shares.count), gradientNorm: gradientNorm,
+      skipped: skipped, messages: messages - messagesBefore, phases: phases, pseudoLabels: pseudoLabels,
+      operations: operations, reduction: parts.reduction.figures, notes: notes)
+  }
+
+  /// All passes over a micro-batch, whose gradients are added to the slots.
+  private func learn(_ micro: MicroBatch, _ step: Int) throws -> PseudoLabels? {
+    precondition(micro.batch.samples == micro.share.samples, "\(micro.batch.samples) for \(micro.share.samples)")
+    var own = try phases.measure("source") { try sourcePass(micro, step) }
+    let pseudo = try phases.measure("teacher") { try pseudoLabels(micro) }
+    if let pseudo {
+      own += try phases.measure("mixed") { try mixedPass(micro, pseudo, step) }
+      for extra in parts.extraTargetPasses {
+        own += try phases.measure(extra.name) { try extraPass(extra, micro, pseudo, step) }
+      }
+    }
+    terms = LossTerm.added(terms, own)
+    return pseudo
   }
 
   private var messages: MessageFigures {
     (parts.share.world as? MeteredCommunicator)?.figures ?? MessageFigures()
   }
 
-  private func pseudoLabels(_ batch: DomainBatch, _ kept: KeptPseudoLabels?) throws -> PseudoLabels? {
-    if let kept { return try parts.teacher?.pseudoLabels(kept: kept, valid: batch.validMask, parts.share) }
-    return try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, parts.share)
+  private func pseudoLabels(_ micro: MicroBatch) throws -> PseudoLabels? {
+    let (batch, share) = (micro.batch, micro.share)
+    if let kept = micro.kept { return try parts.teacher?.pseudoLabels(kept: kept, valid: batch.validMask, share) }
+    return try parts.teacher?.pseudoLabels(batch.targetImage, valid: batch.validMask, share)
   }
 
-  private func sourcePass(_ batch: DomainBatch, _ step: Int) throws {
-    let drawn = draws("source", step, batch.sourceLabels, present: [])
+  private func sourcePass(_ micro: MicroBatch, _ step: Int) throws -> [LossTerm] {
+    let batch = micro.batch
+    let drawn = draws("source", step, batch, present: [])
     let image = options.augmentSource ? strongAugmentation(batch.sourceImage, drawn) : batch.sourceImage
-    let context = trainingContext("source", step)
+    let context = trainingContext("source", step, micro)
     let prepared = try parts.featureDistance?.beforeSource(
       image: image, box: drawn.box, network: parts.student, context)
     let output = try parts.student.train(image, box: drawn.box, context)
     parts.observer?.passed(
       ObservedPass(name: "source", image: image, labels: batch.sourceLabels, weights: nil, output: output))
-    terms += segmentationLosses(
+    var terms = segmentationLosses(
       output, pass: "source", labels: batch.sourceLabels, weights: nil, box: drawn.box,
       detailWeight: options.detailWeight, context)
     if let term = try parts.featureDistance?.afterSource(
@@ -136,40 +181,43 @@ public final class TrainingStep {
     {
       terms.append(term)
     }
-    try walkBack(context, "source")
+    try walkBack(context, "source", micro)
+    return terms
   }
 
-  private func mixedPass(_ batch: DomainBatch, _ pseudo: PseudoLabels, _ step: Int) throws {
-    let present = try classesPresent(batch.sourceLabels, on: parts.share.communicator)
-    let drawn = draws("mixed", step, batch.sourceLabels, present: present)
-    let mixed = classMix(batch, pseudo, drawn)
-    let context = trainingContext("mixed", step)
+  private func mixedPass(_ micro: MicroBatch, _ pseudo: PseudoLabels, _ step: Int) throws -> [LossTerm] {
+    let present = try classesPresent(micro.batch.sourceLabels, on: parts.share.communicator)
+    let drawn = draws("mixed", step, micro.batch, present: present)
+    let mixed = classMix(micro.batch, pseudo, drawn)
+    let context = trainingContext("mixed", step, micro)
     let output = try parts.student.train(mixed.image, box: drawn.box, context)
     parts.observer?.passed(
       ObservedPass(name: "mixed", image: mixed.image, labels: mixed.labels, weights: mixed.weights, output: output))
-    terms += segmentationLosses(
+    let terms = segmentationLosses(
       output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
       detailWeight: options.detailWeight, context)
-    try walkBack(context, "mixed")
+    try walkBack(context, "mixed", micro)
+    return terms
   }
 
   private func extraPass(
-    _ extra: any ExtraTargetPass, _ batch: DomainBatch, _ pseudo: PseudoLabels, _ step: Int
-  ) throws {
-    let context = trainingContext(extra.name, step)
-    terms += try extra.losses(
+    _ extra: any ExtraTargetPass, _ micro: MicroBatch, _ pseudo: PseudoLabels, _ step: Int
+  ) throws -> [LossTerm] {
+    let context = trainingContext(extra.name, step, micro)
+    let terms = try extra.losses(
       TargetPass(
-        name: extra.name, step: step, batch: batch, pseudo: pseudo, student: parts.student,
+        name: extra.name, step: step, batch: micro.batch, pseudo: pseudo, student: parts.student,
         detailWeight: options.detailWeight, context: context, draws: parts.draws, observer: parts.observer))
-    try walkBack(context, extra.name)
+    try walkBack(context, extra.name, micro)
+    return terms
   }
 
   /// Walks a pass back. In the last one of the step, gradients that are complete may travel at once.
-  private func walkBack(_ context: ForwardContext, _ pass: String) throws {
+  private func walkBack(_ context: ForwardContext, _ pass: String, _ micro: MicroBatch) throws {
     operations += context.tape?.recorded ?? 0
     let last = parts.extraTargetPasses.last?.name ?? (parts.teacher == nil ? "source" : "mixed")
     let slots = parts.student.parameters.gradients
-    guard parts.teamGradients == nil, pass == last, let slots else {
+    guard parts.teamGradients == nil, micro.isLast, pass == last, let slots else {
       context.tape?.walkBack()
       try parts.teamGradients?.passEnded(slots)
       return
@@ -180,15 +228,15 @@ public final class TrainingStep {
     try context.tape?.walkBack(landed: parts.reduction.landed, passed: parts.reduction.poll)
   }
 
-  private func draws(_ pass: String, _ step: Int, _ labels: LabelMap, present: [UInt8]) -> PassDraws {
+  private func draws(_ pass: String, _ step: Int, _ batch: DomainBatch, present: [UInt8]) -> PassDraws {
     parts.draws.draws(
       DrawRequest(
-        pass: pass, step: step, samples: parts.share.samples, height: labels.height, width: labels.width,
-        present: present))
+        pass: pass, step: step, microBatch: batch.microBatch, samples: batch.samples, height: batch.sourceLabels.height,
+        width: batch.sourceLabels.width, present: present))
   }
 
-  private func trainingContext(_ pass: String, _ step: Int) -> ForwardContext {
-    parts.share.context(
+  private func trainingContext(_ pass: String, _ step: Int, _ micro: MicroBatch) -> ForwardContext {
+    micro.share.context(
       tape: Tape(), normalization: .batch,
       draws: options.stochasticSeed.map { StochasticDraws(seed: $0, step: step, pass: pass) })
   }

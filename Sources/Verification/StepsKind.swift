@@ -83,7 +83,7 @@ enum StepsKind: FileKind {
   ) throws {
     let group = "step\(batch.step)"
     try compareLog(record, group, &verifier)
-    if let pseudo = record.pseudoLabels {
+    if let pseudo = record.pseudoLabels.first {
       if let logits = pseudo.logits { try verifier.element("\(group)/teacher_logits", logits) }
       try verifier.integers(
         "\(group)/pseudo_label", bytes: pseudo.labels.values, allowedDifferences: allowedPseudoLabels)

@@ -3,6 +3,7 @@
 import Adaptation
 import Kernels
 import Networks
+import Support
 import Tensors
 import Testing
 
@@ -113,6 +114,51 @@ import Testing
         #expect(part.jitter == all.jitter.map { Array($0[range]) })
         #expect(part.blur == all.blur.map { Array($0[range]) })
         #expect(part.chosen == Array(all.chosen[range]))
+      }
+    }
+  }
+
+  private static func microBatch(_ index: Int, step: Int, samples: Range<Int>) -> PassDraws {
+    var request = DrawRequest(
+      pass: "masked", step: step, microBatch: index, samples: samples, height: 1024, width: 1024, present: present)
+    request.augmentsAlike = true
+    return source().draws(request)
+  }
+
+  @Test func microBatchesShareNoDraw() {
+    var differences = [0, 0, 0, 0]
+    for step in 0..<200 {
+      let first = StepDrawsTests.microBatch(0, step: step, samples: 0..<2)
+      let second = StepDrawsTests.microBatch(1, step: step, samples: 0..<2)
+      let third = StepDrawsTests.microBatch(2, step: step, samples: 0..<2)
+      #expect(first.chosen == second.chosen, "what is drawn for a sample depends on its index alone")
+      if first.box != second.box, second.box != third.box { differences[0] += 1 }
+      if (first.jitter == nil) != (second.jitter == nil) { differences[1] += 1 }
+      if (first.blur == nil) != (second.blur == nil) { differences[2] += 1 }
+      if let one = first.jitter, let other = second.jitter, one[0].order != other[0].order { differences[3] += 1 }
+    }
+    // Chances of 0.999, 0.32, 0.5 and 0.64 · 23/24 a step.
+    #expect(differences[0] > 190 && (30...100).contains(differences[1]) && (65...135).contains(differences[2]))
+    #expect((80...160).contains(differences[3]), "\(differences)")
+  }
+
+  @Test("a batch that is not cut draws by the keys it always had: weights of published runs depend on them")
+  func keysOfWholeBatches() {
+    for step in 0..<50 {
+      let drawn = StepDrawsTests.microBatch(0, step: step, samples: 3..<5)
+      func stream(_ draw: String, _ sample: Int?) -> RandomStream {
+        RandomStream(seed: 1, step: step, sample: sample, purpose: Purpose("masked", draw))
+      }
+      var box = stream("box", nil)
+      let (top, left) = (box.nextIndex(below: 64) * 8, box.nextIndex(below: 64) * 8)
+      #expect(drawn.box == Box(top: top, bottom: top + 512, left: left, right: left + 512))
+      #expect((drawn.jitter != nil) == (stream("shared", nil).uniform(at: 0) > 0.2))
+      #expect((drawn.blur != nil) == (stream("shared", nil).uniform(at: 1) > 0.5))
+      if let jitter = drawn.jitter {
+        var order = stream("order", nil)
+        #expect(jitter[1].order == Array(0..<4).shuffled(using: &order))
+        var factors = stream("jitter", 4)
+        #expect(jitter[1].brightness == factors.nextUniform(in: 0.8...1.2))
       }
     }
   }

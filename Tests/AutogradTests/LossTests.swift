@@ -34,6 +34,21 @@ import Testing
     #expect(zip(gradients.0, gradients.1).allSatisfy { $0 == 4 * $1 })
   }
 
+  @Test func theLossOfAStepIsTheMeanOverMicroBatches() throws {
+    let tape = Tape()
+    var context = soloContext(2, tape: tape)
+    context.microBatches = 4
+    let x = Variable(tracked: randomTensor([2, 6, 4, 3], seed: 1))
+    let part = crossEntropy(x, labels: LossTests.labels, weights: nil, factor: 1, name: "loss", context)
+    tape.walkBack()
+    let own = LossTests.loss(x.value, labels: LossTests.labels, weights: nil, factor: 1)
+    for (first, second) in zip(own.term.perSample, part.perSample) { #expect(first == 4 * second) }
+    let gradients = try (#require(own.gradient).values, #require(x.gradient).values)
+    #expect(zip(gradients.0, gradients.1).allSatisfy { $0 == 4 * $1 })
+    let sum = LossTerm.added(LossTerm.added([], [part]), [part])
+    #expect(sum.map(\.name) == ["loss"] && sum[0].perSample == part.perSample.map { 2 * $0 })
+  }
+
   @Test func valueIsTheWeightedMeanOfLogarithms() {
     let logits = randomTensor([2, 6, 4, 3], seed: 2)
     let term = LossTests.loss(logits, labels: LossTests.labels, weights: LossTests.weights, factor: 0.9).term

@@ -32,6 +32,35 @@ import Testing
     #expect(state.matches(try await referenceRun.value))
   }
 
+  @Test func accumulatedGradientsGiveTheSameBitsAndGoOn() async throws {
+    let settings = ["batch.global=8", "batch.accumulate=2"]
+    let one = try await train(steps: 6, set: settings[0], settings[1])
+    #expect(one.layout.globalBatch == 8 && one.layout.reproducibleAcrossRanks)
+    let shared = try await train(ranks: 4, threads: 2, steps: 6, set: settings[0], settings[1], "batch.cropShards=2")
+    #expect(shared.matches(one))
+
+    let folder = try TemporaryFolder()
+    let run = folder.file("run")
+    let options = settings.flatMap { ["--set", $0] }
+    let half = try await startTraining(in: run, ranks: 4, options + ["--steps", "3"])
+    try #require(half.status == 0, "\(half)")
+    let other = try await startTraining(in: run, ["--set", "batch.global=8", "--steps", "6", "--resume"])
+    #expect(other.refuses(65, "batch.accumulate: 2 -> 1", "--set batch.accumulate=1"), "\(other)")
+    let rest = try await startTraining(in: run, ranks: 2, options + ["--steps", "6", "--resume"])
+    try #require(rest.status == 0, "\(rest)")
+    #expect(try TrainedState(run).matches(one))
+    #expect(try String(contentsOfFile: run + "/recipe.yaml", encoding: .utf8).contains("  accumulate: 2\n"))
+  }
+
+  @Test func microBatchesThatDoNotFitTheRanksAreRefused() async throws {
+    let folder = try TemporaryFolder()
+    let result = try await startTraining(in: folder.file("run"), ranks: 4, ["--set", "batch.accumulate=2"])
+    #expect(
+      result.refuses(
+        65, "batch.accumulate: a micro-batch of 2 samples (4 in 2 parts) cannot be cut into 4 equal parts",
+        "use 2 ranks, batch.accumulate: 1, or batch.global: 8"), "\(result)")
+  }
+
   @Test func groupsThatDoNotFitTheRanksAreRefused() async throws {
     let folder = try TemporaryFolder()
     let alone = try await startTraining(in: folder.file("run"), ["--set", "batch.cropShards=2"])

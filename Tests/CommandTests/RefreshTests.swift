@@ -35,6 +35,18 @@ import Testing
     #expect(try TrainedState(folder.file("asked")).digests != one.digests)
   }
 
+  @Test func keptLabelsServeMicroBatchesOfTheirOwn() async throws {
+    let folder = try TemporaryFolder()
+    let parts = ["--set", "batch.accumulate=2", "--set", "batch.global=4"]
+    try await run(folder, "one", ranks: nil, parts)
+    let one = try TrainedState(folder.file("one"))
+    let kept = one.steps.compactMap { $0.losses["labels-kept"] }
+    #expect(kept.contains(0.5) && kept.allSatisfy { [0, 0.5, 1].contains($0) }, "\(kept)")
+    try await run(folder, "resumed", ranks: 2, parts + ["--steps", "13"])
+    try await run(folder, "resumed", ranks: nil, parts + ["--resume"])
+    #expect(try TrainedState(folder.file("resumed")).matches(one))
+  }
+
   @Test func aRefreshNeedsACache() async throws {
     let folder = try TemporaryFolder()
     let result = try await startTraining(in: folder.file("run"), options + ["--set", "teacher.cache=false"])

@@ -68,6 +68,39 @@ import Testing
     }
   }
 
+  @Test func everyMicroBatchIsCutAlike() throws {
+    let plan = try ShardPlan(globalBatch: 8, microBatches: 2, worldSize: 2, rank: 1)
+    #expect(plan.globalBatch == 8 && plan.microBatch == 4 && plan.samples == 2..<4 && plan.isReproducible)
+    #expect(plan.ranks(of: 3) == 1..<2)
+    #expect(try ShardPlan(globalBatch: 12, microBatches: 3, worldSize: 2).isReproducible)
+    #expect(try !ShardPlan(globalBatch: 12, microBatches: 2, worldSize: 2).isReproducible, "blocks of three")
+    #expect(try ShardPlan(globalBatch: 8, microBatches: 4, cropShards: 2, worldSize: 4).teamSize == 2)
+  }
+
+  @Test(arguments: [
+    (
+      [8, 4, 4, 1], "a micro-batch of 2 samples (8 in 4 parts)", "use 2 ranks, batch.accumulate: 2, or batch.global: 16"
+    ),
+    (
+      [12, 2, 4, 1], "a micro-batch of 6 samples (12 in 2 parts)",
+      "use 3 or 6 ranks, batch.accumulate: 1 or 3, or batch.global: 8 or 16"
+    ),
+    ([6, 2, 4, 1], "a micro-batch of 3 samples (6 in 2 parts)", "use 3 ranks, or batch.global: 8"),
+    (
+      [4, 4, 4, 2], "a micro-batch of 1 samples (4 in 4 parts)", "use 2 ranks, batch.accumulate: 2, or batch.global: 8"
+    ),
+  ])
+  func microBatchesThatDoNotFitTheRanksAreRefused(setting: [Int], what: String, remedy: String) {
+    let groups = setting[2] / setting[3]
+    #expect(
+      throws: Failure(
+        .badData, "\(what) cannot be cut into \(groups) equal parts", at: "batch.accumulate", remedy: remedy)
+    ) {
+      try ShardPlan(
+        globalBatch: setting[0], microBatches: setting[1], cropShards: setting[3], worldSize: setting[2])
+    }
+  }
+
   @Test func emptyBatchIsRefused() {
     #expect(throws: Failure.self) { try ShardPlan(globalBatch: 0, worldSize: 1) }
   }

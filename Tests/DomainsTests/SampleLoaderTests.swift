@@ -48,6 +48,9 @@ import Testing
       #expect(Set(found[0]).count == 4, "samples of one batch are drawn apart")
       let parts = try loader(splits[1], margins: margins)
       #expect(try samples(parts.batch(step: step, part: 0)) + samples(parts.batch(step: step, part: 1)) == found[0])
+      let whole = try parts.batches(step: step)
+      #expect(whole.flatMap(samples) == found[0])
+      #expect(whole.map(\.microBatch) == [0, 1] && whole.map(\.samples) == splits[1])
     }
   }
 

@@ -18,7 +18,7 @@ import Training
       catalogue: .standard)
     return try LoopbackCommunicator.run(ranks: ranks) { communicator in
       let experiment = try Experiment(recipe, on: communicator, reductionOrder: order)
-      for step in 0..<4 { _ = try experiment.step.run(try experiment.loader.batch(step: step), step: step) }
+      for step in 0..<4 { _ = try experiment.step.run(try experiment.loader.batches(step: step), step: step) }
       return experiment.digests
     }
   }
@@ -64,6 +64,29 @@ import Training
   @Test func sharedCropsOfMaskedImagesKeepTheBits() throws {
     let mic = ["method=mic", "methodOptions.block=32", "batch.global=2"]
     let one = try train(mic, ranks: 1)[0]
+    #expect(try train(mic + ["batch.cropShards=2"], ranks: 4) == Array(repeating: one, count: 4))
+  }
+
+  @Test(arguments: [2, 4]) func accumulatedGradientsKeepTheBits(parts: Int) throws {
+    defer { WorkerPool.configure(threads: 1) }
+    let recipe = ["batch.global=8", "batch.accumulate=\(parts)"]
+    let one = try train(recipe, ranks: 1)[0]
+    for (ranks, shards) in [(2, 1), (4, 1), (2, 2), (4, 2), (4, 4), (8, 2)] where ranks / shards <= 8 / parts {
+      let many = try train(recipe + ["batch.cropShards=\(shards)"], ranks: ranks)
+      #expect(many == Array(repeating: one, count: ranks), "\(ranks) ranks, \(shards) share crops")
+    }
+    let early = ["communication.overlap=on", "communication.bucketMB=1"]
+    #expect(try train(recipe + early, ranks: 2) == Array(repeating: one, count: 2))
+    WorkerPool.configure(threads: 2)
+    #expect(try train(recipe, ranks: 1)[0] == one)
+    let others = try train(["batch.global=8", "batch.accumulate=\(6 - parts)"], ranks: 1)[0]
+    #expect(others.student != one.student && others.teacher != one.teacher, "their number is part of the recipe")
+  }
+
+  @Test func accumulatedMaskedPassesKeepTheBits() throws {
+    let mic = ["method=mic", "methodOptions.block=32", "batch.accumulate=2"]
+    let one = try train(mic, ranks: 1)[0]
+    #expect(try train(mic, ranks: 2) == Array(repeating: one, count: 2))
     #expect(try train(mic + ["batch.cropShards=2"], ranks: 4) == Array(repeating: one, count: 4))
   }
 

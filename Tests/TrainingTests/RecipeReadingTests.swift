@@ -136,6 +136,9 @@ func complaint(_ yaml: String, _ overrides: String...) -> Failure? {
     ("network: {detailCrop: 2048x512}", "network.detailCrop 2048x512 is larger than crop.size 1024x1024"),
     ("crop: {size: 1032x1024}", "crop.size 1032x1024 is not a multiple of 64"),
     ("evaluation: {stride: 2048x512}", "evaluation.stride 2048x512 is larger than evaluation.crop 1024x1024"),
+    ("batch: {global: 8, accumulate: 3}", "batch.accumulate is 3, which does not divide batch.global 8"),
+    ("batch: {accumulate: 4}", "batch.accumulate is 4, which does not divide batch.global 2"),
+    ("batch: {accumulate: 0}", "batch.accumulate is 0; expected a whole number of at least 1"),
     ("batch: {cropShards: 2}\nnetwork: {resolution: context-only}", "batch.cropShards is 2, but"),
   ])
   func wrongValuesAreRefused(_ line: String, _ what: String) {
