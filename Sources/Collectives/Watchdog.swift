@@ -78,6 +78,7 @@ public final class Watchdog: @unchecked Sendable {
   }
 
   private func watch() {
+    nameThread()
     var judge = StallJudge(rank: rank, ranks: hosts.count)
     var marks = -1
     var standing = 0.0
@@ -99,6 +100,14 @@ public final class Watchdog: @unchecked Sendable {
           remedy: "the job ends; look at that host and go on with --resume"))
       return
     }
+  }
+
+  /// For debuggers and tests; without effect where the system is not Linux.
+  private func nameThread() {
+    let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+    guard file >= 0 else { return }
+    _ = write(file, "watchdog", 8)
+    close(file)
   }
 
   /// Sleeps until the next beat or until the watch ends. Returns the seconds that count.

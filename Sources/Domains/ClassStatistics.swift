@@ -28,6 +28,7 @@ public struct ClassStatistics: Sendable, Equatable {
         throw Failure(
           .badData, "the set has no labels to count", at: dataset.place(index), remedy: "give a folder of labels")
       }
+      Activity.tick()
       let histogram = labelHistogram(labels, in: nil)
       if let label = histogram[classCount..<255].firstIndex(where: { $0 > 0 }) {
         throw Failure(
