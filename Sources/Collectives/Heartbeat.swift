@@ -144,7 +144,9 @@ public struct StallJudge: Sendable {
   var waitedFor: [Int] { entries.filter { !$0.last.isLast }.map(\.last.rank) }
 
   /// Who is stalled, if anybody is.
-  /// - Parameter usual: seconds that steps take; nil before the first has ended.
+  /// - Parameters:
+  ///   - limits: when a rank counts as stalled.
+  ///   - usual: seconds that steps take; nil before the first has ended.
   public func stall(_ limits: StallLimits, usual: Double?) -> Stall? {
     let silence = limits.silence(usual: usual)
     guard rank == 0 else {

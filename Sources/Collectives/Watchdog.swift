@@ -40,7 +40,9 @@ public final class Watchdog: @unchecked Sendable {
 
   /// Starts to watch.
   /// - Parameters:
+  ///   - rank: this rank.
   ///   - hosts: host by rank.
+  ///   - limits: when a rank counts as stalled.
   ///   - channel: leads to the other ranks; a rank without one watches itself.
   ///   - endJob: called from the watchdog's thread with the reason; ends the job on all ranks.
   public init(

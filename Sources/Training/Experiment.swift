@@ -43,10 +43,13 @@ public final class Experiment {
   public var teacher: Teacher? { step.parts.teacher }
 
   /// Assembles a run. A collective: a failure on one rank is thrown on all.
-  /// - Parameter checkpoints: reads the files that `init` and `encoder.weights` name; nil where the weights come from a
-  ///   checkpoint of the run, as in resuming.
-  /// - Parameter reductionOrder: rank at each position of the tree that adds gradients; nil, as in every run, is the
-  ///   order of ranks. Another one is a control for tests and gives other bits.
+  /// - Parameters:
+  ///   - recipe: the recipe.
+  ///   - communicator: the ranks.
+  ///   - checkpoints: reads the files that `init` and `encoder.weights` name; nil where the weights come from a
+  ///     checkpoint of the run, as in resuming.
+  ///   - reductionOrder: rank at each position of the tree that adds gradients; nil, as in every run, is the order of
+  ///     ranks. Another one is a control for tests and gives other bits.
   public init(
     _ recipe: Recipe, on communicator: any Communicator, startingWith checkpoints: (any CheckpointStore)? = nil,
     reductionOrder: [Int]? = nil

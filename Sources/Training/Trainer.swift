@@ -41,6 +41,7 @@ public final class Trainer {
   /// A trainer for an assembled experiment.
   ///
   /// - Parameters:
+  ///   - experiment: the parts of the run.
   ///   - directory: the run's folder, held by rank 0; nil on other ranks.
   ///   - store: where checkpoints are; rank 0 writes, all ranks read.
   ///   - pseudoLabels: where pseudo-labels are kept, one file per rank.
@@ -196,7 +197,9 @@ public final class Trainer {
   }
 
   /// Trains until `lastStep` steps are complete in total, or a signal asks to stop.
-  /// - Parameter watchdog: is told how long steps take.
+  /// - Parameters:
+  ///   - lastStep: completed steps to stop at.
+  ///   - watchdog: is told how long steps take.
   public func run(until lastStep: Int, _ watchdog: Watchdog? = nil) throws -> RunOutcome {
     let recipe = experiment.recipe
     if recipe.checkpoint.every > 0 && firstStep + recipe.checkpoint.every <= lastStep {

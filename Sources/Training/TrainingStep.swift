@@ -66,7 +66,10 @@ public final class TrainingStep {
   }
 
   /// Runs step number `step` (from 0) on this rank's samples. A collective: called by all ranks with the same number.
-  /// - Parameter kept: what to believe of the target images instead of asking the teacher; on all ranks or none.
+  /// - Parameters:
+  ///   - batch: this rank's samples.
+  ///   - step: number of the step.
+  ///   - kept: what to believe of the target images instead of asking the teacher; on all ranks or none.
   /// - Throws: what communication throws; a `Failure` on all ranks if the guard ends the run.
   public func run(_ batch: DomainBatch, step: Int, kept: KeptPseudoLabels? = nil) throws -> StepRecord {
     terms = []
