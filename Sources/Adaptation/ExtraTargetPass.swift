@@ -45,6 +45,13 @@ public struct TargetPass {
 
   /// A pass of one step.
   /// - Parameters:
+  ///   - name: prefix of the terms' names.
+  ///   - step: number of the step, from 0.
+  ///   - batch: this rank's samples.
+  ///   - pseudo: what to believe of the target images.
+  ///   - student: the network that is trained.
+  ///   - detailWeight: weight λ of the detail crop's own loss.
+  ///   - context: sample share, draws and statistics of the pass.
   ///   - draws: where random choices come from.
   ///   - observer: told what the pass saw and made.
   public init(

@@ -52,7 +52,14 @@ public final class FeatureDistanceTerm {
   ///
   /// Context features are compared at context scale; a network without a context compares its detail crop. A
   /// collective: the mean runs over the thing cells of the global batch.
-  /// - Parameter prepared: what `beforeSource` returned.
+  /// - Parameters:
+  ///   - output: what the source pass made.
+  ///   - image: the source images, `[N, H, W, 3]`.
+  ///   - labels: their labels, at the images' size.
+  ///   - box: the detail crop.
+  ///   - network: the network that is trained.
+  ///   - prepared: what `beforeSource` returned.
+  ///   - context: sample share, draws and statistics of the pass.
   public func afterSource(
     _ output: TrainingOutput, image: Tensor, labels: LabelMap, box: Box, network: SegmentationNetwork,
     prepared: Tensor? = nil, _ context: ForwardContext

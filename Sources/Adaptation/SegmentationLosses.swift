@@ -10,9 +10,14 @@ import Tensors
 ///
 /// Gradients go to the logits at once. Weights are cropped along with the labels.
 /// - Parameters:
+///   - output: what the pass made.
 ///   - pass: prefix of the terms' names.
+///   - labels: labels at the images' size, 255 ignored.
 ///   - weights: per pixel, `[N, H, W]`, or nil for 1.
+///   - box: the detail crop.
+///   - detailWeight: λ, weight of the detail crop's own loss.
 ///   - factor: weight of the pass, on both terms.
+///   - context: sample share, draws and statistics of the pass.
 public func segmentationLosses(
   _ output: TrainingOutput, pass: String, labels: LabelMap, weights: Tensor?, box: Box, detailWeight: Float,
   factor: Float = 1, _ context: ForwardContext

@@ -123,7 +123,11 @@ public struct SeededDraws: DrawSource {
   private let offsetMultiple: Int
 
   /// The draws of a run.
-  /// - Parameter offsetMultiple: offsets of detail crops are multiples of it; see `OutputGrid`.
+  /// - Parameters:
+  ///   - seed: the run's seed.
+  ///   - configuration: shapes of the network, whose units draw.
+  ///   - augmentation: how mixed images are changed.
+  ///   - offsetMultiple: offsets of detail crops are multiples of it; see `OutputGrid`.
   public init(
     seed: UInt64, configuration: NetworkConfiguration, augmentation: AugmentationOptions, offsetMultiple: Int = 8
   ) {

@@ -27,9 +27,12 @@ public struct PseudoLabels {
   ///
   /// A collective: the batch's confident share is that of the global batch.
   /// - Parameters:
+  ///   - logits: the teacher's prediction.
+  ///   - size: rows and columns of the images.
   ///   - valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
   ///   - threshold: the probability from which a pixel counts as confident.
   ///   - scope: whose confident share is the weight.
+  ///   - share: this rank's samples in the global batch.
   public init(
     _ logits: Tensor, size: (height: Int, width: Int)? = nil, valid: Tensor?, threshold: Float,
     scope: ConfidenceScope = .batch, _ share: BatchShare
@@ -112,7 +115,10 @@ public final class Teacher {
   ///
   /// Batch norm uses the target batch's own statistics, as in the published code; dropout and drop path are off. A
   /// collective: batch statistics and the confident share are those of the global batch.
-  /// - Parameter valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
+  /// - Parameters:
+  ///   - target: normalised images.
+  ///   - valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
+  ///   - share: this rank's samples in the global batch.
   public func pseudoLabels(_ target: Tensor, valid: Tensor?, _ share: BatchShare) throws -> PseudoLabels {
     let logits = try network.dense(target, share.context(normalization: .batch)).logits
     return try PseudoLabels(
@@ -146,7 +152,11 @@ private func confidentShares(
 }
 
 /// Pseudo-weights [N, height, width]: an image's weight at its pixels, times `valid` where that is given.
-/// - Parameter valid: 1 where a pseudo-label may be trusted, else 0, [N, height, width]; nil: everywhere.
+/// - Parameters:
+///   - imageWeights: a weight for each of N images.
+///   - height: rows of an image.
+///   - width: columns of an image.
+///   - valid: 1 where a pseudo-label may be trusted, else 0, [N, height, width]; nil: everywhere.
 public func pseudoWeights(_ imageWeights: [Float], height: Int, width: Int, valid: Tensor?) -> Tensor {
   let result = Tensor(uninitialized: [imageWeights.count, height, width])
   precondition(valid == nil || valid?.shape == result.shape, "valid pixels \(valid?.shape ?? []) of \(result.shape)")

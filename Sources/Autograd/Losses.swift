@@ -32,8 +32,11 @@ public struct LossTerm: Sendable {
 /// `logits` [N, h, w, K] are resized bilinearly to the labels first. Ignored pixels (255) and pixels of weight zero
 /// give nothing but stay in the denominator, as in the published code (Hoyer et al., CVPR 2022, Eq. 1 and 4).
 /// - Parameters:
+///   - logits: the prediction.
+///   - labels: what is right, 255 ignored.
 ///   - weights: [N, H, W], or nil for 1 everywhere.
 ///   - factor: weight of the term in the step's loss.
+///   - name: name of the term.
 ///   - context: gives the denominator `globalBatch · microBatches · H · W`.
 public func crossEntropy(
   _ logits: Variable, labels: LabelMap, weights: Tensor?, factor: Float, name: String, _ context: ForwardContext
@@ -52,9 +55,13 @@ public func crossEntropy(
 /// Mean L2 distance to a reference feature over marked cells of the global batch.
 ///
 /// - Parameters:
+///   - feature: the trained feature, [N, h, w, C].
+///   - reference: the frozen encoder's, of the same shape.
 ///   - cells: N·h·w marks.
 ///   - globalCells: marked cells of all ranks; with none the term is 0 and no gradient flows.
 ///   - microBatches: of the step; the mean is divided by their number.
+///   - factor: weight of the term in the step's loss.
+///   - name: name of the term.
 /// Source: Hoyer et al., DAFormer, CVPR 2022, Eq. 6-7. The published code gives not-a-number without marked cells.
 public func featureDistance(
   _ feature: Variable, reference: Tensor, cells: [UInt8], globalCells: Int, microBatches: Int = 1, factor: Float,
@@ -75,6 +82,9 @@ public func featureDistance(
 /// Gradients go to both logits, which are compared at their own stride.
 /// - Parameters:
 ///   - logits: of images, [N, h, w, K]; `stylised` of the same images in another style.
+///   - stylised: logits of the same images in another style.
+///   - factor: weight of the term in the step's loss.
+///   - name: name of the term.
 ///   - context: its `globalBatch` counts the images, not their two versions; the mean is divided by `microBatches`.
 /// Source: style consistency of SHADE (Zhao et al., ECCV 2022) with its factor 10, a term of DAFormer's and HRDA's domain
 /// generalisation variants.

@@ -73,7 +73,12 @@ public func batchNorm(
 /// Batch norm of channels that several states share out among themselves in order, then the rectifier.
 ///
 /// The same arithmetic as one batch norm for each state, with one message instead of several.
-/// - Parameter isLastUse: whether nobody else needs `x`; without a tape the result then takes its place.
+/// - Parameters:
+///   - x: the feature map, channels of all states side by side.
+///   - states: parameters and running statistics, in the order of channels.
+///   - rectifier: what follows the norm.
+///   - isLastUse: whether nobody else needs `x`; without a tape the result then takes its place.
+///   - context: sample share, draws and statistics of the pass.
 public func batchNorm(
   _ x: Variable, _ states: [BatchNormState], rectifier: Rectifier, isLastUse: Bool = false, _ context: ForwardContext
 ) throws -> Variable {

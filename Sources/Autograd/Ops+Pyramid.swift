@@ -60,6 +60,8 @@ public enum PyramidBranch {
 /// - Parameters:
 ///   - x: the levels resized and side by side.
 ///   - levels: the same, before that.
+///   - branches: one for each dilation.
+///   - context: sample share, draws and statistics of the pass.
 public func separablePyramid(
   _ x: Variable, levels: [Variable], _ branches: [PyramidBranch], _ context: ForwardContext
 ) throws -> Variable {

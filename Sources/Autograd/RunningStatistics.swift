@@ -36,7 +36,9 @@ public final class RunningStatisticsQueue {
   /// Gives every rank of a team the updates of all. Called by all of them.
   ///
   /// Statistics are of the global batch, so ranks that computed parts of one unit have the same: the first one's count.
-  /// - Parameter states: all batch norms of the network, in one order on all ranks.
+  /// - Parameters:
+  ///   - team: the ranks that share samples.
+  ///   - states: all batch norms of the network, in one order on all ranks.
   public func share(among team: any Communicator, _ states: [BatchNormState]) throws {
     let places = Dictionary(uniqueKeysWithValues: states.enumerated().map { (ObjectIdentifier($1), $0) })
     var numbers: [Double] = []

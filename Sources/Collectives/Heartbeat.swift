@@ -27,7 +27,7 @@ public struct Heartbeat: Sendable, Equatable {
   /// One line of text, the phase last.
   var bytes: [UInt8] {
     let numbers = [
-      rank, place.step, place.marks, Int(standing * 1000), place.isStep ? 1 : 0, isLast ? 1 : 0,
+      rank, place.step, place.marks, Int(standing * 1000), place.kind.rawValue, isLast ? 1 : 0,
       place.isWaiting ? 1 : 0,
     ]
     let text = numbers.map(String.init).joined(separator: " ") + " " + place.phase
@@ -39,10 +39,10 @@ public struct Heartbeat: Sendable, Equatable {
     let words = String(decoding: bytes, as: UTF8.self).split(
       separator: " ", maxSplits: 7, omittingEmptySubsequences: false)
     let numbers = words.prefix(7).compactMap { Int($0) }
-    guard words.count == 8, numbers.count == 7 else { return nil }
+    guard words.count == 8, numbers.count == 7, let kind = Activity.Kind(rawValue: numbers[4]) else { return nil }
     rank = numbers[0]
     place = Activity.Place(
-      step: numbers[1], phase: String(words[7]), isStep: numbers[4] == 1, marks: numbers[2],
+      step: numbers[1], phase: String(words[7]), kind: kind, marks: numbers[2],
       isWaiting: numbers[6] == 1)
     standing = Double(numbers[3]) / 1000
     isLast = numbers[5] == 1
@@ -55,13 +55,16 @@ public struct StallLimits: Sendable, Equatable {
   public var factor: Double
   /// The limit in seconds where that is less, or where no step has ended yet.
   public var minimumSeconds: Double
-  /// Seconds that work beside training steps, and the first step, may take without a mark.
+  /// Seconds that preparations, and the first step, may take without a mark.
+  public var startUpSeconds: Double
+  /// Seconds that work beside training steps may take without a mark.
   public var besideSeconds: Double
 
   /// Limits.
-  public init(factor: Double, minimumSeconds: Double, besideSeconds: Double = 3600) {
+  public init(factor: Double, minimumSeconds: Double, startUpSeconds: Double, besideSeconds: Double = 3600) {
     self.factor = factor
     self.minimumSeconds = minimumSeconds
+    self.startUpSeconds = startUpSeconds
     self.besideSeconds = besideSeconds
   }
 
@@ -70,7 +73,11 @@ public struct StallLimits: Sendable, Equatable {
 
   /// Seconds at one place after which a rank that gives signs of life is stalled.
   func standing(_ place: Activity.Place, usual: Double?) -> Double {
-    place.isStep && usual != nil ? silence(usual: usual) : max(besideSeconds, silence(usual: usual))
+    switch place.kind {
+    case .step where usual != nil: silence(usual: usual)
+    case .step, .startUp: max(startUpSeconds, silence(usual: usual))
+    case .beside: max(besideSeconds, silence(usual: usual))
+    }
   }
 }
 
@@ -95,11 +102,10 @@ public struct Stall: Sendable, Equatable {
   public func description(hosts: [String]) -> String {
     guard let first = culprits.first else { return "nobody" }
     let how = first.isSilent ? "has given no sign of life for" : "has stood still for"
-    let place =
-      first.place.step > 0 ? "in step \(first.place.step), phase \(first.place.phase)" : "before the first step"
+    let place = first.place.step > 0 ? "in step \(first.place.step)" : "before the first step"
     let others = culprits.dropFirst().map { String($0.rank) }.joined(separator: ", ")
-    return "rank \(first.rank) on \(hosts[first.rank]) \(how) \(Int(first.seconds.rounded())) s, \(place)"
-      + (others.isEmpty ? "" : "; so have ranks \(others)")
+    return "rank \(first.rank) on \(hosts[first.rank]) \(how) \(Int(first.seconds.rounded())) s, "
+      + "\(place), phase \(first.place.phase)" + (others.isEmpty ? "" : "; so have ranks \(others)")
   }
 }
 
@@ -138,7 +144,9 @@ public struct StallJudge: Sendable {
   var waitedFor: [Int] { entries.filter { !$0.last.isLast }.map(\.last.rank) }
 
   /// Who is stalled, if anybody is.
-  /// - Parameter usual: seconds that steps take; nil before the first has ended.
+  /// - Parameters:
+  ///   - limits: when a rank counts as stalled.
+  ///   - usual: seconds that steps take; nil before the first has ended.
   public func stall(_ limits: StallLimits, usual: Double?) -> Stall? {
     let silence = limits.silence(usual: usual)
     guard rank == 0 else {

@@ -48,8 +48,11 @@ public final class PiecewiseSum {
 
   /// Opens a channel. Called by all ranks.
   /// - Parameters:
+  ///   - communicator: the ranks.
   ///   - order: rank at each position of the tree; nil is the order of ranks, which alone gives the promised bits.
   ///   - wire: how values travel.
+  ///   - pieceBytes: bytes of one piece; speed only.
+  ///   - lanes: pieces under way at once; speed only.
   /// - Precondition: `order` holds each rank once.
   public init(
     on communicator: any Communicator, order: [Int]? = nil, wire: WireFormat = .float32,
@@ -80,7 +83,10 @@ public final class PiecewiseSum {
   public var isIdle: Bool { busy == 0 && nextJob == queue.count }
 
   /// Queues a stretch of a vector and starts what can start.
-  /// - Parameter values: the vector's first element; `range` counts from it, on all ranks alike.
+  /// - Parameters:
+  ///   - range: elements of the vector.
+  ///   - values: the vector's first element; `range` counts from it, on all ranks alike.
+  ///   - work: what happens to the stretch.
   public func start(_ range: Range<Int>, of values: UnsafeMutablePointer<Float>, _ work: PieceWork = .sum) throws {
     guard !lanes.isEmpty else { return }
     for piece in layout.pieces(of: range) { queue.append(Job(values: values, piece: piece, work: work)) }

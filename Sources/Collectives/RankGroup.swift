@@ -94,7 +94,9 @@ public final class RankGroup: Communicator {
 
 extension Communicator {
   /// Every rank's values, in rank order, on every rank, by one exchange with each other rank.
-  /// - Parameter lengths: number of values of each rank, the same on all.
+  /// - Parameters:
+  ///   - own: this rank's values.
+  ///   - lengths: number of values of each rank, the same on all.
   public func gathered<Element: BitwiseCopyable>(_ own: [Element], lengths: [Int]) throws -> [[Element]] {
     precondition(
       lengths.count == worldSize && lengths[rank] == own.count, "\(own.count) values of rank \(rank) in \(lengths)")

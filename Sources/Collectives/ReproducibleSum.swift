@@ -40,7 +40,9 @@ public struct RankTree {
   }
 
   /// Every rank's values become their sum over ranks. Called by all ranks, with equally many values.
-  /// - Parameter scratch: memory for as many values again; taken from the heap where nil.
+  /// - Parameters:
+  ///   - values: summed in place.
+  ///   - scratch: memory for as many values again; taken from the heap where nil.
   public func sum(_ values: UnsafeMutableBufferPointer<Float>, scratch: UnsafeMutableBufferPointer<Float>? = nil) throws
   {
     try combine(values, scratch: scratch) { first, second, count in

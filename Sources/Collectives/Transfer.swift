@@ -7,6 +7,8 @@ extension Communicator {
   /// - Parameters:
   ///   - values: what `source` sends; not looked at elsewhere.
   ///   - count: number of values, known to both.
+  ///   - source: the rank that sends.
+  ///   - destination: the rank that receives; it may be the same.
   /// - Returns: the values on `destination`, nil elsewhere.
   public func transfer<Element: BitwiseCopyable>(
     _ values: [Element], count: Int, from source: Int, to destination: Int

@@ -40,7 +40,9 @@ public final class Watchdog: @unchecked Sendable {
 
   /// Starts to watch.
   /// - Parameters:
+  ///   - rank: this rank.
   ///   - hosts: host by rank.
+  ///   - limits: when a rank counts as stalled.
   ///   - channel: leads to the other ranks; a rank without one watches itself.
   ///   - endJob: called from the watchdog's thread with the reason; ends the job on all ranks.
   public init(
@@ -78,6 +80,7 @@ public final class Watchdog: @unchecked Sendable {
   }
 
   private func watch() {
+    nameThread()
     var judge = StallJudge(rank: rank, ranks: hosts.count)
     var marks = -1
     var standing = 0.0
@@ -99,6 +102,14 @@ public final class Watchdog: @unchecked Sendable {
           remedy: "the job ends; look at that host and go on with --resume"))
       return
     }
+  }
+
+  /// For debuggers and tests; without effect where the system is not Linux.
+  private func nameThread() {
+    let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+    guard file >= 0 else { return }
+    _ = write(file, "watchdog", 8)
+    close(file)
   }
 
   /// Sleeps until the next beat or until the watch ends. Returns the seconds that count.

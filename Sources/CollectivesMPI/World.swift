@@ -33,7 +33,9 @@ public func worldCommunicator(pieceBytes: Int = 1 << 30) throws -> any Communica
 /// A failure that the ranks agreed on is printed once, by rank 0, and all ranks leave in good order with its status.
 /// Any other error is one rank's own: that rank prints it and ends the job on all ranks, with its status. Where the
 /// body returns, the status is the largest of all ranks'. Errors other than `Failure` count as internal ones.
-/// - Parameter body: called on every rank; the communicator must not be used after it returns.
+/// - Parameters:
+///   - pieceBytes: longest message that is sent in one go.
+///   - body: called on every rank; the communicator must not be used after it returns.
 public func withWorldCommunicator(
   pieceBytes: Int = 1 << 30, _ body: (any Communicator) throws -> ExitStatus
 ) -> ExitStatus {

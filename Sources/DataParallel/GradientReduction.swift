@@ -63,6 +63,8 @@ public final class GradientReduction {
 
   /// Opens the channel that gradients travel on. Called by all ranks.
   /// - Parameters:
+  ///   - communicator: the ranks.
+  ///   - method: how gradients are summed.
   ///   - bucketBytes: bytes of one bucket; speed only.
   ///   - pieceBytes: bytes of one message's vector; speed only.
   ///   - lanes: pieces under way at once; speed only.
@@ -93,7 +95,9 @@ public final class GradientReduction {
   }
 
   /// Announces the slots of a sum whose buckets may start one by one.
-  /// - Parameter seal: closed behind buckets that have started, so that whoever adds to them is caught.
+  /// - Parameters:
+  ///   - slots: gradients by sample, `[samples, parameters]`.
+  ///   - seal: closed behind buckets that have started, so that whoever adds to them is caught.
   /// - Precondition: the sum before has been finished; there is at least one sample.
   public func begin(_ slots: Tensor, seal: GradientSeal? = nil) {
     precondition(slots.shape.rank == 2 && slots.samples > 0, "slots [samples, parameters], not \(slots.shape)")

@@ -29,7 +29,10 @@ public final class OverlapTrial {
   private static let warmUp = 1
   private static let rounds = 3
 
-  /// - Parameter isPossible: whether gradients are final when the last pass has computed them, on every rank.
+  /// - Parameters:
+  ///   - setting: what the recipe asks for.
+  ///   - isPossible: whether gradients are final when the last pass has computed them, on every rank.
+  ///   - communicator: the ranks.
   public init(_ setting: OverlapSetting, isPossible: Bool = true, on communicator: any Communicator) {
     self.communicator = communicator
     let mayOverlap = isPossible && communicator.worldSize > 1

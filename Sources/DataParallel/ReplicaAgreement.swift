@@ -13,7 +13,9 @@ public struct ReplicaAgreement {
   private let communicator: any Communicator
   private let interval: Int
 
-  /// - Parameter interval: steps from one comparison of tensors to the next; 0 for none.
+  /// - Parameters:
+  ///   - communicator: the ranks.
+  ///   - interval: steps from one comparison of tensors to the next; 0 for none.
   public init(on communicator: any Communicator, interval: Int) {
     precondition(interval >= 0, "\(interval) steps between comparisons")
     self.communicator = communicator
@@ -48,6 +50,7 @@ public struct ReplicaAgreement {
 
   /// Compares tensors bit for bit, by digest, where `step` is a multiple of the interval; else does nothing.
   /// - Parameters:
+  ///   - step: completed steps.
   ///   - tensors: the same names in the same order on all ranks.
   ///   - parts: names of what lies where in the tensor of a name, where it is an arena of several.
   /// - Throws: on all ranks, a `Failure` (70) that names the first differing tensor, the rank and its host.

@@ -14,7 +14,9 @@ public struct CachedScenes: Dataset {
   private let scenes: StreetScenes
   private let cache: DecodedCache<Scene>
 
-  /// - Parameter cacheBytes: images and labels kept in memory.
+  /// - Parameters:
+  ///   - scenes: what draws them.
+  ///   - cacheBytes: images and labels kept in memory.
   public init(_ scenes: StreetScenes, cacheBytes: Int = 256 << 20) {
     self.scenes = scenes
     cache = DecodedCache(limit: cacheBytes)

@@ -22,6 +22,8 @@ public struct ClassSet: Sendable, Equatable {
   /// A set from plain values.
   ///
   /// - Parameters:
+  ///   - name: what the set is called.
+  ///   - names: of the classes, by train id.
   ///   - colours: red, green and blue of each class, or empty for generated ones.
   ///   - ids: nil takes train ids as they are.
   ///   - merges: predicted class -> class it counts as.

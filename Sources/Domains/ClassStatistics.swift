@@ -28,6 +28,7 @@ public struct ClassStatistics: Sendable, Equatable {
         throw Failure(
           .badData, "the set has no labels to count", at: dataset.place(index), remedy: "give a folder of labels")
       }
+      Activity.tick()
       let histogram = labelHistogram(labels, in: nil)
       if let label = histogram[classCount..<255].firstIndex(where: { $0 > 0 }) {
         throw Failure(
@@ -129,7 +130,9 @@ extension ClassStatistics {
 
   /// From an index file's bytes.
   ///
-  /// - Parameter place: the file, for messages.
+  /// - Parameters:
+  ///   - bytes: what `encoded` made.
+  ///   - place: the file, for messages.
   /// - Throws: a `Failure` (65) if they are no index, of another format, or do not agree with their digest.
   public init(encoded bytes: [UInt8], place: String) throws {
     let remedy = "write it anew with apus data index"
@@ -159,7 +162,10 @@ extension ClassStatistics {
 
   /// Makes sure that the counts belong to a data set.
   ///
-  /// - Parameter place: where the counts come from, for messages.
+  /// - Parameters:
+  ///   - dataset: the images.
+  ///   - classCount: number of classes.
+  ///   - place: where the counts come from, for messages.
   /// - Throws: a `Failure` (65) that names the first difference.
   public func check(against dataset: any Dataset, classCount: Int, place: String) throws {
     let remedy = "write the index anew with apus data index"

@@ -24,6 +24,8 @@ public struct FolderDataset: Dataset {
   /// - Parameters:
   ///   - images: folder of images.
   ///   - labels: folder of labels; nil for a set without.
+  ///   - imageSuffix: how names of images end before the dot; what comes before is the stem.
+  ///   - labelSuffix: the same for labels.
   ///   - map: train ids of the label files' ids; nil takes the ids as they are.
   ///   - resize: applied to images (bilinear) and labels (nearest) when they are read.
   ///   - cacheBytes: decoded images and labels kept in memory.

@@ -13,6 +13,7 @@ public struct LabelIdMap: Sendable, Equatable {
   /// A map from listed pairs.
   ///
   /// - Parameters:
+  ///   - name: its name.
   ///   - entries: train id (0...255) by file id (0...255).
   ///   - unlisted: train id of every other file id; nil refuses them.
   /// - Throws: a `Failure` (65) if an id is outside 0...255.
@@ -75,7 +76,9 @@ public struct LabelIdMap: Sendable, Equatable {
 
   /// A built-in map.
   ///
-  /// - Parameter classCount: number of train ids, for the map "train-ids".
+  /// - Parameters:
+  ///   - name: its name.
+  ///   - classCount: number of train ids, for the map "train-ids".
   /// - Throws: a `Failure` (65) with the nearest spelling, if there is no such map.
   public static func named(_ name: String, classCount: Int) throws -> LabelIdMap {
     if name == "train-ids" { return identity(classCount: classCount) }
@@ -91,7 +94,9 @@ public struct LabelIdMap: Sendable, Equatable {
 
   /// Train ids of a label file's ids.
   ///
-  /// - Parameter file: the file they came from, for messages.
+  /// - Parameters:
+  ///   - ids: what the file holds.
+  ///   - file: the file they came from, for messages.
   /// - Throws: a `Failure` (65) that names file, id, row and column of the first pixel whose id is not in the map.
   public func apply(to ids: LabelMap, file: String) throws -> LabelMap {
     var mapped = ids

@@ -67,7 +67,10 @@ public struct RareClassSampler: Sendable {
 
   /// From the counts of the source set.
   ///
-  /// - Parameter classNames: names by train id, for messages.
+  /// - Parameters:
+  ///   - statistics: pixels by image and class.
+  ///   - options: temperature and thresholds.
+  ///   - classNames: names by train id, for messages.
   /// - Throws: a `Failure` (65) if the temperature is not positive, no pixel is labelled, or a class that occurs has no
   ///   image with more than `minimumPixels` pixels of it.
   public init(_ statistics: ClassStatistics, _ options: RareClassOptions, classNames: [String]) throws {
@@ -97,7 +100,10 @@ public struct RareClassSampler: Sendable {
 
   /// The class and image of a sample: a function of its arguments alone.
   ///
-  /// - Parameter sample: index in the global batch.
+  /// - Parameters:
+  ///   - seed: the run's seed.
+  ///   - step: number of the step, from 0.
+  ///   - sample: index in the global batch.
   public func draw(seed: UInt64, step: Int, sample: Int) -> Draw {
     var stream = RandomStream(seed: seed, step: step, sample: sample, purpose: Purpose("data", "source", "class"))
     let label = pick(Double(stream.next() >> 11) * 0x1p-53)

@@ -52,7 +52,11 @@ public final class SampleLoader: Sendable {
 
   /// Checks what can be checked before the first step.
   ///
-  /// - Parameter sampler: draws source images by rare classes; nil draws them uniformly.
+  /// - Parameters:
+  ///   - source: labelled images.
+  ///   - target: images to adapt to.
+  ///   - sampler: draws source images by rare classes; nil draws them uniformly.
+  ///   - options: crops, seed and samples of this rank.
   /// - Precondition: there is a part, no part is empty, and `prefetch` is 0...2.
   /// - Throws: a `Failure`: 65 if the crop is empty or larger than an image, the margins leave nothing of a target
   ///   image, or the source has no labels; 66 if a set is empty; what reading throws.

@@ -65,7 +65,11 @@ public func colourised(_ labels: LabelMap, _ palette: ClassPalette) -> RGBImage 
 }
 
 /// Class colours laid over an image; ignored pixels show the image alone.
-/// - Parameter opacity: 0 shows the image only, 1 the colours only.
+/// - Parameters:
+///   - image: the image.
+///   - labels: class of every pixel.
+///   - palette: colours by class.
+///   - opacity: 0 shows the image only, 1 the colours only.
 /// - Precondition: one label map of the image's size.
 public func overlay(_ image: RGBImage, _ labels: LabelMap, _ palette: ClassPalette, opacity: Float) -> RGBImage {
   precondition(

@@ -16,6 +16,7 @@ public struct SheetTile: Sendable {
 
 /// Tiles in rows of `columns`, on white, in cells of the largest tile's size.
 /// - Parameters:
+///   - tiles: pictures with captions.
 ///   - columns: tiles in a row.
 ///   - dot: pixels per dot of the font; captions are cut at the cell's edge.
 /// - Precondition: there is at least one tile, `columns` and `dot` are positive.

@@ -24,7 +24,9 @@ func decodeJPEG(_ file: [UInt8], name: String) throws -> RGBImage {
 }
 
 /// Encodes a JPEG without colour subsampling.
-/// - Parameter quality: 1 ... 100.
+/// - Parameters:
+///   - image: the image.
+///   - quality: 1 ... 100.
 public func encodeJPEG(_ image: RGBImage, quality: Int) -> [UInt8] {
   guard let encoder = tjInitCompress() else { preconditionFailure("TurboJPEG offers no encoder") }
   defer { tjDestroy(encoder) }

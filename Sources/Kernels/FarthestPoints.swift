@@ -8,7 +8,10 @@ import Tensors
 /// where fewer than `count` differ (the published code then repeats one). The result depends on the order of rows, so
 /// ranks that share them put them into the order of the data set first.
 /// Shape: `points` [M, D], such as mean and deviation of 64 channels for each of M images.
-/// - Parameter start: the first choice, a random row in the published code.
+/// - Parameters:
+///   - points: the rows.
+///   - count: number of rows to choose.
+///   - start: the first choice, a random row in the published code.
 /// - Precondition: `count` is in 1...M and `start` is a row.
 /// - Complexity: O(count · M · D).
 /// Source: farthest point sampling (Eldar et al., 1997) as SHADE (Zhao et al., ECCV 2022) chooses base styles by it.

@@ -100,7 +100,14 @@ public func batchNormSums(_ x: Tensor) -> [Double] {
 ///
 /// Shapes: `x` [N, ..., C], all parameters of C numbers; result as `x`.
 /// Source: Ioffe, Szegedy, "Batch Normalization", ICML 2015.
-/// - Parameter overwriting: whether the result takes the place of `x`, which nobody may need any more.
+/// - Parameters:
+///   - x: the feature map.
+///   - mean: by channel.
+///   - inverseDeviation: one over the standard deviation, by channel.
+///   - scale: by channel.
+///   - shift: by channel.
+///   - rectifier: what follows the norm.
+///   - overwriting: whether the result takes the place of `x`, which nobody may need any more.
 /// - Precondition: every parameter has C numbers.
 public func batchNormApply(
   _ x: Tensor, mean: [Float], inverseDeviation: [Float], scale: Tensor, shift: Tensor, rectifier: Rectifier,
@@ -176,7 +183,9 @@ public func batchNormInputGradient(
 
 /// Adds each sample's values, rounded to Float, once to its slot.
 ///
-/// - Parameter values: N rows of `slots.count` numbers.
+/// - Parameters:
+///   - values: N rows of `slots.count` numbers.
+///   - slots: where they are added.
 /// - Precondition: there are at most as many rows as slots.
 public func addToSlots(_ values: [Double], _ slots: GradientSlots) {
   guard slots.count > 0 else { return }

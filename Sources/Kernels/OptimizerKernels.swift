@@ -20,7 +20,18 @@ private func forEachStretch(of range: Range<Int>, _ body: (_ first: Int, _ count
 /// Decoupled decay first (`p ← p · (1 - rate · decay)`), then
 /// `p ← p - rate / (1 - beta1^t) · m / (√v / √(1 - beta2^t) + epsilon)`, as `torch.optim.AdamW` does. Corrections are
 /// formed in Double; `beta1` and `beta2` are Double because 1 - 0.999 has few digits left in Float.
-/// - Parameter step: number of this update, from 1.
+/// - Parameters:
+///   - parameters: p, changed.
+///   - gradient: of the loss by p.
+///   - firstMoment: m, changed.
+///   - secondMoment: v, changed.
+///   - range: elements to update.
+///   - rate: learning rate.
+///   - decay: weight decay.
+///   - beta1: share of m that is kept.
+///   - beta2: share of v that is kept.
+///   - epsilon: added to the denominator.
+///   - step: number of this update, from 1.
 /// - Precondition: the four tensors have equal counts and hold `range`.
 /// Source: Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
 public func adamW(
@@ -63,7 +74,9 @@ public func exponentialAverage(_ teacher: Tensor, _ student: Tensor, momentum: F
 /// up. The sum ends in sample 0's slot; the others hold partial sums.
 ///
 /// Shape: `slots` [samples, count].
-/// - Parameter range: elements of every slot that are added; nil for all.
+/// - Parameters:
+///   - slots: gradients by sample.
+///   - range: elements of every slot that are added; nil for all.
 public func treeSum(_ slots: Tensor, _ range: Range<Int>? = nil) {
   let mark = KernelMeter.begin(.optimizer)
   defer { KernelMeter.end(mark) }

@@ -100,7 +100,10 @@ public final class NetworkParameters {
   public let gradientSeal = GradientSeal()
 
   /// Lays out the arenas and binds every parameter and batch norm to its place. Parameters are drawn from `seed`.
-  /// - Parameter gradientSlots: local samples whose gradients are kept apart; 0 for a network that is not trained.
+  /// - Parameters:
+  ///   - registry: the declared parameters.
+  ///   - gradientSlots: local samples whose gradients are kept apart; 0 for a network that is not trained.
+  ///   - seed: the run's seed.
   public init(_ registry: ParameterRegistry, gradientSlots: Int, seed: UInt64) {
     parameters = registry.parameters
     batchNorms = registry.batchNorms.map(\.state)

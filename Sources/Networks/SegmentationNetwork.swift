@@ -101,7 +101,10 @@ public final class SegmentationNetwork {
   private let headOffset: Int, attentionOffset: Int
 
   /// Builds the network and draws its parameters from `seed`.
-  /// - Parameter gradientSlots: local samples whose gradients are kept; 0 for a network that is not trained.
+  /// - Parameters:
+  ///   - configuration: encoder, heads and shapes.
+  ///   - gradientSlots: local samples whose gradients are kept; 0 for a network that is not trained.
+  ///   - seed: the run's seed.
   /// - Throws: `Failure` if no encoder or no head has the configured name.
   public init(_ configuration: NetworkConfiguration, gradientSlots: Int, seed: UInt64) throws {
     self.configuration = configuration
@@ -143,7 +146,10 @@ public final class SegmentationNetwork {
   /// the encoders are walked back. Batch statistics enter the running ones in the published order, context before detail.
   /// In a team, place 0 computes the context, place 1 the detail, and all places get the logits of both.
   /// A collective where batch norm uses batch statistics, and in a team.
-  /// - Parameter box: the detail crop, edges divisible by the grid's `offsetMultiple`; one for all samples of all ranks.
+  /// - Parameters:
+  ///   - image: normalised images, `[N, H, W, 3]`.
+  ///   - box: the detail crop, edges divisible by the grid's `offsetMultiple`; one for all samples of all ranks.
+  ///   - context: sample share, draws and statistics of the pass.
   public func train(_ image: Tensor, box: Box, _ context: ForwardContext) throws -> TrainingOutput {
     defer { context.statistics.apply() }
     let contextPass = context.with(unit: "context", rank: 0)

@@ -40,6 +40,8 @@ public final class AdamW {
 
   /// Updates parameters and moments in place.
   /// - Parameters:
+  ///   - parameters: the arena, changed.
+  ///   - gradient: an arena of the same layout.
   ///   - rate: learning rate before the slices' factors.
   ///   - step: number of this update, from 1.
   /// - Precondition: both arenas have the moments' size.

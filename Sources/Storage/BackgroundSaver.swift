@@ -39,6 +39,7 @@ public final class BackgroundSaver: Sendable {
 
   /// Starts writing what is prepared already.
   /// - Parameters:
+  ///   - prepared: a copy in the form in which it is written.
   ///   - isPart: of a checkpoint that another file completes, so that nothing is deleted yet.
   ///   - isLast: no other like it is going to follow.
   /// - Throws: the failure of the file before this one.

@@ -74,13 +74,17 @@ public protocol CheckpointStore: Sendable {
   /// The folder.
   var folder: String { get }
   /// Copies a snapshot into the form in which it will be written: the only part a training step waits for.
-  /// - Parameter path: where the file will be.
+  /// - Parameters:
+  ///   - snapshot: the state.
+  ///   - path: where the file will be.
   func prepare(_ snapshot: Snapshot, to path: String) throws -> any PreparedCheckpoint
   /// Copies one of `count` parts of a snapshot, to be written as a file of its own by one rank. What `publish` returns
   /// is for the manifest.
   func preparePart(_ snapshot: Snapshot, _ number: Int, of count: Int) throws -> any PreparedCheckpoint
   /// The file that makes parts one checkpoint, under the name of the step; published when all parts are on disk.
-  /// - Parameter parts: what the parts' `publish` returned, in order.
+  /// - Parameters:
+  ///   - snapshot: the state whose parts they are.
+  ///   - parts: what the parts' `publish` returned, in order.
   func prepareManifest(_ snapshot: Snapshot, parts: [String]) throws -> any PreparedCheckpoint
   /// Gets ready for the first snapshot of a form, or for the first part. May be called from any thread.
   func makeReady(for snapshot: Snapshot, isPart: Bool) throws
@@ -88,7 +92,9 @@ public protocol CheckpointStore: Sendable {
   /// from any thread after a checkpoint was published.
   func makeReady() throws
   /// Reads a checkpoint after proving that it is complete and undamaged.
-  /// - Parameter groups: read only these, such as `[Snapshot.student]`; nil reads all.
+  /// - Parameters:
+  ///   - file: path of the checkpoint.
+  ///   - groups: read only these, such as `[Snapshot.student]`; nil reads all.
   /// - Throws: `Failure` 66 if there is none, 65 if it is damaged or no checkpoint, 74 if it cannot be read.
   func load(file: String, groups: [String]?) throws -> Snapshot
   /// Proves that a checkpoint is complete and undamaged, tensor by tensor.
@@ -149,8 +155,10 @@ extension CheckpointStore {
 
   /// Deletes what a retention rule gives up and returns those steps. The newest checkpoint that verifies is never
   /// deleted; if none verifies, nothing is.
-  /// - Parameter trusted: a step known to be good, such as the one just saved; nil looks for one.
-  /// - Parameter dryRun: only tell.
+  /// - Parameters:
+  ///   - retention: what is kept.
+  ///   - trusted: a step known to be good, such as the one just saved; nil looks for one.
+  ///   - dryRun: only tell.
   @discardableResult
   public func prune(_ retention: Retention, trusted: Int? = nil, dryRun: Bool = false) throws -> [Int] {
     let steps = try steps()

@@ -144,7 +144,9 @@ public protocol PseudoLabelStore: Sendable {
   ///   `completedSteps`.
   func resume(_ origin: PseudoLabelOrigin, completedSteps: Int) throws -> any PseudoLabelCacheWriter
   /// The published cache of a rank.
-  /// - Parameter origin: what must have made it; nil takes any.
+  /// - Parameters:
+  ///   - rank: whose cache.
+  ///   - origin: what must have made it; nil takes any.
   /// - Throws: `Failure` 66 if there is none, 65 if it is damaged or of another origin.
   func reader(rank: Int, expecting origin: PseudoLabelOrigin?) throws -> any PseudoLabelCacheReader
 }

@@ -16,7 +16,9 @@ public struct Retention: Sendable, Equatable {
   }
 
   /// The steps to delete, ascending.
-  /// - Parameter verified: never deleted; nor is anything newer, which may yet be looked into.
+  /// - Parameters:
+  ///   - steps: those of all checkpoints, ascending.
+  ///   - verified: never deleted; nor is anything newer, which may yet be looked into.
   public func surplus(of steps: [Int], verified: Int) -> [Int] {
     let sorted = steps.sorted()
     return sorted.dropLast(newest).filter { step in

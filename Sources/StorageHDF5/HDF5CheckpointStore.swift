@@ -18,7 +18,9 @@ public final class HDF5CheckpointStore: CheckpointStore {
   private let spare = SpareImage()
 
   /// A store over a folder, which need not exist yet.
-  /// - Parameter operations: how files are written.
+  /// - Parameters:
+  ///   - folder: its path.
+  ///   - operations: how files are written.
   public init(folder: String, operations: any FileOperations = SystemFileOperations()) {
     self.folder = folder.isEmpty ? "." : folder
     disk = DurableFile(operations)

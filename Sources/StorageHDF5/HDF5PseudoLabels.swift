@@ -12,7 +12,9 @@ public final class HDF5PseudoLabelStore: PseudoLabelStore {
   let operations: any FileOperations
 
   /// A store over a folder, which need not exist yet.
-  /// - Parameter operations: how files are written.
+  /// - Parameters:
+  ///   - folder: its path.
+  ///   - operations: how files are written.
   public init(folder: String, operations: any FileOperations = SystemFileOperations()) {
     self.folder = folder.isEmpty ? "." : folder
     self.operations = operations

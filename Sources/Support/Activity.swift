@@ -4,14 +4,24 @@ import Synchronization
 
 /// The place in the run where the training thread is. One for the process; safe to use from any thread.
 public enum Activity {
+  /// What kind of work it is: how long a piece of it may take depends on that.
+  public enum Kind: Int, Sendable {
+    /// It comes before the first step: reading data, building networks, going on from a checkpoint.
+    case startUp
+    /// A training step, whose duration is known from the steps before.
+    case step
+    /// Work beside training steps, such as an evaluation, whose duration nobody knows beforehand.
+    case beside
+  }
+
   /// A place in the run.
   public struct Place: Sendable, Equatable {
     /// The step under way, as the log will count it; 0 before the first.
     public var step = 0
     /// What is being done, such as `mixed` or `evaluation`.
     public var phase = "start"
-    /// Whether it belongs to a training step, whose duration is known from the steps before.
-    public var isStep = false
+    /// The kind of work it belongs to.
+    public var kind = Kind.startUp
     /// How often the thread has told anything: as long as this grows, work goes on.
     public var marks = 0
     /// Whether the thread waits for other ranks.
@@ -19,11 +29,11 @@ public enum Activity {
 
     /// A place.
     public init(
-      step: Int = 0, phase: String = "start", isStep: Bool = false, marks: Int = 0, isWaiting: Bool = false
+      step: Int = 0, phase: String = "start", kind: Kind = .startUp, marks: Int = 0, isWaiting: Bool = false
     ) {
       self.step = step
       self.phase = phase
-      self.isStep = isStep
+      self.kind = kind
       self.marks = marks
       self.isWaiting = isWaiting
     }
@@ -36,12 +46,17 @@ public enum Activity {
 
   /// A training step begins, with its data.
   public static func begin(step: Int) {
-    current.withLock { $0 = Place(step: step, phase: "data", isStep: true, marks: $0.marks + 1) }
+    current.withLock { $0 = Place(step: step, phase: "data", kind: .step, marks: $0.marks + 1) }
+  }
+
+  /// A part of the preparations for the first step begins.
+  public static func prepare(_ phase: String) {
+    current.withLock { $0 = Place(phase: phase, marks: $0.marks + 1) }
   }
 
   /// Work beside training steps begins, such as an evaluation, whose duration nobody knows beforehand.
   public static func beside(_ phase: String) {
-    current.withLock { $0 = Place(step: $0.step, phase: phase, isStep: false, marks: $0.marks + 1) }
+    current.withLock { $0 = Place(step: $0.step, phase: phase, kind: .beside, marks: $0.marks + 1) }
   }
 
   /// The next phase of what is under way begins.

@@ -51,7 +51,9 @@ public struct RandomBlock: Equatable, Sendable {
 }
 
 /// One block of Philox4x32-10 (Salmon, Moraes, Dror, Shaw, SC 2011): four 32-bit numbers from a counter and a key.
-/// - Parameter key: both key words, the first in the lower half.
+/// - Parameters:
+///   - counter: the block's number, four words.
+///   - key: both key words, the first in the lower half.
 public func philox4x32(counter: RandomBlock, key: UInt64) -> RandomBlock {
   var (x, y, z, w) = (counter.first, counter.second, counter.third, counter.fourth)
   var (low, high) = (UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32))
@@ -77,7 +79,10 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
   var position: UInt32 = 0
 
   /// - Parameters:
+  ///   - seed: the run's seed.
+  ///   - step: number of the step, from 0.
   ///   - sample: global index of the sample, or nil for a draw shared by the whole batch.
+  ///   - purpose: what the numbers are for.
   public init(seed: UInt64, step: Int, sample: Int?, purpose: Purpose) {
     key = mixed(seed) ^ purpose.code
     self.step = UInt32(truncatingIfNeeded: step)

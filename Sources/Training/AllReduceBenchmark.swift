@@ -70,8 +70,10 @@ public struct AllReduceBenchmark {
   private let ways: [(way: AllReduceWay, reduction: GradientReduction)]
 
   /// - Parameters:
+  ///   - communicator: the ranks.
   ///   - repeats: timed repetitions at each length, after one that is not.
-  ///   - pieceBytes, lanes: sizes of pieces and numbers of lanes to compare.
+  ///   - pieceBytes: sizes of pieces to compare.
+  ///   - lanes: numbers of lanes to compare.
   public init(on communicator: any Communicator, repeats: Int, pieceBytes: [Int], lanes: [Int]) throws {
     self.communicator = communicator
     self.repeats = repeats

@@ -9,7 +9,9 @@ import Support
 /// Builds the network that a checkpoint holds and loads its weights.
 ///
 /// - Parameters:
+///   - file: path of the checkpoint.
 ///   - group: `student` or `teacher`.
+///   - store: what reads it.
 ///   - overrides: texts `key.path=value` on top of the stored recipe.
 /// - Returns: the stored recipe, the network and its classes.
 /// - Throws: `Failure` 66 if there is no such file, 65 if it is damaged, has no such network or no understandable recipe.

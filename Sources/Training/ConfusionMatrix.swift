@@ -19,7 +19,10 @@ public struct ConfusionMatrix: Sendable, Equatable {
   }
 
   /// Counts the pixels of an image; ignored ones (255) are left out.
-  /// - Parameter scoredAs: class that each predicted class counts as.
+  /// - Parameters:
+  ///   - labels: what is right.
+  ///   - predictions: class of every pixel.
+  ///   - scoredAs: class that each predicted class counts as.
   /// - Precondition: sizes agree; labels and predictions are below `classCount` (labels may be 255).
   public mutating func add(labels: LabelMap, predictions: LabelMap, scoredAs: [UInt8]) {
     precondition(labels.values.count == predictions.values.count, "labels and predictions of different sizes")

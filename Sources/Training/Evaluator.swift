@@ -82,7 +82,10 @@ public struct Evaluator {
   private let scoredAs: [UInt8]
   private let communicator: any Communicator
 
-  /// - Parameter scoredAs: class that each predicted class counts as; its length is the number of classes.
+  /// - Parameters:
+  ///   - dataset: labelled images.
+  ///   - scoredAs: class that each predicted class counts as; its length is the number of classes.
+  ///   - communicator: the ranks.
   public init(_ dataset: any Dataset, scoredAs: [UInt8], on communicator: any Communicator) {
     self.dataset = dataset
     classCount = scoredAs.count

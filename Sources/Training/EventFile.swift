@@ -11,7 +11,9 @@ public final class EventFile {
   private var length: UInt64 = 0
 
   /// Makes an event file in a folder.
-  /// - Parameter seconds: wall-clock time since 1970, which is part of the name and the time of the first record.
+  /// - Parameters:
+  ///   - folder: where it is made.
+  ///   - seconds: wall-clock time since 1970, which is part of the name and the time of the first record.
   /// - Throws: `Failure` 73 if it cannot be made.
   public init(folder: String, seconds: Double = Date().timeIntervalSince1970) throws {
     let process = ProcessInfo.processInfo

@@ -43,10 +43,13 @@ public final class Experiment {
   public var teacher: Teacher? { step.parts.teacher }
 
   /// Assembles a run. A collective: a failure on one rank is thrown on all.
-  /// - Parameter checkpoints: reads the files that `init` and `encoder.weights` name; nil where the weights come from a
-  ///   checkpoint of the run, as in resuming.
-  /// - Parameter reductionOrder: rank at each position of the tree that adds gradients; nil, as in every run, is the
-  ///   order of ranks. Another one is a control for tests and gives other bits.
+  /// - Parameters:
+  ///   - recipe: the recipe.
+  ///   - communicator: the ranks.
+  ///   - checkpoints: reads the files that `init` and `encoder.weights` name; nil where the weights come from a
+  ///     checkpoint of the run, as in resuming.
+  ///   - reductionOrder: rank at each position of the tree that adds gradients; nil, as in every run, is the order of
+  ///     ranks. Another one is a control for tests and gives other bits.
   public init(
     _ recipe: Recipe, on communicator: any Communicator, startingWith checkpoints: (any CheckpointStore)? = nil,
     reductionOrder: [Int]? = nil
@@ -66,6 +69,7 @@ public final class Experiment {
     (classes, loader, validation, targetSize, targetCount) = try communicator.together {
       try Experiment.makeData(recipe, parts: parts, adapts: adapts, checksSizes: communicator.rank == 0)
     }
+    Activity.prepare("networks")
     let configuration = recipe.networkConfiguration(classCount: classes.count)
     let student = try SegmentationNetwork(
       configuration, gradientSlots: plan.place < 2 ? share.samples.count : 0, seed: recipe.seed)
@@ -101,13 +105,18 @@ public final class Experiment {
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource,
         stochasticSeed: recipe.seed, tunesBuckets: recipe.communication.bucketMB == .auto))
-    if let checkpoints { try takeStartingWeights(checkpoints) }
+    if let checkpoints {
+      Activity.prepare("starting weights")
+      try takeStartingWeights(checkpoints)
+    }
+    Activity.prepare("digests")
     noteOrigin()
   }
 
   private static func makeData(
     _ recipe: Recipe, parts: [Range<Int>], adapts: Bool, checksSizes: Bool
   ) throws -> (ClassSet, SampleLoader, (any Dataset)?, PixelSize, Int) {
+    Activity.prepare("data")
     let classes = try recipe.classSet()
     guard let sourceSetting = recipe.data.source else {
       throw Failure(.badData, "the recipe names no source data", at: "data.source", remedy: "add data.source")
@@ -118,6 +127,7 @@ public final class Experiment {
       throw Failure(.badData, "the method needs target images", at: "data.target", remedy: "add data.target")
     }
     let rare = recipe.rareClassSampling
+    Activity.prepare("class index")
     let sampler =
       rare.enabled
       ? try RareClassSampler(
@@ -125,6 +135,7 @@ public final class Experiment {
         RareClassOptions(
           temperature: rare.temperature, minimumPixels: rare.minimumPixels, minimumCropPixels: rare.minimumCropPixels),
         classNames: classes.names) : nil
+    Activity.prepare("data")
     if adapts, recipe.teacher.cache, checksSizes { try requireOneSize(target) }
     let margins = recipe.data.target.map {
       ImageMargins(top: $0.margins.top, bottom: $0.margins.bottom, left: $0.margins.left, right: $0.margins.right)

@@ -67,7 +67,9 @@ extension Recipe {
 
 extension Recipe.DataSet {
   /// The data set, with train ids of `classes`.
-  /// - Parameter withLabels: whether labels are wanted; target images are trained on without.
+  /// - Parameters:
+  ///   - classes: the classes of the run.
+  ///   - withLabels: whether labels are wanted; target images are trained on without.
   /// - Throws: `Failure` 65 or 66 that names the file or key.
   public func make(_ classes: ClassSet, withLabels: Bool) throws -> any Dataset {
     let map = try self.map.labelIdMap(classCount: classes.count)

@@ -33,7 +33,8 @@ public struct KernelBenchmark {
   /// what memory allows.
   /// - Parameters:
   ///   - seconds: how long to go on; at least five calls are timed.
-  ///   - productRate: operations a second. `memoryRate`: bytes a second.
+  ///   - productRate: what the machine reaches, in operations a second.
+  ///   - memoryRate: what memory reaches, in bytes a second.
   public func measure(seconds: Double, productRate: Double, memoryRate: Double) -> KernelBenchmarkResult {
     run()
     let whole = Stopwatch()

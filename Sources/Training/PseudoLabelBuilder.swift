@@ -25,7 +25,10 @@ public struct PseudoLabelBuilder {
   private let say: (String) -> Void
 
   /// - Parameters:
+  ///   - dataset: the images.
+  ///   - predictor: the network's sliding windows.
   ///   - step: completed steps of the network's run, the step of all entries.
+  ///   - communicator: the ranks.
   ///   - say: prints a line of progress; called on rank 0.
   public init(
     _ dataset: any Dataset, _ predictor: Predictor, step: Int, on communicator: any Communicator,
@@ -49,7 +52,10 @@ public struct PseudoLabelBuilder {
   }
 
   /// Builds what is missing. A collective.
-  /// - Parameter publishEvery: seconds after which what there is is put on disk.
+  /// - Parameters:
+  ///   - store: where the cache is.
+  ///   - origin: what makes it; another one's cache is refused.
+  ///   - publishEvery: seconds after which what there is is put on disk.
   /// - Throws: on all ranks, what reading and storing throw; `Failure` 65 if the folder's cache is of another origin.
   public func build(
     _ store: any PseudoLabelStore, _ origin: PseudoLabelOrigin, publishEvery: Double = 30

@@ -31,9 +31,13 @@ public final class PseudoLabelRecorder {
   /// A recorder that goes on after `completedSteps`, or starts anew at 0.
   ///
   /// - Parameters:
+  ///   - store: where caches are.
+  ///   - origin: what makes the labels.
+  ///   - completedSteps: steps that are complete.
   ///   - holders: ranks that hold each sample of the global batch; the first of them speaks for it.
   ///   - ownSamples: indices of this rank's samples in the global batch.
   ///   - ages: how often each image's labels have been used; the same on all ranks.
+  ///   - communicator: the ranks.
   /// - Throws: what the store throws, on all ranks.
   public init(
     _ store: any PseudoLabelStore, _ origin: PseudoLabelOrigin, completedSteps: Int, holders: [[Int]],
@@ -100,7 +104,9 @@ public final class PseudoLabelRecorder {
   }
 
   /// Puts the newest entry of every image on disk.
-  /// - Parameter step: completed steps of the newest checkpoint on disk; what it needs is kept.
+  /// - Parameters:
+  ///   - completedSteps: steps that are complete.
+  ///   - step: completed steps of the newest checkpoint on disk; what it needs is kept.
   public func publish(completedSteps: Int, restartingFrom step: Int) throws {
     try communicator.together {
       try flush()

@@ -13,7 +13,10 @@ public struct PseudoLabelAges {
   private var ages: [Int?]
 
   /// Images without labels, or as `stored` says.
-  /// - Parameter stored: what `stored` was for as many images; nil starts without labels.
+  /// - Parameters:
+  ///   - period: visits that labels serve for.
+  ///   - images: number of target images.
+  ///   - stored: what `stored` was for as many images; nil starts without labels.
   public init(period: Int, images: Int, stored: Tensor? = nil) {
     precondition(stored == nil || stored?.count == images, "visits of \(stored?.count ?? 0) images for \(images)")
     self.period = period

@@ -39,9 +39,11 @@ public final class PseudoLabelWatch {
 
   /// A watch over classes of these names.
   /// - Parameters:
+  ///   - names: of classes, by train id.
   ///   - threshold: confidence from which a pixel counts as confident.
   ///   - every: steps from one set of figures to the next.
   ///   - completedSteps: steps that were complete when the watch began.
+  ///   - communicator: the ranks.
   public init(
     classes names: [String], threshold: Float, every: Int, completedSteps: Int, on communicator: any Communicator
   ) {

@@ -7,8 +7,10 @@ import Support
 extension Recipe {
   /// Reads a recipe file.
   /// - Parameters:
+  ///   - path: the file.
   ///   - overrides: texts `key.path=value`, the later ones last; relative paths in them start from the current folder.
   ///   - environment: where `APUS_THREADS` is looked up.
+  ///   - catalogue: names that recipes may use.
   /// - Throws: `Failure` 66 if there is no such file, 65 for anything wrong in it, 64 for an override without `=`.
   public static func read(
     _ path: String, overrides: [String] = [], environment: [String: String] = ProcessInfo.processInfo.environment,
@@ -25,8 +27,12 @@ extension Recipe {
 
   /// Reads a recipe's text.
   /// - Parameters:
+  ///   - yaml: the text.
   ///   - file: what complaints call the text.
   ///   - folder: where relative paths in it start from.
+  ///   - overrides: texts `key.path=value`, the later ones last.
+  ///   - environment: where `APUS_THREADS` is looked up.
+  ///   - catalogue: names that recipes may use.
   /// - Throws: as `read`.
   public init(
     yaml: String, file: String, folder: String, overrides: [String] = [], environment: [String: String] = [:],

@@ -10,15 +10,18 @@ extension Recipe {
     public var stallFactor = 10.0
     /// The limit in seconds where that is less.
     public var stallMinimumSeconds = 120.0
+    /// Seconds that a piece of the preparations, or the first step, may take at one place.
+    public var startUpSeconds = 1800.0
     /// Steps between figures about pseudo-labels in the log; 0 makes none.
     public var pseudoLabels = 50
 
-    /// Ten times a step, two minutes at least; figures every 50 steps.
+    /// Ten times a step, two minutes at least; half an hour for a piece of the start; figures every 50 steps.
     public init() {}
     /// Shows all settings.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.value("stallFactor", &stallFactor, .atLeast(0))
       try settings.value("stallMinimumSeconds", &stallMinimumSeconds, .from(1, to: 86_400))
+      try settings.value("startUpSeconds", &startUpSeconds, .from(1, to: 86_400))
       try settings.value("pseudoLabels", &pseudoLabels, .atLeast(0))
     }
   }

@@ -55,6 +55,8 @@ public struct Report: Sendable {
 
   /// A page about a run.
   /// - Parameters:
+  ///   - recipe: the recipe.
+  ///   - summary: its figures.
   ///   - log: its lines, in order of steps.
   ///   - classes: the classes in order of train ids; the scores of the summary are looked up by their names.
   ///   - pictures: a row for each validation image to show.

@@ -7,6 +7,9 @@ extension RunDirectory {
   /// Opens a run's folder for a recipe. Called by rank 0 only.
   ///
   /// - Parameters:
+  ///   - path: the folder.
+  ///   - resume: whether a run in it is gone on with.
+  ///   - recipe: the recipe.
   ///   - overrides: texts `key.path=value`; a changed key that is named here was meant.
   /// - Returns: the folder, held, and lines about harmless changes.
   /// - Throws: as `init`, and `Failure` 65 if the stored recipe differs in a key that alters weights.

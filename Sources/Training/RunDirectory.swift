@@ -152,7 +152,8 @@ public final class RunDirectory {
     }
     guard holder.isEmpty || holder.hasSuffix("on host \(host)") else {
       throw Failure(
-        .cannotCreate, "the run is held by \(holder)", at: path, remedy: "if that process has ended, remove this file")
+        .cannotCreate, "the run is held by \(holder), which this host cannot ask", at: path,
+        remedy: "if that process has ended, start with Launch/supervise --release-lock, or remove this file")
     }
     do {
       try handle.truncate(atOffset: 0)

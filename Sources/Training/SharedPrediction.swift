@@ -24,7 +24,11 @@ extension Predictor {
   /// A window's logits are computed by one rank as they would be alone, and put together in the order of the windows, so
   /// the prediction is that of one rank.
   /// - Parameters:
+  ///   - count: number of images.
+  ///   - communicator: the ranks.
   ///   - size: the size that `image` will have.
+  ///   - image: reads an image.
+  ///   - consume: what is done with a prediction.
   /// - Throws: what the closures throw, on all ranks.
   public func predictAll(
     _ count: Int, on communicator: any Communicator, size: (Int) throws -> PixelSize,

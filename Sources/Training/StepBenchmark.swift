@@ -83,7 +83,11 @@ public final class StepBenchmark {
   private var number = 0
 
   /// Networks and data of a case. Called by all ranks.
-  /// - Parameter cropShards: ranks that share one sample; the global batch is a sample for each such group.
+  /// - Parameters:
+  ///   - setting: the case.
+  ///   - part: what is timed.
+  ///   - cropShards: ranks that share one sample; the global batch is a sample for each such group.
+  ///   - communicator: the ranks.
   /// - Throws: `Failure` if the encoder is not known or the ranks cannot be grouped so.
   public init(
     _ setting: StepBenchmarkCase, part: StepBenchmarkPart, cropShards: Int = 1,

@@ -85,7 +85,10 @@ public final class StorageBenchmark {
   private let moments: [Tensor]
 
   /// State of a size.
-  /// - Parameter store: a folder of its own, where checkpoints and a plain file are written.
+  /// - Parameters:
+  ///   - encoder: name of the encoder, which decides the size.
+  ///   - store: a folder of its own, where checkpoints and a plain file are written.
+  ///   - plain: times of plain writing, to compare with.
   /// - Throws: `Failure` if the encoder is not known.
   public init(encoder: String, store: any CheckpointStore, plain: PlainFileTimes) throws {
     self.encoder = encoder

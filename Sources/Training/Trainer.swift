@@ -41,6 +41,7 @@ public final class Trainer {
   /// A trainer for an assembled experiment.
   ///
   /// - Parameters:
+  ///   - experiment: the parts of the run.
   ///   - directory: the run's folder, held by rank 0; nil on other ranks.
   ///   - store: where checkpoints are; rank 0 writes, all ranks read.
   ///   - pseudoLabels: where pseudo-labels are kept, one file per rank.
@@ -61,22 +62,26 @@ public final class Trainer {
   /// Checks that all ranks mean the same run, takes rank 0's weights, and goes on from the newest good checkpoint if
   /// asked to.
   public func prepare(resume: Bool) throws {
+    Activity.prepare("replicas")
     let parameters = experiment.student.parameters
     var recipe = experiment.recipe
     // Hosts may differ in cores, so APUS_THREADS may differ too.
     recipe.threads = 0
     try agreement.compare([
-      ("the program version", programVersion), ("the recipe", recipe.fingerprint),
+      ("the recipe", recipe.fingerprint),
       ("the network", ReplicaAgreement.layoutDigest(parameters.slices.map { ($0.name, $0.officialShape) })),
       ("the CPU level", "\(CPULevel.current)"),
     ])
     var visits: Tensor?
+    if resume { Activity.prepare("checkpoint") }
     let isResumed = resume ? try restoreNewest(&visits) : false
+    Activity.prepare("weights of rank 0")
     try agreement.share(state.map(\.tensor))
     experiment.step.parts.stepGuard.takeOver()
     keeper = CheckpointKeeper(
       store, experiment.recipe.checkpoint, on: communicator, completedSteps: firstStep, say: say)
     let firstTeacher = try communicator.broadcastString(experiment.origin.firstTeacher ?? "")
+    Activity.prepare("run folder")
     startPseudoLabelWatch()
     if experiment.teacher != nil, experiment.recipe.teacher.cache { try startRecording(firstTeacher, visits) }
     if let note = experiment.recipe.batchRuleNote { say(note) }
@@ -191,23 +196,11 @@ public final class Trainer {
       ? parameters.bufferSlices.map { ($0.name, $0.range) } : []
   }
 
-  /// Trains until `lastStep` steps are complete in total, or a signal asks to stop. A rank that stalls meanwhile ends
-  /// the job on all ranks.
-  public func run(until lastStep: Int) throws -> RunOutcome {
-    let watchdog = try startWatch()
-    do {
-      let outcome = try train(until: lastStep, watchdog)
-      watchdog?.stop()
-      return outcome
-    } catch {
-      // After a failure of one rank alone the others would not come to an end of the watch.
-      let failure = error as? Failure
-      if communicator.worldSize == 1 || failure != nil && failure == communicator.agreedFailure { watchdog?.stop() }
-      throw error
-    }
-  }
-
-  private func train(until lastStep: Int, _ watchdog: Watchdog?) throws -> RunOutcome {
+  /// Trains until `lastStep` steps are complete in total, or a signal asks to stop.
+  /// - Parameters:
+  ///   - lastStep: completed steps to stop at.
+  ///   - watchdog: is told how long steps take.
+  public func run(until lastStep: Int, _ watchdog: Watchdog? = nil) throws -> RunOutcome {
     let recipe = experiment.recipe
     if recipe.checkpoint.every > 0 && firstStep + recipe.checkpoint.every <= lastStep {
       keeper?.expect(snapshot(step: firstStep))

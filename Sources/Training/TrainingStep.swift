@@ -90,6 +90,7 @@ public final class TrainingStep {
   /// number.
   /// - Parameters:
   ///   - batches: as many as the share has micro-batches.
+  ///   - step: number of the step.
   ///   - kept: for each, what to believe of the target images instead of asking the teacher; on all ranks or none. Empty:
   ///     the teacher is asked for all.
   /// - Throws: what communication throws; a `Failure` on all ranks if the guard ends the run.

@@ -62,6 +62,7 @@ public struct WeightMatch: Sendable {
   /// - Parameters:
   ///   - stored: the tensors of one owner, with their names free of the prefixes of wrappers.
   ///   - wanted: names and shapes of the network.
+  ///   - owner: the network that they belong to.
   ///   - others: what to say of tensors outside the encoder where only an encoder is wanted; nil judges all tensors.
   public init(
     _ stored: [(name: String, weight: StoredWeight)], _ wanted: [NetworkParameters.Slice], owner: WeightOwner,
@@ -126,6 +127,7 @@ public struct WeightMatch: Sendable {
   /// - Parameters:
   ///   - partial: whether tensors may be missing or left over.
   ///   - remedy: what to do about missing or unexpected tensors.
+  ///   - path: the file, for messages.
   /// - Throws: `Failure` 65 that counts what does not fit and names the first.
   public func require(partial: Bool, remedy: String, at path: String) throws {
     let tolerated: [WeightStatus] = partial ? [.refused] : [.refused, .missing, .unexpected]

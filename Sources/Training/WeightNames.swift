@@ -82,7 +82,9 @@ public enum WeightNames {
   }
 
   /// Why a tensor is of no use to any network here; nil if it should have had a place.
-  /// - Parameter name: a name without the prefixes of wrappers.
+  /// - Parameters:
+  ///   - name: a name without the prefixes of wrappers.
+  ///   - known: all names that networks here have.
   public static func reasonToIgnore(_ name: String, among known: Set<String>) -> String? {
     if name.hasSuffix(".num_batches_tracked") { return "counter of batch norm" }
     if name.hasPrefix("auxiliary_head.") { return "auxiliary head" }

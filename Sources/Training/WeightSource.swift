@@ -34,7 +34,9 @@ public struct StoredWeight: Sendable {
 }
 
 /// The tensors of a file to start from: `.pth` and `.safetensors` of other programs, or a checkpoint of this one.
-/// - Parameter checkpoints: what reads a checkpoint.
+/// - Parameters:
+///   - path: the file.
+///   - checkpoints: what reads a checkpoint.
 /// - Throws: `Failure` 66 if there is no such file, 65 if it is damaged or no file of weights, 74 if it cannot be read.
 public func readWeights(_ path: String, checkpoints: any CheckpointStore) throws -> [StoredWeight] {
   guard isCheckpoint(path) else {

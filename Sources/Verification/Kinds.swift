@@ -84,7 +84,9 @@ public enum Kinds {
 ///
 /// Every dataset has to be used, as input or for comparison: one that no kind knows is an item that failed, and so is a kind that
 /// could not be computed.
-/// - Parameter tolerance: factor of every allowed error.
+/// - Parameters:
+///   - fixture: the reference file.
+///   - tolerance: factor of every allowed error.
 public func verify(_ fixture: Fixture, tolerance: Double = 1) -> VerifiedFile {
   var verifier = Verifier(fixture, tolerance: tolerance)
   var rest = fixture.names()

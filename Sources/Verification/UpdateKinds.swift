@@ -78,7 +78,11 @@ enum FormulaWeightsKind: Kind {
 ///
 /// in double precision for element i, from 0; norm factors (one axis, name in `weight`, owner a norm or `bn`) are 1 + 0.1 u, other
 /// tensors of one axis 0.02 u, the rest gain · u / sqrt(elements / first extent).
-/// - Parameter number: k, the tensor's place among all names in byte order, from 0.
+/// - Parameters:
+///   - name: official name, which decides the case.
+///   - shape: official extents.
+///   - k: the tensor's place among all names in byte order, from 0.
+///   - gain: factor of tensors of several axes.
 public func formulaWeights(_ name: String, shape: [Int], number k: Int, gain: Double) -> [Float] {
   let count = shape.reduce(1, *)
   let parts = name.split(separator: ".")

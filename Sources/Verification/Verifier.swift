@@ -50,8 +50,11 @@ public struct Verifier {
   ///
   /// Of the noise only the largest element is stored; `f32_noise * sqrt(count)` is the most its norm can be. Elements over the
   /// rule for forward values are counted in the item's note.
-  /// - Parameter nullAllowance: the error each element of a null direction (see `nullDirections`) may have besides ten times the
-  ///   noise; such elements then stay out of the norm. Nil: there are none.
+  /// - Parameters:
+  ///   - path: the reference array.
+  ///   - actual: what was computed.
+  ///   - nullAllowance: the error each element of a null direction (see `nullDirections`) may have besides ten times
+  ///     the noise; such elements then stay out of the norm. Nil: there are none.
   public mutating func norm(_ path: String, actual: [Float], nullAllowance: Double? = nil) throws {
     _ = try judgeNorm(path, actual, nullAllowance)
   }
@@ -123,7 +126,10 @@ public struct Verifier {
   // MARK: By count
 
   /// Compares whole numbers in file order.
-  /// - Parameter allowedDifferences: how many may differ, such as 5 for pseudo-labels.
+  /// - Parameters:
+  ///   - path: the reference array.
+  ///   - actual: what was computed.
+  ///   - allowedDifferences: how many may differ, such as 5 for pseudo-labels.
   public mutating func integers(_ path: String, actual: [Int], allowedDifferences: Int = 0) throws {
     let reference = try fixture.integers(path)
     let difference = Difference(actual.map(Double.init), reference.values.map(Double.init))

@@ -7,9 +7,11 @@ import Support
 ///
 /// The file gets a temporary name first, is flushed to the disk and then renamed. Names and metadata are in byte order,
 /// so equal contents give equal files.
-/// - Parameter tensors: official names and shapes with values in row-major order; the bits of the values are kept.
-/// - Parameter metadata: texts for the header's `__metadata__`.
-/// - Parameter overwrite: whether a file of that name may be replaced.
+/// - Parameters:
+///   - tensors: official names and shapes with values in row-major order; the bits of the values are kept.
+///   - metadata: texts for the header's `__metadata__`.
+///   - path: the file.
+///   - overwrite: whether a file of that name may be replaced.
 /// - Throws: `Failure` 73 if the file is there already or cannot be created, 74 if it cannot be written, 65 if two tensors
 ///   share a name or one is called `__metadata__`.
 /// - Precondition: each tensor has as many values as its shape says.

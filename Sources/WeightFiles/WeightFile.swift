@@ -23,7 +23,9 @@ public struct WeightFile: Sendable {
   }
 
   /// Reads a file's bytes, as `read(_:)`.
-  /// - Parameter path: what to call them.
+  /// - Parameters:
+  ///   - bytes: the file's bytes.
+  ///   - path: what to call them.
   public static func read(_ bytes: Data, path: String) throws -> WeightFile {
     do { return try read(WeightBytes(bytes, path: path), path) } catch let failure as Failure {
       throw failure.within(path)

@@ -3,8 +3,10 @@
 import ArgumentParser
 import Collectives
 import CollectivesMPI
+import DataParallel
 import Foundation
 import Support
+import Training
 
 /// Runs the body of a command that needs one process only.
 ///
@@ -22,10 +24,16 @@ func runAlone(_ body: () throws -> ExitStatus) throws {
   try leave(status)
 }
 
-/// Runs the body of a command on the ranks it was started with; what is printed is decided by `withWorldCommunicator`.
+/// Runs the body of a command on the ranks it was started with, which must be of one program version; what is printed is
+/// decided by `withWorldCommunicator`.
 /// - Throws: `ExitCode` unless the status is 0.
 func runOnRanks(_ body: (any Communicator) throws -> ExitStatus) throws {
-  try leave(withWorldCommunicator { try body($0) })
+  try leave(
+    withWorldCommunicator { communicator in
+      // First of all: other versions may ask each other for other things.
+      try ReplicaAgreement(on: communicator, interval: 0).compare([("the program version", programVersion)])
+      return try body(communicator)
+    })
 }
 
 /// Ends the command. A launcher that loses exit statuses on the way asks for them in text by `APUS_REPORT_STATUS`.

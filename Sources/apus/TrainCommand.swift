@@ -97,43 +97,48 @@ struct TrainCommand: ParsableCommand {
       // From the beginning: a signal while the run is being prepared means its first step.
       StopSignals.install()
       let recipe = try settings.read(self.recipe, on: communicator)
-      let level = try setUpMachine(threads: recipe.threads, on: communicator)
-      try showRanks(level, on: communicator)
-      let path = runDirectory ?? "Checkpoints/\(recipe.name)"
-      let isRoot = communicator.rank == 0
-      let sourceOnly = try communicator.together {
-        isRoot ? try sourceOnlySummary.map { try Summary(contentsOf: $0).student } : nil
-      }
-      let checkpoints = HDF5CheckpointStore(folder: RunLayout(path).checkpoints)
-      let hasCheckpoint = try communicator.together { isRoot && resume ? try !checkpoints.steps().isEmpty : false }
-      let experiment = try Experiment(
-        recipe, on: communicator,
-        startingWith: try communicator.orBits(hasCheckpoint ? 1 : 0) == 0 ? checkpoints : nil)
-      let directory = try communicator.together { () throws -> RunDirectory? in
-        guard isRoot else { return nil }
-        let (directory, notes) = try RunDirectory.take(
-          path, resume: resume, recipe: recipe, overrides: settings.overrides)
-        for note in notes { print(note) }
-        return directory
-      }
-      // Progress must reach a file or a pipe line by line.
-      lineBufferOutput()
-      let layout = RunLayout(path)
-      let trainer = Trainer(
-        experiment, directory: directory, store: checkpoints,
-        pseudoLabels: HDF5PseudoLabelStore(folder: layout.pseudoLabels)
-      ) { print($0) }
-      try trainer.prepare(resume: resume)
-      let outcome = try trainer.run(until: steps ?? recipe.schedule.steps)
-      try communicator.together {
-        guard let directory, var summary = outcome.summary else { return }
-        summary.sourceOnly = sourceOnly
-        try directory.write(try jsonText(summary), to: directory.layout.summary)
-        try directory.write(try trainer.report(summary, log: directory.layout.log), to: directory.layout.report)
-        print("report: \(directory.layout.report)")
-      }
-      directory?.release()
-      return outcome.status
+      return try recipe.watch.watching(on: communicator) { try train(recipe, on: communicator, $0) }
     }
+  }
+
+  private func train(
+    _ recipe: Recipe, on communicator: any Communicator, _ watchdog: Watchdog?
+  ) throws -> ExitStatus {
+    let level = try setUpMachine(threads: recipe.threads, on: communicator)
+    try showRanks(level, on: communicator)
+    let path = runDirectory ?? "Checkpoints/\(recipe.name)"
+    let isRoot = communicator.rank == 0
+    let sourceOnly = try communicator.together {
+      isRoot ? try sourceOnlySummary.map { try Summary(contentsOf: $0).student } : nil
+    }
+    let checkpoints = HDF5CheckpointStore(folder: RunLayout(path).checkpoints)
+    let hasCheckpoint = try communicator.together { isRoot && resume ? try !checkpoints.steps().isEmpty : false }
+    let experiment = try Experiment(
+      recipe, on: communicator,
+      startingWith: try communicator.orBits(hasCheckpoint ? 1 : 0) == 0 ? checkpoints : nil)
+    let directory = try communicator.together { () throws -> RunDirectory? in
+      guard isRoot else { return nil }
+      let (directory, notes) = try RunDirectory.take(
+        path, resume: resume, recipe: recipe, overrides: settings.overrides)
+      for note in notes { print(note) }
+      return directory
+    }
+    // Progress must reach a file or a pipe line by line.
+    lineBufferOutput()
+    let trainer = Trainer(
+      experiment, directory: directory, store: checkpoints,
+      pseudoLabels: HDF5PseudoLabelStore(folder: RunLayout(path).pseudoLabels)
+    ) { print($0) }
+    try trainer.prepare(resume: resume)
+    let outcome = try trainer.run(until: steps ?? recipe.schedule.steps, watchdog)
+    try communicator.together {
+      guard let directory, var summary = outcome.summary else { return }
+      summary.sourceOnly = sourceOnly
+      try directory.write(try jsonText(summary), to: directory.layout.summary)
+      try directory.write(try trainer.report(summary, log: directory.layout.log), to: directory.layout.report)
+      print("report: \(directory.layout.report)")
+    }
+    directory?.release()
+    return outcome.status
   }
 }

@@ -6,12 +6,12 @@ import Synchronization
 import Testing
 
 @Suite struct StallJudgeTests {
-  private let limits = StallLimits(factor: 10, minimumSeconds: 5, besideSeconds: 100)
+  private let limits = StallLimits(factor: 10, minimumSeconds: 5, startUpSeconds: 50, besideSeconds: 100)
 
-  private func beat(_ rank: Int, marks: Int = 1, standing: Double = 0, isStep: Bool = true, isLast: Bool = false)
-    -> Heartbeat
-  {
-    let place = Activity.Place(step: 7, phase: "mixed", isStep: isStep, marks: marks)
+  private func beat(
+    _ rank: Int, marks: Int = 1, standing: Double = 0, kind: Activity.Kind = .step, isLast: Bool = false
+  ) -> Heartbeat {
+    let place = Activity.Place(step: kind == .startUp ? 0 : 7, phase: "mixed", kind: kind, marks: marks)
     return Heartbeat(rank: rank, place: place, standing: standing, isLast: isLast)
   }
 
@@ -37,9 +37,9 @@ import Testing
   }
 
   @Test func silenceCountsBesideStepsToo() {
-    var judge = judge((0..<4).map { beat($0, isStep: false) })
+    var judge = judge((0..<4).map { beat($0, kind: .beside) })
     judge.advance(by: 6)
-    for rank in [0, 2, 3] { judge.heard(beat(rank, isStep: false)) }
+    for rank in [0, 2, 3] { judge.heard(beat(rank, kind: .beside)) }
     #expect(judge.stall(limits, usual: nil)?.culprits.map(\.rank) == [1])
   }
 
@@ -63,13 +63,22 @@ import Testing
   }
 
   @Test func evaluationAndTheFirstStepMayTakeLonger() {
-    let beside = judge((0..<4).map { beat($0, standing: 99, isStep: $0 != 1) })
+    let beside = judge((0..<4).map { beat($0, standing: 99, kind: $0 == 1 ? .beside : .step) })
     #expect(beside.stall(limits, usual: 0.1) == nil)
-    let first = judge((0..<4).map { beat($0, standing: 99) })
+    let first = judge((0..<4).map { beat($0, standing: 49) })
     #expect(first.stall(limits, usual: nil) == nil)
     #expect(first.stall(limits, usual: 0.1)?.culprits.count == 4)
-    let long = judge((0..<4).map { beat($0, standing: 101) })
+    let long = judge((0..<4).map { beat($0, standing: 51) })
     #expect(long.stall(limits, usual: nil)?.culprits.count == 4)
+  }
+
+  @Test func preparationsHaveALimitOfTheirOwn() {
+    let early = judge((0..<4).map { beat($0, standing: 49, kind: .startUp) })
+    #expect(early.stall(limits, usual: nil) == nil)
+    let late = judge((0..<4).map { beat($0, marks: $0 == 2 ? 3 : 4, standing: 51, kind: .startUp) })
+    #expect(
+      late.stall(limits, usual: nil)?.description(hosts: ["a", "b", "c", "d"])
+        == "rank 2 on c has stood still for 51 s, before the first step, phase mixed")
   }
 
   @Test func whoIsDoneIsNotWaitedFor() {
@@ -97,7 +106,8 @@ import Testing
 
   private func watchdog(_ reasons: Reasons) -> Watchdog {
     Watchdog(
-      rank: 0, hosts: ["here"], limits: StallLimits(factor: 10, minimumSeconds: 1, besideSeconds: 1), channel: nil
+      rank: 0, hosts: ["here"], limits: StallLimits(factor: 10, minimumSeconds: 1, startUpSeconds: 1, besideSeconds: 1),
+      channel: nil
     ) { failure in reasons.all.withLock { $0.append(failure) } }
   }
 

@@ -171,6 +171,16 @@ import Testing
     #expect(alone.status == 0)
     #expect(try contents(of: folder.file("alone")) == contents(of: folder.file("seen")))
 
+    // Fewer images than ranks: all share the windows of one.
+    let one = try await runCommand(arguments + [folder.file("one"), images[1]], timeout: 120)
+    #expect(one.status == 0)
+    let expected = try contents(of: folder.file("one"))
+    #expect(expected.count == 4)
+    for ranks in [2, 4] {
+      let result = try await runRanks(ranks, arguments + [folder.file("by\(ranks)"), images[1]], timeout: 120)
+      #expect(try result.status == 0 && contents(of: folder.file("by\(ranks)")) == expected, "\(result)")
+    }
+
     let twice = try await runRanks(2, arguments + [folder.file("twice"), images[0], images[0]])
     #expect(twice.refuses(64, "two images are called target-000000"), "\(twice)")
     let wrong = try await runRanks(2, arguments + [folder.file("wrong"), images[0], testRecipe])

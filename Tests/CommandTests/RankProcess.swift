@@ -9,7 +9,7 @@ struct RankProcess {
   let identifier: pid_t
   private let run: String
 
-  /// Waits until the run has logged some steps and finds the rank.
+  /// Waits until the run has logged some steps, or, for 0, until the rank is there, and finds it.
   init(_ rank: Int, in run: String, loggedSteps: Int) async throws {
     self.run = run
     let deadline = ContinuousClock.now + .seconds(200)
@@ -27,6 +27,22 @@ struct RankProcess {
   var isAlive: Bool {
     let status = (try? String(contentsOfFile: "/proc/\(identifier)/stat", encoding: .utf8)) ?? ""
     return !status.isEmpty && !status.contains(") Z ")
+  }
+
+  /// Waits until it has a thread of that name.
+  func waitForThread(_ name: String) async throws {
+    let tasks = "/proc/\(identifier)/task"
+    let deadline = ContinuousClock.now + .seconds(200)
+    while ContinuousClock.now < deadline {
+      let threads = try FileManager.default.contentsOfDirectory(atPath: tasks)
+      if threads.contains(where: {
+        (try? String(contentsOfFile: "\(tasks)/\($0)/comm", encoding: .utf8)) == name + "\n"
+      }) {
+        return
+      }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    throw Failure(.internal, "process \(identifier) has no thread \(name)", at: run)
   }
 
   /// Lines of the run's log.

@@ -33,6 +33,22 @@ import Testing
     #expect(!process.isAlive, "the stopped rank is still there")
   }
 
+  /// Counting the classes of so many scenes takes far longer than it takes to be found.
+  @Test(arguments: [1, 0]) func aRankStoppedBeforeTheFirstStepIsReported(stopped: Int) async throws {
+    let run = folder.file("run")
+    async let training = startTraining(in: run, ranks: 2, limits + ["--set", "data.source.count=10000000"])
+    let process = try await RankProcess(stopped, in: run, loggedSteps: 0)
+    try await process.waitForThread("watchdog")
+    kill(process.identifier, SIGSTOP)
+    let result = try await training
+    #expect(!result.timedOut && result.status == 70 && result.ownErrors.count == 1, "\(result)")
+    let line = try #require(result.ownErrors.last)
+    let pattern =
+      /apus: stalled: rank (\d) on \S+ has given no sign of life for \d+ s, before the first step, phase ([a-z ]+); .*/
+    let match = try #require(line.wholeMatch(of: pattern), "\(line)")
+    #expect(match.1 == "\(stopped)" && ["start", "data", "class index"].contains(match.2))
+  }
+
   @Test func evaluationsAndCheckpointsRaiseNoAlarm() async throws {
     let options = [
       "watch.stallMinimumSeconds=2", "watch.stallFactor=2", "evaluation.every=3", "checkpoint.every=2",

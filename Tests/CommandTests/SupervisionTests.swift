@@ -59,6 +59,33 @@ import Training
     #expect(!FileManager.default.fileExists(atPath: run + "/log.jsonl"))
   }
 
+  /// Another version is a copy of the program with other digits in it.
+  @Test(arguments: [2, 4]) func aRankWithAnotherVersionIsRefused(ranks: Int) async throws {
+    let other = folder.file("apus-other")
+    var bytes = try Data(contentsOf: apusExecutable)
+    // A short text lies in the instructions that load it, eight bytes at a time.
+    let text = Data(programVersion.utf8.prefix(8))
+    var from = bytes.startIndex
+    while let found = bytes.range(of: text, in: from..<bytes.endIndex) {
+      bytes[found.lowerBound] = UInt8(ascii: "9")
+      from = found.upperBound
+    }
+    try bytes.write(to: URL(filePath: other))
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: other)
+    let version = "9\(programVersion.dropFirst())"
+    let said = try await runCommand(["--version"], of: URL(filePath: other))
+    try #require(said.output == version + "\n", "\(said)")
+
+    let common = ["train", testRecipe, "--run-directory", run]
+    let result = try await runRanks(
+      ranks - 1, common + [":", "-n", "1", other] + common, environment: ["APUS_THREADS": "1"], timeout: 300)
+    #expect(
+      result.refuses(
+        65, "rank \(ranks - 1) on ", "the program version is \(version) where other ranks have \(programVersion)"),
+      "\(result)")
+    #expect(!FileManager.default.fileExists(atPath: run))
+  }
+
   @Test func unlikeLevelsMeetAtTheLower() async throws {
     let steps = ["--steps", "6"]
     let mixed = try await startPair(steps, steps, environment: "APUS_CPU_LEVEL=avx2")
@@ -101,15 +128,17 @@ import Training
     }
     let one = try await lines("one", ranks: nil, [])
     let four = try await lines("four", ranks: 4, [])
+    let shared = try await lines("shared", ranks: 4, ["--set", "batch.cropShards=2"])
     _ = try await lines("parts", ranks: 2, ["--steps", "10"])
     let parts = try await lines("parts", ranks: nil, ["--resume"])
 
     let skipped = one.map(\.skipped)
     #expect(skipped.contains { $0 != nil } && skipped.contains { $0 == nil })
     #expect(skipped.allSatisfy { $0.map { $0.samples.map(\.sample) == [0, 1, 2, 3] } ?? true })
-    #expect(four.map(\.skipped) == skipped && parts.map(\.skipped) == skipped)
+    #expect([four, shared, parts].allSatisfy { $0.map(\.skipped) == skipped })
     let whole = try TrainedState(folder.file("one"))
     #expect(try TrainedState(folder.file("four")).matches(whole))
+    #expect(try TrainedState(folder.file("shared")).matches(whole))
     #expect(try TrainedState(folder.file("parts")).matches(whole))
 
     #expect(one.map { $0.pseudoLabels != nil } == (1...20).map { $0 % 5 == 0 })
@@ -118,6 +147,20 @@ import Training
     #expect(four.allSatisfy { ($0.straggler?.ratio ?? 0) >= 1 } && one.allSatisfy { $0.straggler == nil })
     // A guard that leaves steps out must change the weights, or the digests above would prove nothing.
     #expect(whole.digests != (try await referenceRun.value.digests))
+  }
+
+  /// Replicas are compared after every step.
+  @Test func numbersOfTwoBytesAndSharedCropsGoTogether() async throws {
+    let rounded = try await train(ranks: 4, steps: 8, set: "reduction=bf16", "batch.cropShards=2", "digest.every=1")
+    #expect(rounded.layout.step == 8 && rounded.layout.worldSize == 4 && !rounded.layout.reproducibleAcrossRanks)
+    let exact = try await train(ranks: 4, steps: 8, set: "batch.cropShards=2")
+    #expect(rounded.digests != exact.digests)
+    // The first losses come before any gradient; later ones follow what was rounded to eight significant bits.
+    #expect(rounded.steps[0] == exact.steps[0])
+    for (mine, other) in zip(rounded.steps, exact.steps) {
+      let (loss, expected) = (mine.losses["source.fused"] ?? 0, other.losses["source.fused"] ?? 1)
+      #expect(abs(loss - expected) < 0.02 * expected, "step \(mine.step): \(loss), \(expected)")
+    }
   }
 
   @Test(arguments: [1, 2]) func aRunOfLostStepsEnds(microBatches: Int) async throws {

@@ -42,7 +42,9 @@ import Training
     try "process 999999 on host \(host)\n".write(toFile: path + "/lock", atomically: true, encoding: .utf8)
     #expect(refusal(path, resume: false) == nil)
     try "process 12 on host not-\(host)-but-else\n".write(toFile: path + "/lock", atomically: true, encoding: .utf8)
-    #expect(refusal(path, resume: false)?.remedy == "if that process has ended, remove this file")
+    #expect(
+      refusal(path, resume: false)?.remedy
+        == "if that process has ended, start with Launch/supervise --release-lock, or remove this file")
   }
 
   @Test func aFolderWithARunNeedsResume() throws {

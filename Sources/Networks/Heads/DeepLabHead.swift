@@ -14,7 +14,12 @@ public struct DeepLabHead: SegmentationHead {
   /// Declares the parameters under `name`.
   ///
   /// Of the options it has `dilations`; a dilation of 1 is a 1×1 convolution, as in the published code.
-  /// - Parameter channels: those of the encoder's feature maps, finest first; only the last is used.
+  /// - Parameters:
+  ///   - registry: where parameters are declared.
+  ///   - name: prefix of the parameters' names.
+  ///   - channels: those of the encoder's feature maps, finest first; only the last is used.
+  ///   - classCount: number of classes.
+  ///   - options: options of the head.
   /// - Precondition: there are feature maps and dilations.
   public init(
     _ registry: ParameterRegistry, _ name: String, channels: [Int], classCount: Int, _ options: HeadOptions

@@ -16,7 +16,12 @@ public struct SegFormerHead: SegmentationHead {
   private let dropout: Float
 
   /// Declares the parameters under `name`.
-  /// - Parameter channels: those of the encoder's feature maps, finest first.
+  /// - Parameters:
+  ///   - registry: where parameters are declared.
+  ///   - name: prefix of the parameters' names.
+  ///   - channels: those of the encoder's feature maps, finest first.
+  ///   - classCount: number of classes.
+  ///   - options: options of the head.
   public init(
     _ registry: ParameterRegistry, _ name: String, channels: [Int], classCount: Int, _ options: HeadOptions
   ) {
