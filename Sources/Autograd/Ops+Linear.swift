@@ -31,7 +31,8 @@ public func linearOfGELU(
 public func convolution(
   _ x: Variable, _ weight: Parameter, _ bias: Parameter?, _ geometry: ConvolutionGeometry, _ context: ForwardContext
 ) -> Variable {
-  let value = Kernels.convolution(x.value, weight: weight.value, bias: bias?.value, geometry)
+  let value = Kernels.convolution(
+    x.value, weight: weight.value, bias: bias?.value, geometry, role: context.tape == nil ? .prediction : .activation)
   let (input, cell) = (x.value, x.cell)
   return context.record(value, tracked: cell != nil || weight.slots != nil) { gradient in
     if let slots = weight.slots { convolutionWeightGradient(input, gradient, into: slots, geometry) }

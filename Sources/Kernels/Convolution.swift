@@ -118,9 +118,11 @@ private struct ConvolutionSizes {
 /// Convolution with zero padding.
 ///
 /// Shapes: `x` [N, H, W, I], `weight` [k, k, I, O], `bias` [O]; result [N, h, w, O].
+/// - Parameter role: what the result is for, on which its rounding may depend; see `ConvolutionMethod`.
 /// - Precondition: the shapes fit `geometry`.
 public func convolution(
-  _ x: Tensor, weight: Tensor, bias: Tensor? = nil, _ geometry: ConvolutionGeometry
+  _ x: Tensor, weight: Tensor, bias: Tensor? = nil, _ geometry: ConvolutionGeometry,
+  role: ConvolutionRole = .activation
 ) -> Tensor {
   if geometry.isPointwise { return linear(x, weight: weight, bias: bias) }
   let mark = KernelMeter.begin(.convolution)
@@ -128,7 +130,7 @@ public func convolution(
   let sizes = ConvolutionSizes(geometry, input: x.shape, outputs: weight.channels)
   precondition(weight.count == sizes.patch * sizes.outputs, "weight \(weight.shape) for input \(x.shape)")
   if sizes.prefersWinograd {
-    return winogradConvolution(x, weight: weight, bias: bias, outputs: sizes.outputs, turned: false)
+    return winogradConvolution(x, weight: weight, bias: bias, outputs: sizes.outputs, turned: false, role)
   }
   let y = Tensor(uninitialized: [x.samples, sizes.outputHeight, sizes.outputWidth, sizes.outputs])
   let tiles = sizes.rowTiles
@@ -166,7 +168,7 @@ public func convolutionInputGradient(
     gradient.shape == [gradient.samples, sizes.outputHeight, sizes.outputWidth, outputs],
     "gradient \(gradient.shape) of a convolution of \(height)x\(width) by \(weight.shape)")
   if sizes.prefersWinograd {
-    return winogradConvolution(gradient, weight: weight, bias: nil, outputs: inputs, turned: true)
+    return winogradConvolution(gradient, weight: weight, bias: nil, outputs: inputs, turned: true, .gradient)
   }
   let result = Tensor(uninitialized: [gradient.samples, height, width, inputs])
   let positions = sizes.outputHeight * sizes.outputWidth

@@ -11,17 +11,24 @@ import Tensors
 public enum ConvolutionMethod: String, Sendable, CaseIterable {
   /// As one sum for every output.
   case direct
-  /// By Winograd's F(2×2, 3×3), the default: rounding errors nearly those of direct sums.
+  /// By Winograd's F(2×2, 3×3): rounding errors nearly those of direct sums.
   case winograd2
   /// By Winograd's F(4×4, 3×3): fewer multiplications, rounding errors several times as large.
   case winograd4
+  /// The default: F(2×2, 3×3) for values that a gradient is going to pass through, F(4×4, 3×3) for the gradients
+  /// themselves and for passes without gradient.
+  ///
+  /// A rectifier cuts a gradient by the sign of its input, so rounding there is worth the most digits; gradients and
+  /// predictions follow their sums continuously.
+  case winograd
 
   /// Outputs of a tile along a side; 0 without tiles.
-  var side: Int {
+  func side(_ role: ConvolutionRole) -> Int {
     switch self {
     case .direct: 0
     case .winograd2: 2
     case .winograd4: 4
+    case .winograd: role == .activation ? 2 : 4
     }
   }
 
@@ -30,7 +37,17 @@ public enum ConvolutionMethod: String, Sendable, CaseIterable {
     get { allCases[chosen.load(ordering: .relaxed)] }
     set { chosen.store(allCases.firstIndex(of: newValue) ?? 0, ordering: .relaxed) }
   }
-  private static let chosen = Atomic<Int>(1)
+  private static let chosen = Atomic<Int>(3)
+}
+
+/// What the result of a convolution is for.
+public enum ConvolutionRole: Sendable {
+  /// Values that a gradient is going to pass through.
+  case activation
+  /// Values of a pass without gradient.
+  case prediction
+  /// A gradient.
+  case gradient
 }
 
 /// Sizes and cuts of one Winograd call. Everything follows from one sample's shape.
@@ -49,8 +66,8 @@ private struct WinogradPlan {
   let tileRows: Int
   let tileColumns: Int
 
-  init(_ x: Shape, outputs: Int) {
-    side = ConvolutionMethod.current.side
+  init(_ x: Shape, outputs: Int, _ role: ConvolutionRole) {
+    side = ConvolutionMethod.current.side(role)
     height = x[1]
     width = x[2]
     inputs = x[3]
@@ -80,8 +97,10 @@ func prefersWinograd(_ geometry: ConvolutionGeometry, inputs: Int, outputs: Int,
 ///
 /// Shapes: `x` [N, H, W, I]; `weight` [3, 3, I, O], or, `turned`, the taps read backwards and [3, 3, O, I], which is the
 /// gradient with respect to the input; `bias` [O]; result [N, H, W, O].
-func winogradConvolution(_ x: Tensor, weight: Tensor, bias: Tensor?, outputs: Int, turned: Bool) -> Tensor {
-  let plan = WinogradPlan(x.shape, outputs: outputs)
+func winogradConvolution(
+  _ x: Tensor, weight: Tensor, bias: Tensor?, outputs: Int, turned: Bool, _ role: ConvolutionRole
+) -> Tensor {
+  let plan = WinogradPlan(x.shape, outputs: outputs, role)
   let result = Tensor(uninitialized: [x.samples, plan.height, plan.width, outputs])
   let inputChunks = Tiles(of: plan.inputs, size: WinogradPlan.chunk)
   let outputChunks = Tiles(of: outputs, size: WinogradPlan.chunk)
@@ -193,7 +212,7 @@ private struct MatrixPositions {
 ///
 /// Shapes: `x` [N, H, W, I], `gradient` [N, H, W, O]; a slot holds [3, 3, I, O].
 func winogradWeightGradient(_ x: Tensor, _ gradient: Tensor, into slots: GradientSlots) {
-  let plan = WinogradPlan(x.shape, outputs: gradient.channels)
+  let plan = WinogradPlan(x.shape, outputs: gradient.channels, .gradient)
   let chunks = Tiles(of: plan.inputs, size: 64)
   let outputStride = WinogradPlan.stride(plan.tiles * plan.outputs)
   let inputStride = WinogradPlan.stride(plan.tiles * min(plan.inputs, chunks.size))

@@ -22,7 +22,7 @@ public struct Recipe: Sendable, Equatable {
   /// How ranks exchange gradients.
   public var communication = Communication()
   /// How 3x3 convolutions are computed.
-  public var convolution = ConvolutionMethod.winograd2
+  public var convolution = ConvolutionMethod.winograd
   /// A checkpoint whose weights the run starts from, at step 0 (`init`).
   public var initialCheckpoint: String?
   /// The adaptation method and its own options.

@@ -38,7 +38,7 @@ struct BenchmarkStepCommand: ParsableCommand {
   @Option(help: "What is timed.")
   var part = StepBenchmarkPart.step
   @Option(help: "How 3x3 convolutions are computed; see the recipe key of that name.")
-  var convolution = ConvolutionMethod.winograd2
+  var convolution = ConvolutionMethod.winograd
   @Option(help: "Ranks that share the crops of a sample, as batch.cropShards.")
   var cropShards = 1
   @Option(help: "Compute threads; APUS_THREADS or all cores if not given.")

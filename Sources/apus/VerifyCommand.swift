@@ -25,7 +25,7 @@ struct VerifyCommand: ParsableCommand {
   @Option(help: "Factor of every allowed error; whole numbers stay exact.")
   var tolerance = 1.0
   @Option(help: "How 3x3 convolutions are computed; see the recipe key of that name.")
-  var convolution = ConvolutionMethod.winograd2
+  var convolution = ConvolutionMethod.winograd
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
 

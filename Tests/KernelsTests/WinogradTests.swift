@@ -45,8 +45,23 @@ extension KernelTests {
       ]
       for (one, other) in zip(found, expected) {
         let error = relativeError(one, other)
-        #expect(error < (method == .winograd4 ? 1e-5 : 3e-6))
+        #expect(error < (method == .winograd4 || method == .winograd ? 1e-5 : 3e-6))
       }
+    }
+
+    @Test func usualMethodKeepsDigitsWhereGradientsPass() {
+      let x = randomTensor([1, 9, 13, 70], seed: 5)
+      let weight = randomTensor([3, 3, 70, 66], seed: 6)
+      func forward(_ method: ConvolutionMethod, _ role: ConvolutionRole) -> [Float] {
+        with(method) { convolution(x, weight: weight, Self.geometry, role: role).values }
+      }
+      #expect(forward(.winograd, .activation) == forward(.winograd2, .activation))
+      #expect(forward(.winograd, .prediction) == forward(.winograd4, .prediction))
+      #expect(forward(.winograd, .activation) != forward(.winograd, .prediction))
+      func gradients(_ method: ConvolutionMethod) -> [[Float]] {
+        Array(with(method) { everything(x, outputs: 66) }.dropFirst())
+      }
+      #expect(gradients(.winograd) == gradients(.winograd4))
     }
 
     @Test(arguments: ConvolutionMethod.allCases) func bitsDoNotDependOnBatchOrThreads(method: ConvolutionMethod) {
