@@ -37,7 +37,7 @@ import Testing
 
   @Test func keptLabelsServeMicroBatchesOfTheirOwn() async throws {
     let folder = try TemporaryFolder()
-    let parts = ["--set", "batch.accumulate=2", "--set", "batch.global=4"]
+    let parts = ["batch.accumulate=2", "batch.global=4", "crop.size=256x128"].flatMap { ["--set", $0] }
     try await run(folder, "one", ranks: nil, parts)
     let one = try TrainedState(folder.file("one"))
     let kept = one.steps.compactMap { $0.losses["labels-kept"] }
