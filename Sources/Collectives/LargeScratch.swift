@@ -8,8 +8,7 @@
 
 /// Floats with undefined contents, freed with the object.
 ///
-/// From 2 MB on they lie in pages of 2 MB where the system has them: a copy between processes looks up every page, and
-/// in pages of 4 KB that took as long again as the copy (docs/benchmarks.md, "Several ranks").
+/// From 2 MB on they lie in pages of 2 MB where the system has them: a copy between processes looks up every page.
 final class LargeScratch {
   /// The first one.
   let base: UnsafeMutablePointer<Float>
