@@ -38,7 +38,7 @@ let package = Package(
     floor("Support", ["CCrypto", "CHeap"]),
     // 2
     floor("Tensors", ["Support", "CKernels"]),
-    floor("Collectives", ["Support"]),
+    floor("Collectives", ["Support", "CKernels"]),
     // 3
     floor("Kernels", ["Tensors", "Support", "CKernels", "COpenBLAS", "CDNNL"]),
     floor("CollectivesMPI", ["Collectives", "Support", "CMPI"]),

@@ -1,5 +1,7 @@
 // One piece on its way through a sum over ranks: what is sent and received in each round, and what is added in between.
 
+import CKernels
+
 /// What is done with a stretch of a vector.
 public enum PieceWork: Sendable {
   /// Every rank ends with the sum.
@@ -45,8 +47,10 @@ final class PieceLane {
   /// - Parameters:
   ///   - order: rank at each position of the tree.
   ///   - position: this rank's.
+  ///   - scratch: memory of this lane alone, for `scratchCount` elements.
   init(
-    _ channel: any MessageChannel, lane: Int, _ layout: PieceLayout, order: [Int], position: Int, wire: WireFormat
+    _ channel: any MessageChannel, lane: Int, _ layout: PieceLayout, order: [Int], position: Int, wire: WireFormat,
+    scratch: UnsafeMutablePointer<Float>
   ) {
     self.channel = channel
     self.lane = lane
@@ -54,12 +58,17 @@ final class PieceLane {
     self.order = order
     self.position = position
     format = wire
-    // Parts of short pieces may be longer than the rest by a grain.
-    scratch = .allocate(capacity: layout.pieceCount + order.count * PieceLayout.grain)
+    self.scratch = scratch
     values = scratch
   }
 
-  deinit { scratch.deallocate() }
+  /// Elements of scratch that one lane needs: a half of a piece, or the parts of all other ranks, where parts of short
+  /// pieces may be longer than the rest by a grain. Numbers of half the width need room for what is sent, too.
+  static func scratchCount(_ layout: PieceLayout) -> Int {
+    layout.halves
+      ? (layout.pieceCount / 2 / PieceLayout.grain + 2) * PieceLayout.grain
+      : layout.pieceCount + layout.ranks * PieceLayout.grain
+  }
 
   /// Posts the first round of a piece of `values`, at its place in the whole vector.
   func begin(_ piece: Range<Int>, of values: UnsafeMutablePointer<Float>, _ work: PieceWork) throws {
@@ -144,8 +153,7 @@ final class PieceLane {
     var step = 1
     while step < order.count {
       for first in stride(from: 0, to: order.count - step, by: 2 * step) {
-        let (sum, term) = (row(first), row(first + step))
-        for index in 0..<count { sum[index] += term[index] }
+        ck_add_in_place(row(first), row(first + step), count)
       }
       step *= 2
     }
@@ -248,9 +256,7 @@ final class PieceLane {
 
   private func add(_ place: Int, _ count: Int, to sum: UnsafeMutablePointer<Float>) {
     switch wire {
-    case .float32:
-      let term = scratch + place
-      for index in 0..<count { sum[index] += term[index] }
+    case .float32: ck_add_in_place(sum, scratch + place, count)
     case .bfloat16:
       let term = words(place)
       for index in 0..<count { sum[index] += Float(bitPattern: UInt32(term[index]) << 16) }

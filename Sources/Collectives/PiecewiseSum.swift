@@ -31,6 +31,8 @@ public final class PiecewiseSum {
   public private(set) var sentBytes = 0
   private let channel: any MessageChannel
   private let lanes: [PieceLane]
+  /// Memory of all lanes.
+  private let scratch: LargeScratch
   private let position: Int
   private let wire: WireFormat
   private var queue: [Job] = []
@@ -41,10 +43,17 @@ public final class PiecewiseSum {
   /// Rounds of polls without effect, about a millisecond of them, before a rank gives up its core.
   private static let patience = 2000
 
-  /// Bytes of a piece and lanes unless told otherwise: `apus benchmark all-reduce` compares others.
-  public static let usualPieceBytes = 4 << 20
-  /// Lanes unless told otherwise.
-  public static let usualLanes = 2
+  /// Bytes of a piece unless told otherwise: a half of it fits a core's cache. `apus benchmark all-reduce` compares
+  /// others.
+  public static let usualPieceBytes = 2 << 20
+
+  /// Lanes unless told otherwise: 1 where all ranks share a host, else 2. Called by all ranks.
+  ///
+  /// Two ranks of one host were faster with one lane from 4 to 67 MB. Likely because they copy themselves, so that a
+  /// second lane hides nothing and takes cache from the first; that was not measured apart.
+  public static func usualLanes(on communicator: any Communicator) throws -> Int {
+    Set(try communicator.gatherStrings(communicator.hostName)).count == 1 ? 1 : 2
+  }
 
   /// Opens a channel. Called by all ranks.
   /// - Parameters:
@@ -52,27 +61,33 @@ public final class PiecewiseSum {
   ///   - order: rank at each position of the tree; nil is the order of ranks, which alone gives the promised bits.
   ///   - wire: how values travel.
   ///   - pieceBytes: bytes of one piece; speed only.
-  ///   - lanes: pieces under way at once; speed only.
+  ///   - lanes: pieces under way at once, equal on all ranks; nil: `usualLanes`.
   /// - Precondition: `order` holds each rank once.
   public init(
     on communicator: any Communicator, order: [Int]? = nil, wire: WireFormat = .float32,
-    pieceBytes: Int = PiecewiseSum.usualPieceBytes, lanes: Int = PiecewiseSum.usualLanes
+    pieceBytes: Int = PiecewiseSum.usualPieceBytes, lanes: Int? = nil
   ) throws {
     let order = order ?? Array(0..<communicator.worldSize)
     precondition(order.sorted() == Array(0..<communicator.worldSize), "\(order) is no order of the ranks")
+    let lanes = try lanes ?? PiecewiseSum.usualLanes(on: communicator)
     precondition(lanes > 0, "\(lanes) lanes")
     let position = order.firstIndex(of: communicator.rank) ?? communicator.rank
     let layout = PieceLayout(ranks: order.count, pieceBytes: pieceBytes)
     let channel = try communicator.openChannel(lanes: lanes)
+    let scratchCount = PieceLane.scratchCount(layout)
+    let scratch = LargeScratch(order.count == 1 ? 0 : lanes * scratchCount)
     self.layout = layout
     self.channel = channel
     self.position = position
     self.wire = wire
+    self.scratch = scratch
     self.lanes =
       order.count == 1
       ? []
       : (0..<lanes).map {
-        PieceLane(channel, lane: $0, layout, order: order, position: position, wire: wire)
+        PieceLane(
+          channel, lane: $0, layout, order: order, position: position, wire: wire,
+          scratch: scratch.base + $0 * scratchCount)
       }
   }
 

@@ -67,13 +67,13 @@ public final class GradientReduction {
   ///   - method: how gradients are summed.
   ///   - bucketBytes: bytes of one bucket; speed only.
   ///   - pieceBytes: bytes of one message's vector; speed only.
-  ///   - lanes: pieces under way at once; speed only.
+  ///   - lanes: pieces under way at once, nil: `PiecewiseSum.usualLanes`; speed only.
   ///   - order: rank at each position of the tree; nil is the order of ranks. Any other gives up the promised bits: it
   ///     is the control that shows that a comparison of runs can tell trees apart.
   /// - Precondition: `order` holds each rank once.
   public init(
     on communicator: any Communicator, method: ReductionMethod = .reproducible, bucketBytes: Int = 4 << 20,
-    pieceBytes: Int = PiecewiseSum.usualPieceBytes, lanes: Int = PiecewiseSum.usualLanes, order: [Int]? = nil
+    pieceBytes: Int = PiecewiseSum.usualPieceBytes, lanes: Int? = nil, order: [Int]? = nil
   ) throws {
     precondition(bucketBytes >= 4, "a bucket of \(bucketBytes) bytes holds no value")
     self.communicator = communicator

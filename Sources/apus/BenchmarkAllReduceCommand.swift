@@ -12,15 +12,16 @@ struct BenchmarkAllReduceCommand: ParsableCommand {
     discussion: """
       Compares one MPI_Allreduce, the same in buckets of 4 MB, the reproducible sum in several sizes of pieces and
       numbers of lanes, and the sum with numbers of two bytes. A time is that of the slowest rank; all ways are timed in
-      turn in every repetition, and ratios are formed within one.
+      turn in every repetition, each right after an untimed call of it, and ratios are formed within one. The last
+      line names the best size of pieces and number of lanes.
       """)
 
   @Option(parsing: .upToNextOption, help: ArgumentHelp("Lengths of vectors in bytes.", valueName: "bytes"))
-  var bytes = [1 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20]
+  var bytes = [1 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20, 400 << 20]
   @Option(parsing: .upToNextOption, help: ArgumentHelp("Sizes of pieces in bytes.", valueName: "bytes"))
-  var pieceBytes = [256 << 10, 1 << 20, 4 << 20]
+  var pieceBytes = [1 << 20, 2 << 20, 4 << 20]
   @Option(parsing: .upToNextOption, help: ArgumentHelp("Pieces under way at once.", valueName: "number"))
-  var lanes = [2, 4]
+  var lanes = [1, 2]
   @Option(help: "Timed repetitions at each length.")
   var repeats = 7
   @Flag(help: "Print one JSON object on standard output.")

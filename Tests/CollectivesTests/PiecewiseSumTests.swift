@@ -50,6 +50,35 @@ import Testing
     }
   }
 
+  @Test(arguments: [2, 3, 4, 5, 6, 8]) func usualPiecesHaveTheBitsOfAnyOthers(ranks: Int) throws {
+    // More than two usual pieces, so that the scratch is used again, and an odd rest.
+    let count = 2 * PiecewiseSum.usualPieceBytes / 4 + 70_001
+    let rows = (0..<ranks).map { Self.row($0, 1009) }.map { row in (0..<count).map { row[$0 % row.count] } }
+    let tree = Self.plainTree(rows)
+    for (pieceBytes, lanes) in [(PiecewiseSum.usualPieceBytes, 1), (PiecewiseSum.usualPieceBytes, 2), (5 << 18, 3)] {
+      let sums = try Self.summed(rows, cuts: [count], pieceBytes: pieceBytes, lanes: lanes)
+      let equal = sums.map { $0 == tree }
+      #expect(equal == Array(repeating: true, count: ranks), "\(ranks) ranks, \(pieceBytes) bytes, \(lanes) lanes")
+    }
+  }
+
+  @Test(arguments: [2, 3, 4, 5, 6, 7, 8]) func shortNumbersFitTheScratch(ranks: Int) throws {
+    // Whole pieces of one grain and of an odd number of grains: there the halves are most unequal.
+    for grains in [1, 2, 3, 5, 7] {
+      let bytes = grains * PieceLayout.grain * MemoryLayout<Float>.stride
+      let rows = (0..<ranks).map { Self.row($0, 2 * grains * PieceLayout.grain + 4095) }
+      let sums = try Self.summed(rows, cuts: [rows[0].count], pieceBytes: bytes, lanes: 2, wire: .bfloat16)
+      let alone = try Self.summed(rows, cuts: [rows[0].count], pieceBytes: bytes, lanes: 1, wire: .bfloat16)
+      let equal = zip(sums, alone).map { $0 == $1 && $0 == sums[0] }
+      #expect(equal == Array(repeating: true, count: ranks), "\(ranks) ranks, \(grains) grains")
+    }
+  }
+
+  @Test func ranksOfOneHostHaveOneLane() throws {
+    let lanes = try LoopbackCommunicator.run(ranks: 3) { try PiecewiseSum.usualLanes(on: $0) }
+    #expect(lanes == [1, 1, 1])
+  }
+
   @Test(arguments: [2, 3, 4, 6, 8]) func pollsAndCutsChangeNoBit(ranks: Int) throws {
     let rows = (0..<ranks).map { Self.row($0, 90_001) }
     let tree = Self.plainTree(rows)
