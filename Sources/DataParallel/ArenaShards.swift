@@ -26,9 +26,11 @@ public final class ArenaShards {
     self.own = own
     self.communicator = communicator
     let all = try communicator.gathered(own.flatMap { [$0.lowerBound, $0.upperBound] })
-    stretches = all.enumerated().flatMap { owner, ends in
-      stride(from: 0, to: ends.count, by: 2).map { (ends[$0]..<ends[$0 + 1], owner) }
-    }.sorted { $0.0.lowerBound < $1.0.lowerBound }
+    var stretches: [(range: Range<Int>, owner: Int)] = []
+    for (owner, ends) in all.enumerated() {
+      for index in stride(from: 0, to: ends.count, by: 2) { stretches.append((ends[index]..<ends[index + 1], owner)) }
+    }
+    stretches.sort { $0.range.lowerBound < $1.range.lowerBound }
     var end = 0
     for stretch in stretches {
       precondition(
@@ -36,6 +38,7 @@ public final class ArenaShards {
         "elements \(stretch.range) of rank \(stretch.owner) after \(end)")
       end = stretch.range.upperBound
     }
+    self.stretches = stretches
     precondition(end == count, "\(end) of \(count) elements have an owner")
     var place = 0
     places = own.map { range in

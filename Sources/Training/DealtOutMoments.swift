@@ -85,7 +85,7 @@ extension Experiment {
     var tensors: [(name: String, slice: NetworkParameters.Slice, memory: Tensor)] = []
     for (group, memory) in moments {
       let name = group.split(separator: "/").last ?? ""
-      tensors += student.parameters.slices.map { ("\(name)/\($0.name)", $0, memory) }
+      for slice in student.parameters.slices { tensors.append(("\(name)/\(slice.name)", slice, memory)) }
     }
     let digest = try NetworkParameters.digest(of: tensors.map { ($0.name, $0.slice.officialShape) }) { index in
       try official(tensors[index].slice, of: tensors[index].memory)
