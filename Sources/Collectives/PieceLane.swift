@@ -92,7 +92,11 @@ final class PieceLane {
     if gathers { unpackGathered() } else { addScattered() }
     if !gathers, layout.halves, distance < order.count { return try postScatter() }
     if !gathers {
-      guard work == .sum else { return isBusy = false }
+      guard work == .sum else {
+        // As in a sum, where the owner holds what the others receive.
+        if wire == .bfloat16 { roundToWire(values + kept.lowerBound, kept.count) }
+        return isBusy = false
+      }
       return try startGathering()
     }
     guard layout.halves, distance > 1 else { return isBusy = false }

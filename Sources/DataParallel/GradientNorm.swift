@@ -16,9 +16,12 @@ public struct GradientNorm: Sendable {
   private let parts: [Range<Int>]
   /// Which of `parts` belong to each tensor, by name.
   private let tensors: [Range<Int>]
+  /// Which of `parts` each rank owns, by rank.
+  private let owned: [[Int]]
 
   /// The norm over tensors of an arena, in any order.
-  public init(_ slices: [(name: String, range: Range<Int>)]) {
+  /// - Parameter shards: who owns what of gradients that are dealt out over ranks.
+  public init(_ slices: [(name: String, range: Range<Int>)], shards: ArenaShards? = nil) {
     var parts: [Range<Int>] = []
     tensors = slices.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }.map { slice in
       let first = parts.count
@@ -31,6 +34,7 @@ public struct GradientNorm: Sendable {
       return first..<parts.count
     }
     self.parts = parts
+    owned = shards?.indices(byOwner: parts) ?? []
   }
 
   /// The norm of a gradient that this rank holds whole; not finite exactly where one of its values is not.
@@ -38,6 +42,12 @@ public struct GradientNorm: Sendable {
   /// Rank behaviour: no communication; equal gradients give equal bits.
   /// - Shape: `gradient` [parameters].
   public func callAsFunction(_ gradient: Tensor) -> Double { norm(sumsOfSquares(gradient, parts)) }
+
+  /// The norm of a gradient of which each rank holds what it owns: the bits that a rank with the whole would find.
+  /// Called by all ranks.
+  public func callAsFunction(_ gradient: Tensor, dealtOut shards: ArenaShards) throws -> Double {
+    norm(try shards.gathered(parts, byOwner: owned) { sumsOfSquares(gradient, $0) })
+  }
 
   private func norm(_ sums: [Double]) -> Double {
     treeSum(tensors.map { treeSum(Array(sums[$0])) }).squareRoot()

@@ -43,6 +43,8 @@ public struct ReductionFigures: Sendable, Equatable, Codable {
 public final class GradientReduction {
   /// How ranks are added.
   public let method: ReductionMethod
+  /// Whether sums end at the owners of their parts, and are undefined elsewhere, instead of on every rank.
+  public let scatters: Bool
   /// Bytes of one bucket. May be changed between sums, on all ranks alike; speed only.
   public var bucketBytes: Int {
     didSet { precondition(bucketBytes >= 4, "a bucket of \(bucketBytes) bytes holds no value") }
@@ -68,23 +70,27 @@ public final class GradientReduction {
   ///   - bucketBytes: bytes of one bucket; speed only.
   ///   - pieceBytes: bytes of one message's vector; speed only.
   ///   - lanes: pieces under way at once, nil: `PiecewiseSum.usualLanes`; speed only.
+  ///   - scatters: leave sums with the owners of their parts. Buckets are then of whole pieces, and pieces no longer
+  ///     than the first bucket, so that owners stay the same whatever the size of later buckets.
   ///   - order: rank at each position of the tree; nil is the order of ranks. Any other gives up the promised bits: it
   ///     is the control that shows that a comparison of runs can tell trees apart.
   /// - Precondition: `order` holds each rank once.
   public init(
     on communicator: any Communicator, method: ReductionMethod = .reproducible, bucketBytes: Int = 4 << 20,
-    pieceBytes: Int = PiecewiseSum.usualPieceBytes, lanes: Int? = nil, order: [Int]? = nil
+    pieceBytes: Int = PiecewiseSum.usualPieceBytes, lanes: Int? = nil, scatters: Bool = false, order: [Int]? = nil
   ) throws {
+    precondition(!scatters || method != .native, "the library's own sum has no owners")
     precondition(bucketBytes >= 4, "a bucket of \(bucketBytes) bytes holds no value")
     self.communicator = communicator
     self.method = method
     self.bucketBytes = bucketBytes
+    self.scatters = scatters
     sums = try PiecewiseSum(
-      on: communicator, order: order, wire: method == .bf16 ? .bfloat16 : .float32, pieceBytes: pieceBytes, lanes: lanes
-    )
+      on: communicator, order: order, wire: method == .bf16 ? .bfloat16 : .float32,
+      pieceBytes: scatters ? min(pieceBytes, bucketBytes) : pieceBytes, lanes: lanes)
   }
 
-  /// The sum of all slots of all ranks, at once. Called by all ranks.
+  /// The sum of all slots of all ranks, at once; where sums are scattered, what this rank owns of it. Called by all ranks.
   ///
   /// Shapes: `slots` [S, P], whose contents are used up; result [P], a view of the first slot. P is the same on all
   /// ranks.
@@ -139,10 +145,37 @@ public final class GradientReduction {
     return slots.sample(0).reshaped([slots.perSample])
   }
 
+  /// What this rank owns of sums of `count` elements, ascending.
+  public func owned(of count: Int) -> [Range<Int>] { sums.owned(of: 0..<count) }
+
+  /// What ranks own of these values goes to all, as it is. Called by all ranks, between a sum and the next.
+  public func gather(_ values: Tensor) throws {
+    precondition(slots == nil, "a sum is under way")
+    let watch = Stopwatch()
+    let before = sums.sentBytes
+    try withExtendedLifetime(values) {
+      try sums.start(0..<values.count, of: values.pointer, .gather)
+      try sums.wait()
+    }
+    figures.bytes += sums.sentBytes - before
+    figures.seconds += watch.seconds
+    figures.exposedSeconds += watch.seconds
+  }
+
+  /// Whether buckets of so many bytes need not grow to hold whole pieces.
+  func holdsPieces(_ bytes: Int) -> Bool { !scatters || bytes / MemoryLayout<Float>.stride >= sums.layout.pieceCount }
+
+  /// Elements of a bucket.
+  private var bucketCount: Int {
+    let count = bucketBytes / MemoryLayout<Float>.stride
+    let piece = sums.layout.pieceCount
+    return scatters ? (count + piece - 1) / piece * piece : count
+  }
+
   /// The last bucket that has not started. Buckets begin at multiples of their size.
   private func nextBucket(_ slots: Tensor) -> Range<Int>? {
     guard unstarted > 0 else { return nil }
-    let count = bucketBytes / MemoryLayout<Float>.stride
+    let count = bucketCount
     return (unstarted - 1) / count * count..<unstarted
   }
 
@@ -159,7 +192,7 @@ public final class GradientReduction {
       figures.bytes += bucket.count * MemoryLayout<Float>.stride
     } else {
       let before = sums.sentBytes
-      try sums.start(bucket, of: slots.pointer)
+      try sums.start(bucket, of: slots.pointer, scatters ? .scatter : .sum)
       // Samples of the next bucket push this one out of the cache: what has not begun by then is read twice.
       if passEnded { try sums.waitForQueue() } else { figures.earlyBuckets += 1 }
       figures.bytes += sums.sentBytes - before

@@ -72,7 +72,9 @@ extension GradientReduction {
   ///
   /// - Precondition: `slots` [S, P] holds zeros, which it still does afterwards.
   public func tuneBuckets(_ slots: Tensor) throws -> String? {
-    let candidates = GradientReduction.triedBuckets.filter { $0 / 2 < slots.perSample * MemoryLayout<Float>.stride }
+    let candidates = GradientReduction.triedBuckets.filter {
+      $0 / 2 < slots.perSample * MemoryLayout<Float>.stride && holdsPieces($0)
+    }
     guard communicator.worldSize > 1, candidates.count > 1 else { return nil }
     let counted = reducedBytes
     defer { reducedBytes = counted }

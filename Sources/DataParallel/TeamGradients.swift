@@ -18,7 +18,7 @@ public final class TeamGradients {
   private let count: Int
   private var kept: Tensor?
   private var scratch: Tensor?
-  private var result: Tensor
+  private let result: Tensor
   private var passes = 0
   /// Seconds spent in exchanges inside the team so far, waiting for the other ranks included.
   public private(set) var exchangeSeconds = 0.0
@@ -32,16 +32,30 @@ public final class TeamGradients {
     self.team = team
     self.reduction = reduction
     count = parameters
-    result = Tensor(uninitialized: [parameters])
+    result = Tensor(uninitialized: [reduction.scatters && team.rank >= 2 ? 0 : parameters])
   }
 
   /// The half of the parameters that a place keeps.
   private func half(_ place: Int) -> Range<Int> {
+    let grain = PieceLayout.grain
+    let middle = count < 2 * grain ? count / 2 : count / 2 / grain * grain
     switch place {
-    case 0: 0..<count / 2
-    case 1: count / 2..<count
-    default: 0..<0
+    case 0: return 0..<middle
+    case 1: return middle..<count
+    default: return 0..<0
     }
+  }
+
+  /// What this rank owns of sums that are scattered: parts of the half that its place keeps.
+  public var owned: [Range<Int>] {
+    let half = half(team.rank)
+    return reduction.owned(of: half.count).map { half.lowerBound + $0.lowerBound..<half.lowerBound + $0.upperBound }
+  }
+
+  /// What ranks own of parameters goes to all. Called by all ranks.
+  public func gather(_ values: Tensor) throws {
+    if team.rank < 2 { try reduction.gather(view(values, half(team.rank).lowerBound, half(team.rank).count)) }
+    try joinHalves(of: values)
   }
 
   /// Takes over what a pass has put into the slots, and clears them for the next one. Called by all ranks of the team
@@ -77,7 +91,8 @@ public final class TeamGradients {
     slots.fill(0)
   }
 
-  /// The sum over all passes, samples and teams, `[P]`, on every rank. Called by all ranks after the step's last pass.
+  /// The sum over all passes, samples and teams, `[P]`, on every rank, or what the rank owns of it where sums are
+  /// scattered (`[0]` on places without gradients). Called by all ranks after the step's last pass.
   ///
   /// It is valid until the next call.
   public func sum() throws -> Tensor {
@@ -87,14 +102,18 @@ public final class TeamGradients {
       let own = try reduction.sum(kept)
       view(result, half(team.rank).lowerBound, own.count).assign(own)
     }
+    if !reduction.scatters { try joinHalves(of: result) }
+    return result
+  }
+
+  /// Each of the two places tells the team its half.
+  private func joinHalves(of values: Tensor) throws {
     let watch = Stopwatch()
     for place in 0..<2 {
       let part = half(place)
-      try team.broadcast(
-        bytes(result.pointer + part.lowerBound, part.count), from: place)
+      try team.broadcast(bytes(values.pointer + part.lowerBound, part.count), from: place)
     }
     exchangeSeconds += watch.seconds
-    return result
   }
 
   private func view(_ tensor: Tensor, _ first: Int, _ count: Int) -> Tensor {

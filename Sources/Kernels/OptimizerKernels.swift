@@ -26,24 +26,27 @@ private func forEachStretch(of range: Range<Int>, _ body: (_ first: Int, _ count
 ///   - firstMoment: m, changed.
 ///   - secondMoment: v, changed.
 ///   - range: elements to update.
+///   - place: element of the moments that belongs to the first of `range`; nil where they lie like parameters.
 ///   - rate: learning rate.
 ///   - decay: weight decay.
 ///   - beta1: share of m that is kept.
 ///   - beta2: share of v that is kept.
 ///   - epsilon: added to the denominator.
 ///   - step: number of this update, from 1.
-/// - Precondition: the four tensors have equal counts and hold `range`.
+/// - Precondition: parameters and gradient have equal counts; they and the moments hold the range.
 /// Source: Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
 public func adamW(
   parameters: Tensor, gradient: Tensor, firstMoment: Tensor, secondMoment: Tensor, range: Range<Int>, rate: Float,
-  decay: Float, beta1: Double, beta2: Double, epsilon: Double, step: Int
+  decay: Float, beta1: Double, beta2: Double, epsilon: Double, step: Int, place: Int? = nil
 ) {
   let mark = KernelMeter.begin(.optimizer)
   defer { KernelMeter.end(mark) }
   let count = parameters.count
+  let place = place ?? range.lowerBound
   precondition(
-    gradient.count == count && firstMoment.count == count && secondMoment.count == count,
-    "\(parameters.shape), \(gradient.shape), \(firstMoment.shape), \(secondMoment.shape)")
+    gradient.count == count && firstMoment.count == secondMoment.count && place >= 0
+      && place + range.count <= firstMoment.count,
+    "\(parameters.shape), \(gradient.shape), \(firstMoment.shape), \(secondMoment.shape) from \(place)")
   precondition(range.lowerBound >= 0 && range.upperBound <= count, "elements \(range) of \(parameters.shape)")
   precondition(step > 0, "updates are numbered from 1, not \(step)")
   let correctedRate = Float(Double(rate) / (1 - beta1.power(Double(step))))
@@ -51,8 +54,9 @@ public func adamW(
   let keep = Float(1 - Double(rate) * Double(decay))
   forEachStretch(of: range) { first, count in
     ck_adamw(
-      parameters.pointer + first, gradient.pointer + first, firstMoment.pointer + first,
-      secondMoment.pointer + first, count, keep, Float(1 - beta1), Float(beta2), Float(1 - beta2), correctedRate,
+      parameters.pointer + first, gradient.pointer + first, firstMoment.pointer + (place + first - range.lowerBound),
+      secondMoment.pointer + (place + first - range.lowerBound), count, keep, Float(1 - beta1), Float(beta2),
+      Float(1 - beta2), correctedRate,
       secondShare, Float(epsilon))
   }
 }

@@ -206,11 +206,20 @@ public final class NetworkParameters {
 
   /// SHA-256 over name, official shape and little-endian bytes of tensors, names in byte order.
   public static func digest(of tensors: [(name: String, shape: [Int], values: [Float])]) -> String {
+    digest(of: tensors.map { ($0.name, $0.shape) }) { tensors[$0].values }
+  }
+
+  /// The same, where values are asked for one tensor after the other, names in byte order.
+  /// - Parameter values: values of the tensor with this index, in official order.
+  public static func digest(
+    of tensors: [(name: String, shape: [Int])], values: (Int) throws -> [Float]
+  ) rethrows -> String {
     let hash = SHA256()
-    for tensor in tensors.sorted(by: { Array($0.name.utf8).lexicographicallyPrecedes(Array($1.name.utf8)) }) {
-      hash.update(tensor.name)
-      hash.update(tensor.shape.map { Int64($0).littleEndian })
-      hash.update(tensor.values.map { $0.bitPattern.littleEndian })
+    let order = tensors.indices.sorted { tensors[$0].name.utf8.lexicographicallyPrecedes(tensors[$1].name.utf8) }
+    for index in order {
+      hash.update(tensors[index].name)
+      hash.update(tensors[index].shape.map { Int64($0).littleEndian })
+      hash.update(try values(index).map { $0.bitPattern.littleEndian })
     }
     return hash.hexadecimal()
   }

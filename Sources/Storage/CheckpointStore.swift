@@ -1,11 +1,16 @@
 // Saving and finding snapshots. How they are stored is beside this module (StorageHDF5).
 
 import Support
+import Tensors
 
 /// A snapshot copied and ready to be written.
 public protocol PreparedCheckpoint: Sendable {
   /// Steps completed.
   var step: Int { get }
+  /// Puts in values that the snapshot awaited, in the order in which they would have lain in its memory.
+  /// - Parameter first: which of the tensor's elements is the first of these.
+  /// - Precondition: the tensor is in this file, and it has not been published.
+  func put(_ values: Tensor, at first: Int, of path: String)
   /// Writes the checkpoint under its final name; returns the path. May be called once, from any thread.
   /// - Throws: `Failure` 73 if the file cannot be created, 74 if it cannot be written; nothing is left behind then.
   func publish() throws -> String

@@ -77,6 +77,8 @@ public struct Snapshot: Sendable {
     public let memory: Tensor
     /// What their order is.
     public let order: Order
+    /// Whether values are yet to come, from other ranks: there is no memory then.
+    public let isAwaited: Bool
 
     /// A tensor in its official shape.
     public init(_ path: String, _ values: Tensor) { self.init(path, values.shape, memory: values, .official) }
@@ -88,10 +90,22 @@ public struct Snapshot: Sendable {
       self.shape = shape
       self.memory = memory
       self.order = shape.array.count > 1 ? order : .official
+      isAwaited = false
+    }
+
+    /// A tensor whose values will be put into a prepared checkpoint.
+    public init(awaiting path: String, _ shape: Shape, _ order: Order) {
+      self.path = path
+      self.shape = shape
+      memory = Tensor(uninitialized: [0])
+      self.order = shape.array.count > 1 ? order : .official
+      isAwaited = true
     }
 
     /// The values, row-major in the official shape.
+    /// - Precondition: they are not awaited.
     public var values: Tensor {
+      precondition(!isAwaited, "\(path) is yet to come")
       guard order == .outputsLast else { return memory.reshaped(shape) }
       let (outputs, inputs) = (shape[0], shape[1])
       let taps = shape.count / max(outputs * inputs, 1)

@@ -36,6 +36,8 @@ final class CheckpointImage: @unchecked Sendable {
   /// First byte of each record's values; nil for one without any.
   private let places: [Int?]
   private var orders: [Snapshot.Order] = []
+  /// Which record has a path.
+  private lazy var indices = Dictionary(uniqueKeysWithValues: zip(form.paths, form.paths.indices))
 
   /// A file with room for every value.
   /// - Parameter memory: that of an earlier file, to be used again: fresh pages cost more than copying.
@@ -82,6 +84,18 @@ final class CheckpointImage: @unchecked Sendable {
     }
   }
 
+  /// Copies values that the snapshot awaited.
+  func put(_ values: Tensor, at first: Int, of path: String) {
+    guard let index = indices[path], let place = places[index], let base = image.mutableBytes.baseAddress else {
+      preconditionFailure("\(path) has no place in this file")
+    }
+    let count = form.shapes[index].count
+    precondition(first >= 0 && first + values.count <= count, "\(values.count) values at \(first) of \(count)")
+    withExtendedLifetime(values) {
+      (base + place + 4 * first).copyMemory(from: values.pointer, byteCount: 4 * values.count)
+    }
+  }
+
   private typealias Piece = (source: UnsafeRawPointer, place: Int, count: Int)
 
   /// What is to be copied, and where in the list each tile of about equal bytes begins and the last one ends.
@@ -91,7 +105,7 @@ final class CheckpointImage: @unchecked Sendable {
     var firsts = [0]
     var bytesOfTile = 0
     for (record, place) in zip(snapshot.records, places) {
-      guard let place else { continue }
+      guard let place, !record.isAwaited else { continue }
       let bytes = record.shape.count * 4
       for start in stride(from: 0, to: bytes, by: CheckpointImage.tile) {
         let count = min(CheckpointImage.tile, bytes - start)

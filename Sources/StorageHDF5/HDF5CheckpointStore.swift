@@ -82,6 +82,8 @@ private final class PreparedFile: PreparedCheckpoint {
     self.result = result
   }
 
+  func put(_ values: Tensor, at first: Int, of path: String) { image.put(values, at: first, of: path) }
+
   func publish() throws -> String {
     defer { spare.give(image) }
     return result(try disk.write(try image.finish(step: step), as: image.form.kind, to: path))

@@ -3,6 +3,7 @@
 import Collectives
 import Storage
 import Support
+import Tensors
 
 /// Saves checkpoints in the background, by rank 0 as one file or by all ranks in parts. Every function is called by all
 /// ranks, which agree on every outcome.
@@ -56,28 +57,44 @@ final class CheckpointKeeper {
   ///
   /// - Parameters:
   ///   - snapshot: the state, equal on all ranks.
+  ///   - deliver: brings the values that the snapshot awaits to the ranks that write them; called on all ranks.
   ///   - isLast: wait until it is on disk; a failure ends the run then, whatever the recipe says.
   ///   - first: what must be on disk before, such as the pseudo-labels; called on all ranks.
   /// - Throws: the same failure on all ranks, if the recipe says so.
-  func save(_ snapshot: Snapshot, isLast: Bool, first: () throws -> Void) throws {
+  func save(
+    _ snapshot: Snapshot, isLast: Bool, deliver: (AwaitedValues) throws -> Void, first: () throws -> Void
+  ) throws {
     while underway != nil { try finishWork() }
     try attempt(snapshot.step, mayGoOn: !isLast) {
       try first()
       try communicator.barrier()
-      try communicator.together { try startWriting(snapshot, isLast: isLast) }
+      let prepared = try communicator.together { try prepare(snapshot) }
+      if snapshot.records.contains(where: \.isAwaited) {
+        try deliver(AwaitedValues(writers: writers(of: snapshot)) { prepared?.put($0, at: $1, of: $2) })
+      }
+      try communicator.together {
+        if let prepared { try saver.start(prepared, isPart: settings.sharded, isLast: isLast) }
+      }
       underway = settings.sharded ? .parts(snapshot) : .whole(step: snapshot.step)
     }
     while isLast && underway != nil { try finishWork(mayGoOn: false) }
   }
 
-  private func startWriting(_ snapshot: Snapshot, isLast: Bool) throws {
+  /// This rank's file, with what there is already; nil on ranks that write none.
+  private func prepare(_ snapshot: Snapshot) throws -> (any PreparedCheckpoint)? {
     let rank = communicator.rank
-    if settings.sharded {
-      guard rank < partCount else { return }
-      try saver.start(store.preparePart(snapshot, rank, of: partCount), isPart: true, isLast: isLast)
-    } else if rank == 0 {
-      try saver.start(store.prepare(snapshot), isLast: isLast)
+    guard settings.sharded else { return rank == 0 ? try store.prepare(snapshot) : nil }
+    return rank < partCount ? try store.preparePart(snapshot, rank, of: partCount) : nil
+  }
+
+  /// Which rank writes each of the awaited records, by path.
+  private func writers(of snapshot: Snapshot) -> [String: Int] {
+    let parts = settings.sharded ? (0..<partCount).map { snapshot.part($0, of: partCount) } : [snapshot]
+    var writers: [String: Int] = [:]
+    for (rank, part) in parts.enumerated() {
+      for record in part.records where record.isAwaited { writers[record.path] = rank }
     }
+    return writers
   }
 
   /// Notices that what is under way is on disk, or could not be written; called after every step.
@@ -121,6 +138,14 @@ final class CheckpointKeeper {
       say("warning: the checkpoint of step \(step) was not saved: \(failure); training goes on")
     }
   }
+}
+
+/// Values that a checkpoint waits for.
+struct AwaitedValues {
+  /// The rank that writes each, by path.
+  let writers: [String: Int]
+  /// Takes over a stretch of values, its first element and its path, on the rank that writes them.
+  let put: (_ values: Tensor, _ first: Int, _ path: String) -> Void
 }
 
 extension Recipe.Checkpoint {

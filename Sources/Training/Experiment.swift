@@ -84,12 +84,14 @@ public final class Experiment {
     }
     let reduction = try GradientReduction(
       on: plan.teamSize > 1 ? RankGroup(plan.counterparts, of: communicator) : communicator,
-      method: recipe.reduction.method, bucketBytes: recipe.communication.bucketMB.bytes, order: reductionOrder)
+      method: recipe.reduction.method, bucketBytes: recipe.communication.bucketMB.bytes,
+      scatters: recipe.dealsOutMoments(over: communicator.worldSize), order: reductionOrder)
     let teamGradients =
       plan.teamSize > 1
       ? TeamGradients(
         team: RankGroup(Array(plan.team), of: MeteredCommunicator(communicator)), reduction: reduction,
         parameters: student.parameters.values.count) : nil
+    let shards = try ArenaShards.of(student.parameters, reduction, teamGradients, on: metered)
     step = TrainingStep(
       StepParts(
         share: share, student: student, teacher: teacher, featureDistance: featureDistance,
@@ -99,7 +101,7 @@ public final class Experiment {
           offsetMultiple: student.grid.offsetMultiple),
         reduction: reduction, teamGradients: teamGradients,
         overlap: OverlapTrial(recipe.communication.overlap, isPossible: recipe.allowsOverlap, on: communicator),
-        optimizer: recipe.makeOptimizer(student.parameters),
+        optimizer: recipe.makeOptimizer(student.parameters, owned: shards?.own), shards: shards,
         schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.scaledMomentum),
         stepGuard: StepGuard(recipe.stepGuard.options)),
       StepOptions(
@@ -211,10 +213,11 @@ extension Recipe {
   }
 
   /// The optimizer over a network's parameters, with the published groups by name.
-  public func makeOptimizer(_ parameters: NetworkParameters) -> AdamW {
+  /// - Parameter owned: the elements that this rank advances; nil for all.
+  public func makeOptimizer(_ parameters: NetworkParameters, owned: [Range<Int>]? = nil) -> AdamW {
     let groups = ParameterGroups(headFactor: optimizer.headFactor, weightDecay: optimizer.weightDecay)
     return AdamW(
-      slices: parameters.slices.map { groups.slice(name: $0.name, range: $0.range) },
+      slices: parameters.slices.map { groups.slice(name: $0.name, range: $0.range) }, owned: owned,
       beta1: optimizer.betas[0], beta2: optimizer.betas[1], epsilon: optimizer.epsilon)
   }
 }

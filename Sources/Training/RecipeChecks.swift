@@ -43,6 +43,10 @@ extension Recipe {
       batch.cropShards == 1 || network.resolution == .hrda, "batch.cropShards",
       "is \(batch.cropShards), but network.resolution \(network.resolution.rawValue) has one crop to share out")
     try check.require(
+      !optimizer.shardMoments || reduction != .native, "optimizer.shardMoments",
+      "is true, but the MPI library's own sum (reduction: native) leaves no part of it to one rank",
+      remedy: "use reduction: reproducible, or optimizer.shardMoments: false")
+    try check.require(
       teacher.refresh == 0 || teacher.cache, "teacher.refresh",
       "is \(teacher.refresh), but teacher.cache keeps no pseudo-labels", remedy: "set teacher.cache to true")
     let needsTarget = catalogue.methods.first { $0.name == method.name }?.needsTarget ?? true

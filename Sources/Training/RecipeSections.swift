@@ -165,6 +165,8 @@ extension Recipe {
     public var betas = [0.9, 0.999]
     /// Added to the root of the second moment.
     public var epsilon = 1e-8
+    /// Whether each rank keeps its share of the moments only. Never changes a result.
+    public var shardMoments = false
 
     /// The published values.
     public init() {}
@@ -177,6 +179,7 @@ extension Recipe {
       try settings.value("weightDecay", &weightDecay, .from(0, to: 1))
       try settings.value("betas", &betas, .each(.from(0, below: 1), count: 2))
       try settings.value("epsilon", &epsilon, .above(0))
+      try settings.value("shardMoments", &shardMoments)
     }
   }
 

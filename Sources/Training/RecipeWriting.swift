@@ -36,7 +36,7 @@ extension Recipe {
 
     /// Whether a run that goes on with the new value may differ from one that went on with the old one.
     public var affectsWeights: Bool {
-      let harmless = ["name", "threads", "trace", "batch.cropShards"]
+      let harmless = ["name", "threads", "trace", "batch.cropShards", "optimizer.shardMoments"]
       let harmlessGroups = [
         "communication.", "checkpoint.", "log.", "digest.", "watch.", "evaluation.", "data.validation.",
       ]

@@ -8,15 +8,13 @@ import Support
 import Tensors
 
 extension Experiment {
-  /// The state after `step` completed steps.
+  /// The state after `step` completed steps. Moments that are dealt out over ranks are awaited in it.
   /// - Parameter objectives: what objectives keep, under `Snapshot.objective`.
   func snapshot(step: Int, objectives: [Snapshot.Record] = []) -> Snapshot {
     let student = self.student.parameters
-    let optimizer = self.step.parts.optimizer
     var records = networkRecords(Snapshot.student, student)
     if let teacher = teacher?.network.parameters { records += networkRecords(Snapshot.teacher, teacher) }
-    records += parameterRecords(Snapshot.firstMoment, student, optimizer.firstMoment)
-    records += parameterRecords(Snapshot.secondMoment, student, optimizer.secondMoment)
+    records += momentRecords
     let stepGuard = self.step.parts.stepGuard
     if stepGuard.remembers { records.append(Snapshot.Record(Experiment.guardRecord, stepGuard.state)) }
     return Snapshot(run: description(step: step), records: records + objectives)
@@ -34,7 +32,8 @@ extension Experiment {
       digests: origin.digests)
   }
 
-  /// Takes over a snapshot's tensors: student, teacher, both moments and what the guard remembers.
+  /// Takes over a snapshot's tensors: student, teacher, both moments and what the guard remembers. Moments that are
+  /// dealt out over ranks are left to `dealOutMoments`.
   /// - Throws: `Failure` 65 if a tensor is missing, is not known here, or has another shape.
   func restore(_ snapshot: Snapshot, from file: String) throws {
     let stored = RunOrigin(snapshot.run.digests)
@@ -42,13 +41,11 @@ extension Experiment {
     if let teacher = stored.firstTeacher { origin.firstTeacher = teacher }
     origin.frozenEncoder = stored.frozenEncoder
     let student = self.student.parameters
-    let optimizer = step.parts.optimizer
     try load(snapshot, Snapshot.student, into: student, arena: student.values, buffers: true, file)
     if let teacher = teacher?.network.parameters {
       try load(snapshot, Snapshot.teacher, into: teacher, arena: teacher.values, buffers: true, file)
     }
-    try load(snapshot, Snapshot.firstMoment, into: student, arena: optimizer.firstMoment, buffers: false, file)
-    try load(snapshot, Snapshot.secondMoment, into: student, arena: optimizer.secondMoment, buffers: false, file)
+    try restoreMoments(snapshot, from: file)
     // A guard with another window, which the user has asked for by name, begins anew.
     let stepGuard = step.parts.stepGuard
     if let kept = snapshot.tensor(Experiment.guardRecord), kept.shape == stepGuard.state.shape {
@@ -81,10 +78,12 @@ func networkRecords(_ group: String, _ parameters: NetworkParameters) -> [Snapsh
 }
 
 /// Takes over the tensors of one group of a snapshot.
-/// - Parameter buffers: whether the group holds running statistics besides parameters.
+/// - Parameters:
+///   - arena: where parameters go; nil only proves that they fit.
+///   - buffers: whether the group holds running statistics besides parameters.
 /// - Throws: `Failure` 65 that names the first tensor that is missing, not known here, or of another shape.
 func load(
-  _ snapshot: Snapshot, _ group: String, into parameters: NetworkParameters, arena: Tensor, buffers: Bool,
+  _ snapshot: Snapshot, _ group: String, into parameters: NetworkParameters, arena: Tensor?, buffers: Bool,
   _ file: String
 ) throws {
   var stored: [String: Snapshot.Record] = [:]
@@ -101,6 +100,7 @@ func load(
     }
   }
   if let name = stored.keys.min() { throw mismatch("\(name) has no place in this network") }
+  guard let arena else { return }
   for slice in parameters.slices {
     parameters.load(
       snapshot.tensor("\(group)/\(slice.name)")?.values ?? [], named: slice.name, into: arena)
@@ -122,15 +122,12 @@ public struct StateDigests: Sendable, Equatable {
 }
 
 extension Experiment {
-  /// Digests of the state now.
+  /// Digests of the state now. Called by all ranks: moments may be dealt out over them.
   public var digests: StateDigests {
-    let parameters = student.parameters
-    let optimizer = step.parts.optimizer
-    let moments = [("first-moment", optimizer.firstMoment), ("second-moment", optimizer.secondMoment)].flatMap {
-      group, arena in parameters.official(of: arena).map { ("\(group)/\($0.name)", $0.shape, $0.values) }
+    get throws {
+      StateDigests(
+        student: student.parameters.digest(), teacher: (teacher?.network ?? student).parameters.digest(),
+        optimizer: try momentsDigest())
     }
-    return StateDigests(
-      student: parameters.digest(), teacher: (teacher?.network ?? student).parameters.digest(),
-      optimizer: NetworkParameters.digest(of: moments))
   }
 }

@@ -87,10 +87,11 @@ public final class StepBenchmark {
   ///   - setting: the case.
   ///   - part: what is timed.
   ///   - cropShards: ranks that share one sample; the global batch is a sample for each such group.
+  ///   - shardMoments: whether each rank keeps its share of the moments only.
   ///   - communicator: the ranks.
   /// - Throws: `Failure` if the encoder is not known or the ranks cannot be grouped so.
   public init(
-    _ setting: StepBenchmarkCase, part: StepBenchmarkPart, cropShards: Int = 1,
+    _ setting: StepBenchmarkCase, part: StepBenchmarkPart, cropShards: Int = 1, shardMoments: Bool = false,
     on communicator: any Communicator = SoloCommunicator()
   ) throws {
     self.communicator = communicator
@@ -98,6 +99,7 @@ public final class StepBenchmark {
     self.part = part
     var recipe = Recipe()
     recipe.encoder.name = setting.encoder
+    recipe.optimizer.shardMoments = shardMoments
     recipe.network.detailCrop = PixelSize(height: setting.detail, width: setting.detail)
     configuration = recipe.networkConfiguration(classCount: 19)
     let plan = try communicator.together {
@@ -107,7 +109,12 @@ public final class StepBenchmark {
     let share = BatchShare(plan, on: communicator)
     batch = StepBenchmark.batch(side: setting.crop, samples: plan.samples)
     let student = try SegmentationNetwork(configuration, gradientSlots: plan.place < 2 ? 1 : 0, seed: 1)
-    let reduction = try GradientReduction(on: share.communicator)
+    let reduction = try GradientReduction(
+      on: share.communicator, scatters: recipe.dealsOutMoments(over: communicator.worldSize))
+    let teamGradients = share.team.map {
+      TeamGradients(team: $0, reduction: reduction, parameters: student.parameters.values.count)
+    }
+    let shards = try ArenaShards.of(student.parameters, reduction, teamGradients, on: communicator)
     let offset = (setting.crop - setting.detail) / 2
     let box = Box(
       top: offset, bottom: offset + setting.detail, left: offset, right: offset + setting.detail)
@@ -119,11 +126,9 @@ public final class StepBenchmark {
           threshold: Float(recipe.teacher.threshold)),
         featureDistance: FeatureDistanceTerm(
           try ReferenceEncoder(configuration, seed: 1), recipe.featureDistanceOptions, classCount: 19),
-        draws: FixedDraws(box: box), reduction: reduction,
-        teamGradients: share.team.map {
-          TeamGradients(team: $0, reduction: reduction, parameters: student.parameters.values.count)
-        },
-        optimizer: recipe.makeOptimizer(student.parameters), schedule: recipe.learningRate,
+        draws: FixedDraws(box: box), reduction: reduction, teamGradients: teamGradients,
+        optimizer: recipe.makeOptimizer(student.parameters, owned: shards?.own), shards: shards,
+        schedule: recipe.learningRate,
         momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
       StepOptions(detailWeight: Float(recipe.network.detailWeight), augmentSource: false, stochasticSeed: 1))
   }

@@ -47,6 +47,8 @@ public struct StepParts {
   public let teamGradients: TeamGradients?
   /// The optimizer.
   public let optimizer: AdamW
+  /// What each rank's optimizer advances; nil where every rank's advances all.
+  public let shards: ArenaShards?
   /// Learning rate by step.
   public let schedule: LearningRateSchedule
   /// Teacher momentum by step.
@@ -62,12 +64,14 @@ public struct StepParts {
     share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, featureDistance: FeatureDistanceTerm?,
     extraTargetPasses: [any ExtraTargetPass] = [], draws: any DrawSource, reduction: GradientReduction,
     teamGradients: TeamGradients? = nil, overlap: OverlapTrial? = nil,
-    optimizer: AdamW, schedule: LearningRateSchedule, momentum: TeacherMomentum,
+    optimizer: AdamW, shards: ArenaShards? = nil, schedule: LearningRateSchedule, momentum: TeacherMomentum,
     stepGuard: StepGuard = StepGuard(StepGuard.Options(skipsNonFinite: false)), observer: (any StepObserver)? = nil
   ) {
     let names = ["source", "mixed"] + extraTargetPasses.map(\.name)
     precondition(Set(names).count == names.count, "passes \(names) of one step")
     precondition((share.team == nil) == (teamGradients == nil), "a team joins its gradients")
+    precondition(reduction.scatters == (shards != nil), "sums that are scattered have owners")
+    precondition(observer == nil || shards == nil, "no rank has the whole gradient to show")
     precondition(teacher != nil || extraTargetPasses.isEmpty, "passes \(names) need a teacher")
     self.share = share
     self.student = student
@@ -79,6 +83,7 @@ public struct StepParts {
     self.overlap = overlap ?? OverlapTrial(.off, on: share.communicator)
     self.teamGradients = teamGradients
     self.optimizer = optimizer
+    self.shards = shards
     self.schedule = schedule
     self.momentum = momentum
     self.stepGuard = stepGuard

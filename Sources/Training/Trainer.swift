@@ -113,6 +113,7 @@ public final class Trainer {
         try experiment.restoreFrozenEncoder(from: directory.layout.frozenEncoder, store: store)
       }
     }
+    try experiment.dealOutMoments(found?.snapshot)
     if let run = found?.snapshot.run { warnOfChanges(since: run) }
     visits = found?.snapshot.tensor(PseudoLabelRecorder.visitsRecord)
     firstStep = step
@@ -168,15 +169,17 @@ public final class Trainer {
   /// Whether this rank speaks for its samples, which several ranks may hold.
   private var answers: Bool { experiment.plan.place == 0 }
 
-  /// Everything that must be equal on all ranks.
+  /// Everything that must be equal on all ranks. Moments that are dealt out over ranks exist once.
   private var state: [(name: String, tensor: Tensor)] {
     let optimizer = experiment.step.parts.optimizer
     let student = experiment.student.parameters
     var tensors = [
       ("student parameters", student.values), ("student statistics", student.buffers),
-      ("first moment", optimizer.firstMoment), ("second moment", optimizer.secondMoment),
       ("the guard's memory", experiment.step.parts.stepGuard.state),
     ]
+    if experiment.step.parts.shards == nil {
+      tensors += [("first moment", optimizer.firstMoment), ("second moment", optimizer.secondMoment)]
+    }
     if let teacher = experiment.teacher?.network.parameters {
       tensors += [("teacher parameters", teacher.values), ("teacher statistics", teacher.buffers)]
     }
@@ -244,7 +247,8 @@ public final class Trainer {
       }
     }
     let matrices = try evaluate()
-    return RunOutcome(status: .done, summary: summary(until: max(firstStep, lastStep), matrices), matrices: matrices)
+    let summary = try summary(until: max(firstStep, lastStep), matrices)
+    return RunOutcome(status: .done, summary: summary, matrices: matrices)
   }
 
   /// Records what the teacher said of each micro-batch, and counts what labels there were.
@@ -262,7 +266,7 @@ public final class Trainer {
     guard let keeper else { preconditionFailure("a run is prepared before it saves") }
     Activity.beside("checkpoint")
     // Entries first: a checkpoint whose pseudo-labels are missing could not be resumed.
-    try keeper.save(snapshot(step: step), isLast: isLast) {
+    try keeper.save(snapshot(step: step), isLast: isLast, deliver: experiment.deliverMoments) {
       try communicator.together { try reclaimFolder(step) }
       try recorder?.publish(completedSteps: step, restartingFrom: keeper.newestSaved)
     }

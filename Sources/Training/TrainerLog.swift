@@ -73,9 +73,9 @@ extension Trainer {
     }
   }
 
-  /// The figures of the run up to a step.
-  func summary(until step: Int, _ matrices: [String: ConfusionMatrix]) -> Summary {
-    let digests = experiment.digests
+  /// The figures of the run up to a step. Called by all ranks.
+  func summary(until step: Int, _ matrices: [String: ConfusionMatrix]) throws -> Summary {
+    let digests = try experiment.digests
     let images = Double(time.steps * experiment.plan.globalBatch)
     return Summary(
       step: step, worldSize: communicator.worldSize, threads: WorkerPool.shared.threads,

@@ -77,7 +77,7 @@ public final class TrainingStep {
     self.options = options
     statistics = KeptStatistics(
       of: [parts.student.parameters.buffers] + (parts.teacher.map { [$0.network.parameters.buffers] } ?? []))
-    norm = GradientNorm(parts.optimizer.slices.map { ($0.name, $0.range) })
+    norm = GradientNorm(parts.optimizer.slices.map { ($0.name, $0.range) }, shards: parts.shards)
   }
 
   /// Runs step number `step` (from 0) on this rank's samples of a batch that is not cut. See below.
@@ -127,6 +127,7 @@ public final class TrainingStep {
         parts.optimizer.advance(
           parameters: parts.student.parameters.values, gradient: gradient, rate: rate, step: step + 1)
       }
+      try gatherParameters()
     } else {
       statistics.restore()
     }
@@ -252,7 +253,16 @@ public final class TrainingStep {
   private func sumGradients(_ step: Int) throws -> (sum: Tensor, norm: Double) {
     let sum = try parts.teamGradients?.sum() ?? parts.reduction.finish()
     if let note = try parts.overlap.stepEnded(seconds: lastPass.seconds) { notes.append(note) }
-    return (sum, norm(sum))
+    return (sum, try parts.shards.map { try norm(sum, dealtOut: $0) } ?? norm(sum))
+  }
+
+  /// Tells all ranks the parameters that their owners have advanced.
+  private func gatherParameters() throws {
+    guard parts.shards != nil else { return }
+    let values = parts.student.parameters.values
+    try phases.measure("gather") {
+      if let team = parts.teamGradients { try team.gather(values) } else { try parts.reduction.gather(values) }
+    }
   }
 
   /// Why the step is to be left out; nil if it is not. All ranks see the same numbers and decide alike.

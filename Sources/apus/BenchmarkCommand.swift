@@ -41,6 +41,8 @@ struct BenchmarkStepCommand: ParsableCommand {
   var convolution = ConvolutionMethod.winograd
   @Option(help: "Ranks that share the crops of a sample, as batch.cropShards.")
   var cropShards = 1
+  @Flag(help: "Deal out the optimizer's moments over the ranks, as optimizer.shardMoments.")
+  var shardMoments = false
   @Option(help: "Compute threads; APUS_THREADS or all cores if not given.")
   var threads: Int?
   @Option(help: "Steps to time; by default 7, 5 or 3, by the size of the case.")
@@ -72,8 +74,9 @@ struct BenchmarkStepCommand: ParsableCommand {
       guard let setting = StepBenchmarkCase.all.first(where: { $0.name == caseName }) else {
         throw Failure(.usage, "no case \"\(caseName)\"", at: "--case")
       }
-      let (report, spans) = try StepBenchmark(setting, part: part, cropShards: cropShards, on: communicator)
-        .run(warmUp: warmUp, repeats: repeats ?? setting.repeats)
+      let benchmark = try StepBenchmark(
+        setting, part: part, cropShards: cropShards, shardMoments: shardMoments, on: communicator)
+      let (report, spans) = try benchmark.run(warmUp: warmUp, repeats: repeats ?? setting.repeats)
       guard communicator.rank == 0 else { return .done }
       say(report.text, json: json)
       if json { print(try jsonLine(report)) }

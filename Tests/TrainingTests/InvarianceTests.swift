@@ -19,7 +19,7 @@ import Training
     return try LoopbackCommunicator.run(ranks: ranks) { communicator in
       let experiment = try Experiment(recipe, on: communicator, reductionOrder: order)
       for step in 0..<4 { _ = try experiment.step.run(try experiment.loader.batches(step: step), step: step) }
-      return experiment.digests
+      return try experiment.digests
     }
   }
 
@@ -51,6 +51,26 @@ import Training
       let many = try train(["batch.global=4", "batch.cropShards=\(shards)"], ranks: ranks)
       #expect(many == Array(repeating: one, count: ranks), "\(ranks) ranks, \(shards) share crops")
     }
+  }
+
+  @Test func momentsDealtOutKeepTheBits() throws {
+    let shards = ["optimizer.shardMoments=true"]
+    let one = try train(ranks: 1)[0]
+    for (ranks, bucket) in [(1, "auto"), (2, "1"), (4, "auto"), (4, "16")] {
+      let many = try train(shards + ["communication.bucketMB=\(bucket)"], ranks: ranks)
+      #expect(many == Array(repeating: one, count: ranks), "\(ranks) ranks, buckets of \(bucket)")
+    }
+    for (ranks, crops) in [(2, 2), (8, 2), (8, 4), (16, 4)] {
+      let many = try train(shards + ["batch.cropShards=\(crops)"], ranks: ranks)
+      #expect(many == Array(repeating: one, count: ranks), "\(ranks) ranks, \(crops) share crops")
+    }
+    let six = try train(["batch.global=6"], ranks: 1)[0]
+    #expect(try train(shards + ["batch.global=6", "communication.overlap=on"], ranks: 3) == [six, six, six])
+  }
+
+  @Test func momentsDealtOutKeepTheBitsOfShortNumbers() throws {
+    let whole = try train(["reduction=bf16"], ranks: 4)
+    #expect(try train(["reduction=bf16", "optimizer.shardMoments=true"], ranks: 4) == whole)
   }
 
   @Test func teamsLargerThanThePairKeepTheBits() throws {

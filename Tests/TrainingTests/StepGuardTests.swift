@@ -83,14 +83,15 @@ import Training
       for step in 0..<3 {
         let batch = try experiment.loader.batch(step: step)
         if breaks, step == 1, batch.samples.lowerBound == 0 { batch.sourceImage.sample(0).fill(.nan) }
-        let before = experiment.digests
+        let before = try experiment.digests
         let record = try experiment.step.run(batch, step: step)
         skipped.append(record.skipped)
         losses += step == 1 ? [] : record.losses.map(\.value)
-        if record.skipped != nil, experiment.digests.student != before.student { skipped.append("student changed") }
-        if record.skipped != nil, experiment.digests.optimizer != before.optimizer { skipped.append("moments changed") }
+        let after = try experiment.digests
+        if record.skipped != nil, after.student != before.student { skipped.append("student changed") }
+        if record.skipped != nil, after.optimizer != before.optimizer { skipped.append("moments changed") }
       }
-      return (experiment.digests, skipped, losses)
+      return (try experiment.digests, skipped, losses)
     }
   }
 
