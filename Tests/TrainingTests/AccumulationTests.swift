@@ -101,11 +101,12 @@ private final class GradientView: StepObserver {
     for step in 0..<2 {
       let batches = try experiment.loader.batches(step: step)
       if step == 1 { batches[1].sourceImage.sample(1).fill(.nan) }
-      let before = experiment.digests
+      let before = try experiment.digests
       let record = try experiment.step.run(batches, step: step)
       #expect((record.skipped != nil) == (step == 1))
-      #expect((experiment.digests.student == before.student) == (step == 1), "weights and statistics")
-      #expect((experiment.digests.optimizer == before.optimizer) == (step == 1))
+      let after = try experiment.digests
+      #expect((after.student == before.student) == (step == 1), "weights and statistics")
+      #expect((after.optimizer == before.optimizer) == (step == 1))
     }
   }
 }
