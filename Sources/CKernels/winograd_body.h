@@ -4,6 +4,7 @@
 #define CK_WINOGRAD_BLOCK 16
 #define CK_EACH for (int l = 0; l < CK_WINOGRAD_BLOCK; l++)
 typedef float ck_lane[CK_WINOGRAD_BLOCK];
+typedef float ck_block __attribute__((vector_size(sizeof(ck_lane))));
 #endif
 
 // A block of `count` channels of a pixel, or zeros: pixels outside the map and channels past the last one are zero.
@@ -66,16 +67,15 @@ static inline __attribute__((always_inline)) void NAME(output_gradient_line2)(co
   }
 }
 
-// Three taps to four positions.
-static inline __attribute__((always_inline)) void NAME(weight_line2)(const float *const *restrict g, float *restrict u,
-                                                                     long stride) {
-  const float *restrict g0 = g[0], *restrict g1 = g[1], *restrict g2 = g[2];
-  CK_EACH {
-    float outer = 0.5f * (g0[l] + g2[l]), middle = 0.5f * g1[l];
-    u[l] = g0[l];
-    u[stride + l] = outer + middle;
-    u[2 * stride + l] = outer - middle;
-    u[3 * stride + l] = g2[l];
+// Three taps to one of four positions.
+ATTR static inline __attribute__((always_inline)) void NAME(weight_value2)(const int position, const ck_block *a,
+                                                                           const ck_block *b, const ck_block *c,
+                                                                           ck_block *u) {
+  switch (position) {
+    case 0: *u = *a; break;
+    case 1: *u = 0.5f * (*a + *c) + 0.5f * *b; break;
+    case 2: *u = 0.5f * (*a + *c) - 0.5f * *b; break;
+    case 3: *u = *c; break;
   }
 }
 
@@ -136,18 +136,17 @@ static inline __attribute__((always_inline)) void NAME(output_gradient_line4)(co
   }
 }
 
-// Three taps to six positions.
-static inline __attribute__((always_inline)) void NAME(weight_line4)(const float *const *restrict g, float *restrict u,
-                                                                     long stride) {
-  const float *restrict g0 = g[0], *restrict g1 = g[1], *restrict g2 = g[2];
-  CK_EACH {
-    float a = g0[l], b = g1[l], c = g2[l];
-    u[l] = a;
-    u[stride + l] = (a + b + c) * (1.0f / 3);
-    u[2 * stride + l] = (b - a - c) * (1.0f / 3);
-    u[3 * stride + l] = -(4 * a + 2 * b + c) * (4.0f / 15);
-    u[4 * stride + l] = (a - 2 * b + 4 * c) * (1.0f / 15);
-    u[5 * stride + l] = c;
+// Three taps to one of six positions.
+ATTR static inline __attribute__((always_inline)) void NAME(weight_value4)(const int position, const ck_block *a,
+                                                                           const ck_block *b, const ck_block *c,
+                                                                           ck_block *u) {
+  switch (position) {
+    case 0: *u = *a; break;
+    case 1: *u = (*a + *b + *c) * (1.0f / 3); break;
+    case 2: *u = (*b - *a - *c) * (1.0f / 3); break;
+    case 3: *u = -(4 * *a + 2 * *b + *c) * (4.0f / 15); break;
+    case 4: *u = (*a - 2 * *b + 4 * *c) * (1.0f / 15); break;
+    case 5: *u = *c; break;
   }
 }
 
@@ -165,17 +164,21 @@ static inline __attribute__((always_inline)) void NAME(weight_gradient_line4)(co
 
 #define TILE 2
 #define LINE(name) NAME(name##_line2)
+#define VALUE(name) NAME(name##_value2)
 #define TILED(name) NAME(name##2)
 #include "winograd_tile.h"
 #undef TILE
 #undef LINE
+#undef VALUE
 #undef TILED
 #define TILE 4
 #define LINE(name) NAME(name##_line4)
+#define VALUE(name) NAME(name##_value4)
 #define TILED(name) NAME(name##4)
 #include "winograd_tile.h"
 #undef TILE
 #undef LINE
+#undef VALUE
 #undef TILED
 
 #define CK_BY_TILE(name, ...)   \
@@ -197,13 +200,13 @@ ATTR static void NAME(winograd_output)(int tile, const float *positions, long po
 }
 
 ATTR static void NAME(winograd_output_gradient)(int tile, const float *gradient, long height, long width, long
-    pixelStride, long channels, long tileRow, float *out, long positionStride) {
-  CK_BY_TILE(winograd_output_gradient, gradient, height, width, pixelStride, channels, tileRow, out, positionStride);
+    pixelStride, long channels, long tileRow, float *panels, long positionStride) {
+  CK_BY_TILE(winograd_output_gradient, gradient, height, width, pixelStride, channels, tileRow, panels, positionStride);
 }
 
-ATTR static void NAME(winograd_weight)(int tile, const float *weight, long tapStride, long count, int turned, float
-    *out, long positionStride) {
-  CK_BY_TILE(winograd_weight, weight, tapStride, count, turned, out, positionStride);
+ATTR static void NAME(winograd_weight)(int tile, const float *taps, long tapStride, long rowStride, long rows,
+    long columns, int line, float *panels, long positionStride) {
+  CK_BY_TILE(winograd_weight, taps, tapStride, rowStride, rows, columns, line, panels, positionStride);
 }
 
 ATTR static void NAME(winograd_weight_gradient)(int tile, const float *positions, long positionStride, long count,

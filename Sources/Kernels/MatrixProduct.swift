@@ -1,5 +1,6 @@
-// The one door to matrix products. Each product runs on the calling thread; callers cut rows into tiles that depend on
-// one sample's sizes only, because the libraries behind take other paths for other row counts.
+// The one door to matrix products of the libraries; PanelProduct.swift has our own, for Winograd's positions. Each product
+// runs on the calling thread; callers cut rows into tiles that depend on one sample's sizes only, because the libraries
+// behind take other paths for other row counts.
 
 import CDNNL
 import COpenBLAS

@@ -54,6 +54,8 @@ public enum ConvolutionRole: Sendable {
 private struct WinogradPlan {
   /// Channels that are transformed and multiplied together.
   static let chunk = 256
+  /// Panels of outputs whose taps are transformed together.
+  static let panels = 2
   /// Scratch that the samples of one round may take, in numbers.
   static let roundLimit = 8 << 20
 
@@ -79,8 +81,6 @@ private struct WinogradPlan {
   /// Numbers that stand for a tile and a channel.
   var positions: Int { (side + 2) * (side + 2) }
   var tiles: Int { tileRows * tileColumns }
-  /// Rows of a product; more tiles are cut so that threads share them.
-  var rowTiles: Tiles { Tiles(of: tiles, size: 256) }
 
   /// Elements between positions: not a power of two, so that the streams of a transform do not share cache sets.
   static func stride(_ count: Int) -> Int { (count + 15) / 16 * 16 + 16 }
@@ -110,25 +110,25 @@ func winogradConvolution(
   let round = max(1, min(x.samples, WinogradPlan.roundLimit / perSample))
   let transformed = Tensor(uninitialized: [round, plan.positions, inputStride])
   let products = Tensor(uninitialized: [round, plan.positions, outputStride])
-  let weightStride = WinogradPlan.stride(
-    min(plan.inputs, WinogradPlan.chunk) * min(outputs, WinogradPlan.chunk))
-  let taps = Tensor(uninitialized: [plan.positions, weightStride])
+  let turnedTaps =
+    turned
+    ? Tensor(uninitialized: [9, min(plan.inputs, WinogradPlan.chunk), min(outputs, WinogradPlan.chunk)]) : nil
   for first in Swift.stride(from: 0, to: x.samples, by: round) {
     let samples = first..<min(first + round, x.samples)
     for outputChunk in 0..<outputChunks.number {
       for inputChunk in 0..<inputChunks.number {
         let (ins, outs) = (inputChunks[inputChunk], outputChunks[outputChunk])
-        transformWeight(
-          weight, plan, ins, outs, turned: turned, into: taps.pointer, positionStride: weightStride)
         if outputChunk == 0 || inputChunks.number > 1 {
           transformInput(x, plan, samples, ins, into: transformed, positionStride: inputStride)
         }
-        let matrices = MatrixPositions(
-          base: taps.pointer, positionStride: weightStride, rowStride: turned ? ins.count : outs.count,
-          transposed: turned)
+        let taps =
+          turnedTaps.map { turn(weight, plan, ins, outs, into: $0) }
+          ?? TapView(
+            base: weight.pointer + ins.lowerBound * outputs + outs.lowerBound, tapStride: plan.inputs * outputs,
+            rowStride: outputs)
         multiplyPositions(
-          transformed, inputStride, matrices, into: products, outputStride, plan, samples.count, ins.count,
-          outs.count, accumulate: inputChunk > 0)
+          transformed, inputStride, taps, into: products, outputStride, plan, samples.count, ins.count, outs.count,
+          accumulate: inputChunk > 0)
       }
       WorkerPool.shared.run(tiles: samples.count * plan.tileRows) { index in
         let (local, row) = index.quotientAndRemainder(dividingBy: plan.tileRows)
@@ -145,22 +145,26 @@ func winogradConvolution(
   return result
 }
 
-/// Transforms the taps between some inputs and some outputs; rows of inputs follow each other.
-private func transformWeight(
-  _ weight: Tensor, _ plan: WinogradPlan, _ ins: Range<Int>, _ outs: Range<Int>, turned: Bool,
-  into target: UnsafeMutablePointer<Float>, positionStride: Int
-) {
-  let tapStride = plan.inputs * plan.outputs
-  // A turned weight lies as [3, 3, outputs, inputs], so its transform is stored the same way and multiplied transposed.
-  let (rows, columns, columnCount) = turned ? (outs, ins, plan.inputs) : (ins, outs, plan.outputs)
-  WorkerPool.shared.run(tiles: (rows.count + 15) / 16) { block in
-    for row in block * 16..<min(block * 16 + 16, rows.count) {
-      ck_winograd_weight(
-        Int32(plan.side), weight.pointer + (rows.lowerBound + row) * columnCount + columns.lowerBound, tapStride,
-        columns.count,
-        turned ? 1 : 0, target + row * columns.count, positionStride)
-    }
+/// Nine matrices of taps inside larger ones: rows of inputs, in which outputs follow each other.
+private struct TapView {
+  let base: UnsafePointer<Float>
+  let tapStride: Int
+  let rowStride: Int
+}
+
+/// The taps of [3, 3, O, I] between some inputs and outputs backwards, as [3, 3, I, O].
+private func turn(
+  _ weight: Tensor, _ plan: WinogradPlan, _ ins: Range<Int>, _ outs: Range<Int>, into target: Tensor
+) -> TapView {
+  let blocks = Tiles(of: ins.count, size: 32)
+  WorkerPool.shared.run(tiles: 9 * blocks.number) { index in
+    let (tap, rows) = (index / blocks.number, blocks[index % blocks.number])
+    ck_transpose(
+      weight.pointer + ((8 - tap) * plan.outputs + outs.lowerBound) * plan.inputs + ins.lowerBound + rows.lowerBound,
+      plan.inputs, outs.count, rows.count, target.pointer + (tap * ins.count + rows.lowerBound) * outs.count,
+      outs.count)
   }
+  return TapView(base: target.pointer, tapStride: ins.count * outs.count, rowStride: outs.count)
 }
 
 /// Transforms some channels of some samples.
@@ -178,33 +182,36 @@ private func transformInput(
   }
 }
 
-/// The product of every position, samples innermost so that the taps stay in the cache.
+/// The products of all positions. A tile transforms the taps of a line of positions and a few outputs, which then stay in
+/// its core's cache while every sample is multiplied by them.
 private func multiplyPositions(
-  _ transformed: Tensor, _ inputStride: Int, _ taps: MatrixPositions, into products: Tensor, _ outputStride: Int,
+  _ transformed: Tensor, _ inputStride: Int, _ taps: TapView, into products: Tensor, _ outputStride: Int,
   _ plan: WinogradPlan, _ samples: Int, _ inputs: Int, _ outputs: Int, accumulate: Bool
 ) {
-  let rowTiles = plan.rowTiles
-  WorkerPool.shared.run(tiles: plan.positions * samples * rowTiles.number) { index in
-    let rows = rowTiles[index % rowTiles.number]
-    let (position, sample) = (index / rowTiles.number).quotientAndRemainder(dividingBy: samples)
-    let source = transformed.pointer + sample * transformed.perSample + position * inputStride
-    let target = products.pointer + sample * products.perSample + position * outputStride
-    multiply(
-      MatrixView(source + rows.lowerBound * inputs, stride: inputs), taps[position],
-      into: target + rows.lowerBound * outputs, stride: outputs, rows: rows.count, columns: outputs, depth: inputs,
-      accumulate: accumulate)
-  }
-}
-
-/// The transformed taps of every position as matrices.
-private struct MatrixPositions {
-  let base: UnsafePointer<Float>
-  let positionStride: Int
-  let rowStride: Int
-  let transposed: Bool
-
-  subscript(position: Int) -> MatrixView {
-    MatrixView(base + position * positionStride, stride: rowStride, transposed: transposed)
+  let groups = Tiles(of: outputs, size: WinogradPlan.panels * panelColumns)
+  let line = plan.side + 2
+  let panelSize = inputs * panelColumns
+  WorkerPool.shared.run(tiles: groups.number * line) { index in
+    let (group, row) = (groups[index / line], index % line)
+    let panels = Tiles(of: group.count, size: panelColumns)
+    let positionSize = WinogradPlan.stride(panels.number * panelSize)
+    BufferPool.shared.withScratch(line * positionSize) { scratch in
+      for panel in 0..<panels.number {
+        ck_winograd_weight(
+          Int32(plan.side), taps.base + group.lowerBound + panels[panel].lowerBound, taps.tapStride, taps.rowStride,
+          inputs, panels[panel].count, Int32(row), scratch + panel * panelSize, positionSize)
+      }
+      for sample in 0..<samples {
+        for column in 0..<line {
+          let position = row * line + column
+          multiply(
+            MatrixView(transformed.pointer + sample * transformed.perSample + position * inputStride, stride: inputs),
+            panels: scratch + column * positionSize,
+            into: products.pointer + sample * products.perSample + position * outputStride + group.lowerBound,
+            stride: outputs, rows: plan.tiles, columns: group.count, depth: inputs, accumulate: accumulate)
+        }
+      }
+    }
   }
 }
 
@@ -214,7 +221,7 @@ private struct MatrixPositions {
 func winogradWeightGradient(_ x: Tensor, _ gradient: Tensor, into slots: GradientSlots) {
   let plan = WinogradPlan(x.shape, outputs: gradient.channels, .gradient)
   let chunks = Tiles(of: plan.inputs, size: 64)
-  let outputStride = WinogradPlan.stride(plan.tiles * plan.outputs)
+  let outputStride = WinogradPlan.stride(plan.tiles * panelCount(plan.outputs) * panelColumns)
   let inputStride = WinogradPlan.stride(plan.tiles * min(plan.inputs, chunks.size))
   let productStride = WinogradPlan.stride(min(plan.inputs, chunks.size) * plan.outputs)
   let cotangents = Tensor(uninitialized: [plan.positions, outputStride])
@@ -224,8 +231,7 @@ func winogradWeightGradient(_ x: Tensor, _ gradient: Tensor, into slots: Gradien
     WorkerPool.shared.run(tiles: plan.tileRows) { row in
       ck_winograd_output_gradient(
         Int32(plan.side), gradient.pointer + sample * gradient.perSample, plan.height, plan.width, plan.outputs,
-        plan.outputs, row,
-        cotangents.pointer + row * plan.tileColumns * plan.outputs, outputStride)
+        plan.outputs, row, cotangents.pointer, outputStride)
     }
     for chunk in 0..<chunks.number {
       let ins = chunks[chunk]
@@ -233,7 +239,7 @@ func winogradWeightGradient(_ x: Tensor, _ gradient: Tensor, into slots: Gradien
       WorkerPool.shared.run(tiles: plan.positions) { position in
         multiply(
           MatrixView(transformed.pointer + position * inputStride, stride: ins.count, transposed: true),
-          MatrixView(cotangents.pointer + position * outputStride, stride: plan.outputs),
+          panels: cotangents.pointer + position * outputStride,
           into: products.pointer + position * productStride, stride: plan.outputs, rows: ins.count,
           columns: plan.outputs, depth: plan.tiles)
       }

@@ -5,6 +5,7 @@
 #include "elementwise.h"
 #include "normalization.h"
 #include "optimizer.h"
+#include "panels.h"
 #include "pause.h"
 #include "softmax.h"
 #include "attention.h"

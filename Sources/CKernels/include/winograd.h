@@ -9,11 +9,14 @@ void ck_winograd_input(int tile, const float *x, long height, long width, long p
 /// One row of tiles from the positions to outputs within the map, plus a bias (null for none).
 void ck_winograd_output(int tile, const float *positions, long positionStride, const float *bias, float *y, long height,
                         long width, long pixelStride, long channels, long tileRow);
-/// One row of output gradients (zeros outside the map) to the positions: the transpose of `output`.
+/// One row of output gradients (zeros outside the map) to the positions: the transpose of `output`. A position holds
+/// panels [tiles, CK_PANEL] of channels, see panels.h.
 void ck_winograd_output_gradient(int tile, const float *gradient, long height, long width, long pixelStride, long channels,
-                                 long tileRow, float *out, long positionStride);
-/// `count` numbers of each of the nine taps, `tapStride` apart, to the positions. `turned` reads the taps backwards.
-void ck_winograd_weight(int tile, const float *weight, long tapStride, long count, int turned, float *out, long positionStride);
+                                 long tileRow, float *panels, long positionStride);
+/// The taps between `rows` inputs, `rowStride` apart, and up to CK_PANEL outputs, which follow each other, to the
+/// `tile` + 2 positions of one line. The nine taps are `tapStride` apart; a position holds a panel [rows, CK_PANEL].
+void ck_winograd_weight(int tile, const float *taps, long tapStride, long rowStride, long rows, long columns, int line,
+                        float *panels, long positionStride);
 /// The transpose of `weight`: adds to the nine taps of a gradient.
 void ck_winograd_weight_gradient(int tile, const float *positions, long positionStride, long count, float *gradient,
                                  long tapStride);
