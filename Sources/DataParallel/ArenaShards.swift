@@ -79,7 +79,9 @@ public final class ArenaShards {
 
   /// Brings a range to one rank, stretch by stretch. Called by all ranks, in the same order.
   /// - Parameters:
+  ///   - range: elements of the arena.
   ///   - shard: what this rank owns, without gaps.
+  ///   - destination: the rank.
   ///   - take: told on `destination` of each stretch and where in the range it begins.
   public func collect(
     _ range: Range<Int>, of shard: Tensor, at destination: Int, _ take: (_ first: Int, _ values: Tensor) throws -> Void
@@ -100,7 +102,9 @@ public final class ArenaShards {
 
   /// Deals out a range that one rank holds. Called by all ranks, in the same order.
   /// - Parameters:
+  ///   - range: elements of the arena.
   ///   - whole: the range's values on `source`; not looked at elsewhere.
+  ///   - source: the rank that holds them.
   ///   - shard: where this rank keeps what it owns, without gaps.
   public func deal(_ range: Range<Int>, _ whole: Tensor?, from source: Int, into shard: Tensor) throws {
     for stretch in owners(of: range) where [stretch.owner, source].contains(communicator.rank) {
@@ -124,6 +128,7 @@ public final class ArenaShards {
   /// Numbers that the owners of stretches have formed, on every rank. Called by all ranks.
   /// - Parameters:
   ///   - parts: stretches in any order, each within what one rank owns.
+  ///   - byOwner: what `indices` says of them.
   ///   - form: numbers of these stretches, one each.
   func gathered(_ parts: [Range<Int>], byOwner: [[Int]], _ form: ([Range<Int>]) -> [Double]) throws -> [Double] {
     let mine = form(byOwner[communicator.rank].map { parts[$0] })

@@ -20,7 +20,9 @@ public struct GradientNorm: Sendable {
   private let owned: [[Int]]
 
   /// The norm over tensors of an arena, in any order.
-  /// - Parameter shards: who owns what of gradients that are dealt out over ranks.
+  /// - Parameters:
+  ///   - slices: the tensors.
+  ///   - shards: who owns what of gradients that are dealt out over ranks.
   public init(_ slices: [(name: String, range: Range<Int>)], shards: ArenaShards? = nil) {
     var parts: [Range<Int>] = []
     tensors = slices.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }.map { slice in

@@ -210,7 +210,9 @@ public final class NetworkParameters {
   }
 
   /// The same, where values are asked for one tensor after the other, names in byte order.
-  /// - Parameter values: values of the tensor with this index, in official order.
+  /// - Parameters:
+  ///   - tensors: names and official shapes.
+  ///   - values: values of the tensor with this index, in official order.
   public static func digest(
     of tensors: [(name: String, shape: [Int])], values: (Int) throws -> [Float]
   ) rethrows -> String {

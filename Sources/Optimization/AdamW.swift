@@ -26,7 +26,12 @@ public final class AdamW {
   private let runs: [(slice: ParameterSlice, place: Int)]
 
   /// An optimizer with zero moments for an arena that ends with the last slice.
-  /// - Parameter owned: the elements advanced here, as ascending ranges; nil for all. The others belong to other ranks.
+  /// - Parameters:
+  ///   - slices: every parameter with its settings, in arena order.
+  ///   - owned: the elements advanced here, as ascending ranges; nil for all. The others belong to other ranks.
+  ///   - beta1: decay of the first moment.
+  ///   - beta2: decay of the second moment.
+  ///   - epsilon: added to the root of the second moment.
   /// - Precondition: slices ascend and do not overlap.
   public init(
     slices: [ParameterSlice], owned: [Range<Int>]? = nil, beta1: Double = 0.9, beta2: Double = 0.999,

@@ -8,7 +8,10 @@ public protocol PreparedCheckpoint: Sendable {
   /// Steps completed.
   var step: Int { get }
   /// Puts in values that the snapshot awaited, in the order in which they would have lain in its memory.
-  /// - Parameter first: which of the tensor's elements is the first of these.
+  /// - Parameters:
+  ///   - values: some of a tensor's.
+  ///   - first: which of the tensor's elements is the first of these.
+  ///   - path: the tensor's.
   /// - Precondition: the tensor is in this file, and it has not been published.
   func put(_ values: Tensor, at first: Int, of path: String)
   /// Writes the checkpoint under its final name; returns the path. May be called once, from any thread.

@@ -213,7 +213,9 @@ extension Recipe {
   }
 
   /// The optimizer over a network's parameters, with the published groups by name.
-  /// - Parameter owned: the elements that this rank advances; nil for all.
+  /// - Parameters:
+  ///   - parameters: the network's.
+  ///   - owned: the elements that this rank advances; nil for all.
   public func makeOptimizer(_ parameters: NetworkParameters, owned: [Range<Int>]? = nil) -> AdamW {
     let groups = ParameterGroups(headFactor: optimizer.headFactor, weightDecay: optimizer.weightDecay)
     return AdamW(

@@ -52,6 +52,21 @@ import Testing
     #expect(try String(contentsOfFile: run + "/recipe.yaml", encoding: .utf8).contains("  accumulate: 2\n"))
   }
 
+  @Test func momentsDealtOutGiveTheSameBitsAndGoOn() async throws {
+    let settings = ["batch.global=8", "batch.accumulate=2", "batch.cropShards=2"]
+    let one = try await train(steps: 6, set: settings[0], settings[1])
+    let folder = try TemporaryFolder()
+    let run = folder.file("run")
+    let options = (settings + ["optimizer.shardMoments=true", "checkpoint.sharded=true"]).flatMap { ["--set", $0] }
+    let half = try await startTraining(in: run, ranks: 4, options + ["--steps", "3"])
+    try #require(half.status == 0, "\(half)")
+    let rest = try await startTraining(in: run, ranks: 2, options + ["--steps", "6", "--resume"])
+    try #require(rest.status == 0, "\(rest)")
+    #expect(try TrainedState(run).matches(one))
+    #expect(try TrainedState(run).layout.reproducibleAcrossRanks)
+    #expect(try await train(ranks: 4, set: "optimizer.shardMoments=true").matches(try await referenceRun.value))
+  }
+
   @Test func microBatchesThatDoNotFitTheRanksAreRefused() async throws {
     let folder = try TemporaryFolder()
     let result = try await startTraining(in: folder.file("run"), ranks: 4, ["--set", "batch.accumulate=2"])

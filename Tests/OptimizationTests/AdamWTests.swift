@@ -90,6 +90,33 @@ import Testing
     #expect(halfway.values == parameters.values)
   }
 
+  @Test(
+    "ranges advanced apart are the whole update",
+    arguments: [[[0..<101]], [[0..<20, 60..<80], [20..<60, 80..<101], []], [[0..<0, 5..<70], [0..<5, 70..<101]]]
+      as [[[Range<Int>]]])
+  func ownedRanges(_ ranks: [[Range<Int>]]) {
+    let (whole, expected) = (AdamW(slices: Self.slices), randomTensor([101], seed: 1))
+    let start = expected.copy()
+    let parts = ranks.map { (AdamW(slices: Self.slices, owned: $0), start.copy(), $0) }
+    for step in 1...4 {
+      let gradient = randomTensor([101], seed: UInt64(step), scale: 0.1)
+      whole.advance(parameters: expected, gradient: gradient, rate: 0.01, step: step)
+      for (optimizer, parameters, owned) in parts {
+        let mine = gradient.copy()
+        for element in Set(0..<101).subtracting(owned.joined()) { mine.pointer[element] = .nan }
+        optimizer.advance(parameters: parameters, gradient: mine, rate: 0.01, step: step)
+      }
+    }
+    for (optimizer, parameters, owned) in parts {
+      let mine = Array(owned.joined())
+      let others = Set(0..<101).subtracting(mine)
+      #expect(mine.allSatisfy { parameters.values[$0] == expected.values[$0] })
+      #expect(others.allSatisfy { parameters.values[$0] == start.values[$0] })
+      #expect(optimizer.firstMoment.values == mine.map { whole.firstMoment.values[$0] })
+      #expect(optimizer.secondMoment.values == mine.map { whole.secondMoment.values[$0] })
+    }
+  }
+
   @Test("reference numbers", .enabled(if: hasSharedFolder, "needs ../shared"))
   func fixture() throws {
     let fixture = try #require(try FixtureFile("ops"))

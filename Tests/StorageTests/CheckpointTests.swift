@@ -35,6 +35,22 @@ import Testing
     #expect(!areEqual(try store.load(step: 100), exampleSnapshot(seed: 2)))
   }
 
+  @Test(arguments: [1, 100, 5000]) func awaitedValuesGiveTheStateOfTheWhole(stretch: Int) throws {
+    _ = try store.save(exampleSnapshot(), to: folder.file("whole.h5"))
+    // The memory of an earlier state must not show through.
+    _ = try store.save(exampleSnapshot(step: 99, seed: 2), to: folder.file("earlier.h5"))
+    try store.makeReady()
+    let awaiting = exampleSnapshot().awaitingMoments
+    #expect(awaiting.byteCount == exampleSnapshot().byteCount && awaiting.records.filter(\.isAwaited).count == 8)
+    let prepared = try store.prepare(awaiting, to: folder.file("awaited.h5"))
+    exampleSnapshot().putMoments(into: prepared, of: awaiting, stretch: stretch)
+    _ = try prepared.publish()
+    // Not all bytes of two files are equal: their groups carry the second in which they were made.
+    #expect(try folder.bytes("awaited.h5").count == folder.bytes("whole.h5").count)
+    #expect(areEqual(try store.load(file: folder.file("awaited.h5"), groups: nil), exampleSnapshot()))
+    try store.verify(file: folder.file("awaited.h5"))
+  }
+
   @Test func theFileNeedsNoCodeOfOurs() throws {
     let path = try store.save(exampleSnapshot())
     let file = try HDF5File(reading: path)

@@ -36,3 +36,29 @@ func areEqual(_ first: Snapshot, _ second: Snapshot) -> Bool {
       $0.shape == $1.shape && $0.values.values.map(\.bitPattern) == $1.values.values.map(\.bitPattern)
     }
 }
+
+extension Snapshot {
+  /// The same state, with all values of the moments still to come.
+  var awaitingMoments: Snapshot {
+    Snapshot(
+      run: run,
+      records: records.map { record in
+        guard record.path.hasPrefix(Snapshot.firstMoment) || record.path.hasPrefix(Snapshot.secondMoment) else {
+          return record
+        }
+        return Record(awaiting: record.path, record.shape, record.order)
+      })
+  }
+
+  /// Puts in what `awaitingMoments` lacks, as it lies in memory, in stretches of so many elements, last ones first.
+  func putMoments(into prepared: any PreparedCheckpoint, of part: Snapshot, stretch: Int) {
+    for path in part.records.filter(\.isAwaited).map(\.path) {
+      guard let record = records.first(where: { $0.path == path }) else { preconditionFailure("no \(path)") }
+      let inner = record.memory.values
+      for first in stride(from: 0, to: inner.count, by: stretch).reversed() {
+        let values = Array(inner[first..<min(first + stretch, inner.count)])
+        prepared.put(Tensor(values, [values.count]), at: first, of: path)
+      }
+    }
+  }
+}

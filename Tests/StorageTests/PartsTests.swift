@@ -44,6 +44,24 @@ func saveInParts(_ store: HDF5CheckpointStore, _ snapshot: Snapshot, _ count: In
     #expect(outline.files.count == count && outline.run == example(100).run)
   }
 
+  @Test func awaitedValuesGiveThePartsOfTheWhole() throws {
+    try saveInParts(store, example(100), 3)
+    let other = try TemporaryFolder()
+    let others = HDF5CheckpointStore(folder: other.path)
+    let awaiting = example(100).awaitingMoments
+    var lines: [String] = []
+    for number in 0..<3 {
+      let prepared = try others.preparePart(awaiting, number, of: 3)
+      example(100).putMoments(into: prepared, of: awaiting.part(number, of: 3), stretch: 77)
+      lines.append(try prepared.publish())
+    }
+    _ = try others.prepareManifest(awaiting, parts: lines).publish()
+    #expect(other.names == folder.names && other.names.count == 4)
+    for name in folder.names { #expect(try other.bytes(name).count == folder.bytes(name).count, "\(name)") }
+    #expect(areEqual(try others.load(step: 100), example(100)))
+    try others.verify(file: others.file(step: 100))
+  }
+
   @Test func partsAreAboutEqual() {
     let snapshot = example(100)
     let sizes = (0..<4).map { snapshot.part($0, of: 4).byteCount }

@@ -72,10 +72,13 @@ import Training
   }
 
   /// Three steps, the middle one with a broken source image.
-  private func train(ranks: Int, breaks: Bool) throws -> [(StateDigests, [String?], [Double])] {
+  private func train(
+    ranks: Int, breaks: Bool, _ overrides: [String] = []
+  ) throws -> [(StateDigests, [String?], [Double])] {
     let root = URL(fileURLWithPath: #filePath).appending(path: "../../..").standardizedFileURL
     let recipe = try Recipe.read(
-      root.appending(path: "Launch/recipes/test-invariance.yaml").path, environment: [:], catalogue: .standard)
+      root.appending(path: "Launch/recipes/test-invariance.yaml").path, overrides: overrides, environment: [:],
+      catalogue: .standard)
     return try LoopbackCommunicator.run(ranks: ranks) { communicator in
       let experiment = try Experiment(recipe, on: communicator)
       var skipped: [String?] = []
@@ -101,6 +104,11 @@ import Training
     let allFinite = one.2.allSatisfy { $0.isFinite }
     #expect(allFinite)
     for rank in try train(ranks: 2, breaks: true) { #expect(rank.0 == one.0 && rank.1 == one.1 && rank.2 == one.2) }
+    for layout in [["batch.cropShards=1"], ["batch.cropShards=2"]] {
+      for rank in try train(ranks: 4, breaks: true, layout + ["optimizer.shardMoments=true"]) {
+        #expect(rank.0 == one.0 && rank.1 == one.1 && rank.2 == one.2, "moments dealt out, \(layout)")
+      }
+    }
     let whole = try train(ranks: 1, breaks: false)[0]
     #expect(whole.1 == [nil, nil, nil] && whole.0 != one.0)
   }
