@@ -72,6 +72,8 @@ public final class StepBenchmark {
     var operations = 0
     var pageFaults = 0
     var heapAllocations = 0
+    var reduction = ReductionFigures()
+    var lastPassSeconds = 0.0
   }
 
   let setting: StepBenchmarkCase
@@ -83,10 +85,12 @@ public final class StepBenchmark {
   private var number = 0
 
   /// Networks and data of a case. Called by all ranks.
-  /// - Parameter cropShards: ranks that share one sample; the global batch is a sample for each such group.
+  /// - Parameters:
+  ///   - cropShards: ranks that share one sample; the global batch is a sample for each such group.
+  ///   - overlap: whether gradients travel during the last backward pass; `.auto` measures it over the first seven steps.
   /// - Throws: `Failure` if the encoder is not known or the ranks cannot be grouped so.
   public init(
-    _ setting: StepBenchmarkCase, part: StepBenchmarkPart, cropShards: Int = 1,
+    _ setting: StepBenchmarkCase, part: StepBenchmarkPart, cropShards: Int = 1, overlap: OverlapSetting = .off,
     on communicator: any Communicator = SoloCommunicator()
   ) throws {
     self.communicator = communicator
@@ -119,6 +123,7 @@ public final class StepBenchmark {
         teamGradients: share.team.map {
           TeamGradients(team: $0, reduction: reduction, parameters: student.parameters.values.count)
         },
+        overlap: OverlapTrial(overlap, isPossible: cropShards == 1, on: communicator),
         optimizer: recipe.makeOptimizer(student.parameters), schedule: recipe.learningRate,
         momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
       StepOptions(detailWeight: Float(recipe.network.detailWeight), augmentSource: false, stochasticSeed: 1))
@@ -149,6 +154,8 @@ public final class StepBenchmark {
       let record = try step.run(batch, step: number)
       sample.phases = record.phases
       sample.operations = record.operations
+      sample.reduction = record.reduction
+      sample.lastPassSeconds = record.lastPassSeconds
     case .teacher:
       try sample.phases.measure("teacher") {
         _ = try step.parts.teacher?.pseudoLabels(batch.targetImage, valid: nil, step.parts.share)

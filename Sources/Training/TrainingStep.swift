@@ -37,6 +37,8 @@ public struct StepRecord {
   public let operations: Int
   /// What summing gradients over ranks took.
   public let reduction: ReductionFigures
+  /// Seconds of this rank from the start of the last backward pass to the finished sum of gradients.
+  public let lastPassSeconds: Double
   /// What the run has chosen for itself in this step, in words.
   public let notes: [String]
 }
@@ -54,6 +56,7 @@ public final class TrainingStep {
   private var notes: [String] = []
   /// Runs since the last backward pass began.
   private var lastPass = Stopwatch()
+  private var lastPassSeconds = 0.0
   private var isFirst = true
 
   /// A step over its parts.
@@ -106,7 +109,8 @@ public final class TrainingStep {
     return StepRecord(
       completed: step + 1, losses: losses, learningRate: rate, confidentShare: pseudo?.confidentShare,
       gradientNorm: gradientNorm, skipped: skipped, messages: messages - messagesBefore, phases: phases,
-      pseudoLabels: pseudo, operations: operations, reduction: parts.reduction.figures, notes: notes)
+      pseudoLabels: pseudo, operations: operations, reduction: parts.reduction.figures,
+      lastPassSeconds: lastPassSeconds, notes: notes)
   }
 
   private var messages: MessageFigures {
@@ -177,7 +181,9 @@ public final class TrainingStep {
     lastPass = Stopwatch()
     parts.reduction.begin(slots, seal: parts.student.parameters.gradientSeal)
     guard parts.overlap.isOn else { return context.tape?.walkBack() ?? () }
-    try context.tape?.walkBack(landed: parts.reduction.landed, passed: parts.reduction.poll)
+    try parts.reduction.whilePolling {
+      try context.tape?.walkBack(landed: parts.reduction.landed, passed: parts.reduction.poll)
+    }
   }
 
   private func draws(_ pass: String, _ step: Int, _ labels: LabelMap, present: [UInt8]) -> PassDraws {
@@ -202,7 +208,8 @@ public final class TrainingStep {
 
   private func sumGradients(_ step: Int) throws -> (sum: Tensor, norm: Double) {
     let sum = try parts.teamGradients?.sum() ?? parts.reduction.finish()
-    if let note = try parts.overlap.stepEnded(seconds: lastPass.seconds) { notes.append(note) }
+    lastPassSeconds = lastPass.seconds
+    if let note = try parts.overlap.stepEnded(seconds: lastPassSeconds) { notes.append(note) }
     return (sum, norm(sum))
   }
 

@@ -1,6 +1,7 @@
 // `apus benchmark`: how fast this build is on this machine, and what holds it back.
 
 import ArgumentParser
+import DataParallel
 import Foundation
 import Kernels
 import Support
@@ -19,6 +20,7 @@ struct BenchmarkCommand: ParsableCommand {
 
 extension StepBenchmarkPart: ExpressibleByArgument {}
 extension ConvolutionMethod: ExpressibleByArgument {}
+extension OverlapSetting: ExpressibleByArgument {}
 
 /// Times training steps.
 struct BenchmarkStepCommand: ParsableCommand {
@@ -41,6 +43,9 @@ struct BenchmarkStepCommand: ParsableCommand {
   var convolution = ConvolutionMethod.winograd2
   @Option(help: "Ranks that share the crops of a sample, as batch.cropShards.")
   var cropShards = 1
+  @Option(
+    help: "Whether gradients travel during the last backward pass, as communication.overlap; auto needs --warm-up 7.")
+  var overlap = OverlapSetting.off
   @Option(help: "Compute threads; APUS_THREADS or all cores if not given.")
   var threads: Int?
   @Option(help: "Steps to time; by default 7, 5 or 3, by the size of the case.")
@@ -72,8 +77,10 @@ struct BenchmarkStepCommand: ParsableCommand {
       guard let setting = StepBenchmarkCase.all.first(where: { $0.name == caseName }) else {
         throw Failure(.usage, "no case \"\(caseName)\"", at: "--case")
       }
-      let (report, spans) = try StepBenchmark(setting, part: part, cropShards: cropShards, on: communicator)
-        .run(warmUp: warmUp, repeats: repeats ?? setting.repeats)
+      let (report, spans) = try StepBenchmark(
+        setting, part: part, cropShards: cropShards, overlap: overlap, on: communicator
+      )
+      .run(warmUp: warmUp, repeats: repeats ?? setting.repeats)
       guard communicator.rank == 0 else { return .done }
       say(report.text, json: json)
       if json { print(try jsonLine(report)) }
