@@ -158,6 +158,12 @@ public struct ForwardContext {
     if let slots = parameter.slots { tape?.mark(slots.offset) }
   }
 
+  /// Runs computations that do not use each other's results; see `Tape.sideBySide`.
+  public func sideBySide(_ computations: [() throws -> Void]) throws {
+    if let tape { return try tape.sideBySide(computations) }
+    for computation in computations { try computation() }
+  }
+
   /// Global index of a local sample.
   public func globalSample(_ local: Int) -> Int { firstSample + local }
 }

@@ -40,6 +40,13 @@ public enum PyramidBranch {
   /// A dilated depthwise 3×3 convolution, batch norm, ReLU, and a 1×1 convolution.
   case separable(depthwise: Parameter, dilation: Int, norm: BatchNormState, pointwise: Parameter)
 
+  /// The weight of its first convolution.
+  public var first: Parameter {
+    switch self {
+    case .pointwise(let weight), .separable(let weight, _, _, _): weight
+    }
+  }
+
   var outputs: Int {
     switch self {
     case .pointwise(let weight), .separable(_, _, _, let weight): weight.value.channels

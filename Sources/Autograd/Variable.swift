@@ -73,11 +73,12 @@ public final class Tape {
   private struct Node {
     let output: GradientCell
     let propagate: (Tensor) -> Void
+    /// The arena offset of the block it belongs to.
+    let block: Int
   }
 
   private var nodes: [Node] = []
-  /// Ascending places and arena offsets.
-  private var marks: [(node: Int, offset: Int)] = []
+  private var block = 0
   /// Nodes recorded since it was made.
   public private(set) var recorded = 0
 
@@ -87,7 +88,7 @@ public final class Tape {
   /// Records how the gradient of `value` flows on, and returns the variable that stands for it.
   public func record(_ value: Tensor, _ propagate: @escaping (Tensor) -> Void) -> Variable {
     let cell = GradientCell(value.shape)
-    nodes.append(Node(output: cell, propagate: propagate))
+    nodes.append(Node(output: cell, propagate: propagate, block: block))
     recorded += 1
     return Variable(value, cell)
   }
@@ -95,12 +96,26 @@ public final class Tape {
   /// Notes that nothing recorded so far adds to gradients from element `offset` of the arena on, and that what follows
   /// may.
   ///
-  /// A network says so before each of its blocks, in the order of its parameters in the arena. Where a second crop goes
-  /// through the same blocks, their marks lie below one that is already there: they would say something wrong and are
-  /// passed over.
-  public func mark(_ offset: Int) {
-    guard offset > marks.last?.offset ?? 0 else { return }
-    marks.append((nodes.count, offset))
+  /// A network says so before each of its blocks, in the order of its parameters in the arena. A mark below one that is
+  /// already there would say something wrong and is passed over.
+  public func mark(_ offset: Int) { block = max(block, offset) }
+
+  /// Records computations that do not use each other's results, such as those of several crops by the same network, so
+  /// that they are walked back side by side: block by block as marked, the last one's first.
+  ///
+  /// A block's gradients are then complete, and may travel, before the blocks below it are walked back. Every gradient
+  /// still gets the contributions of the last computation before those of the ones before it.
+  public func sideBySide(_ computations: [() throws -> Void]) throws {
+    let first = nodes.count
+    var highest = block
+    for computation in computations {
+      block = 0
+      try computation()
+      highest = max(highest, block)
+    }
+    block = highest
+    let order = (first..<nodes.count).sorted { (nodes[$0].block, $0) < (nodes[$1].block, $1) }
+    nodes.replaceSubrange(first..., with: order.map { nodes[$0] })
   }
 
   /// Walks back as below and tells on the way what is complete.
@@ -109,16 +124,13 @@ public final class Tape {
   ///   - landed: called with an offset once nothing more is added to gradients from there on, offsets descending.
   ///   - passed: called after every node.
   public func walkBack(landed: (_ offset: Int) throws -> Void, passed: () throws -> Void) rethrows {
-    while !nodes.isEmpty {
-      while let mark = marks.last, mark.node >= nodes.count {
-        marks.removeLast()
-        try landed(mark.offset)
-      }
-      let node = nodes.removeLast()
+    var highest = nodes.map(\.block)
+    for index in highest.indices.dropFirst() { highest[index] = max(highest[index - 1], highest[index]) }
+    while let node = nodes.popLast() {
       if let gradient = node.output.take() { node.propagate(gradient) }
       try passed()
+      if let left = nodes.indices.last.map({ highest[$0] }), left < node.block { try landed(node.block) }
     }
-    marks = []
   }
 
   /// Walks back over everything recorded, newest first. Losses must have put their gradients into their inputs' cells.

@@ -62,6 +62,11 @@ public final class GradientReduction {
   private var unstarted = 0
   private var passEnded = false
   private var underWaySince: Stopwatch?
+  /// What went wrong where nothing can be thrown.
+  private var failure: (any Error)?
+
+  /// Seconds between polls between tiles.
+  private static let pollPause = 2e-4
 
   /// Opens the channel that gradients travel on. Called by all ranks.
   /// - Parameters:
@@ -122,8 +127,19 @@ public final class GradientReduction {
     while let bucket = nextBucket(slots), bucket.lowerBound >= offset { try start(bucket, slots) }
   }
 
+  /// Runs a backward pass that tells what has landed; messages move on between the tiles of its kernels.
+  public func whilePolling(_ pass: () throws -> Void) throws {
+    try BetweenTiles.run({ self.pollBetweenTiles() }, every: GradientReduction.pollPause, during: pass)
+  }
+
+  private func pollBetweenTiles() {
+    guard failure == nil else { return }
+    do { try poll() } catch { failure = error }
+  }
+
   /// Moves messages on. Called often while the backward pass computes.
   public func poll() throws {
+    if let failure { throw failure }
     guard underWaySince != nil else { return }
     let watch = Stopwatch()
     try sums.poll()

@@ -141,9 +141,9 @@ public final class SegmentationNetwork {
 
   /// A pass over a whole crop at context scale and one detail crop at full resolution.
   ///
-  /// The detail side is computed before the context's, so that walking the tape back adds the context's gradients before
-  /// the detail's, and both encoders before both heads, so that the heads' gradients are complete, and can travel, while
-  /// the encoders are walked back. Batch statistics enter the running ones in the published order, context before detail.
+  /// Both sides are walked back side by side, so that the gradients of a block are complete, and can travel, while the
+  /// blocks below are walked back; the detail side is computed first, so that the context's gradients are added before
+  /// the detail's. Batch statistics enter the running ones in the published order, context before detail.
   /// In a team, place 0 computes the context, place 1 the detail, and all places get the logits of both.
   /// A collective where batch norm uses batch statistics, and in a team.
   /// - Parameters:
@@ -158,17 +158,22 @@ public final class SegmentationNetwork {
     let hasDetail = configuration.resolution != .contextOnly && (context.team?.rank ?? 1) == 1
     var (contextFeatures, detailFeatures): ([Variable], [Variable]) = ([], [])
     var (logits, attention, detail): (Variable?, Variable?, Variable?)
-    if hasDetail { detailFeatures = try encoder(Variable(constant: cropped(image, to: box)), detailPass) }
-    if hasContext { contextFeatures = try encoder(Variable(constant: contextImage(image)), contextPass) }
-    context.tape?.mark(headOffset)
-    if hasDetail { detail = try head(detailFeatures, detailPass) }
-    if hasContext {
-      logits = try head(contextFeatures, contextPass)
-      if let scaleAttention {
-        context.tape?.mark(attentionOffset)
-        attention = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
-      }
+    let detailSide: () throws -> Void = {
+      guard hasDetail else { return }
+      detailFeatures = try self.encoder(Variable(constant: cropped(image, to: box)), detailPass)
+      context.tape?.mark(self.headOffset)
+      detail = try self.head(detailFeatures, detailPass)
     }
+    let contextSide: () throws -> Void = {
+      guard hasContext else { return }
+      contextFeatures = try self.encoder(Variable(constant: self.contextImage(image)), contextPass)
+      context.tape?.mark(self.headOffset)
+      logits = try self.head(contextFeatures, contextPass)
+      guard let scaleAttention = self.scaleAttention else { return }
+      context.tape?.mark(self.attentionOffset)
+      attention = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
+    }
+    try context.sideBySide([detailSide, contextSide])
     if let team = context.team {
       let parts = try team.gatheredTensors([logits, attention, detail].compactMap { $0?.value })
       logits = logits ?? Variable(constant: parts[0][0])

@@ -115,7 +115,10 @@ public final class WorkerPool: @unchecked Sendable {
   public func run(tiles: Int, _ body: (Int) -> Void) {
     guard threads > 1, tiles > 1, busy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
     else {
-      for tile in 0..<tiles { body(tile) }
+      for tile in 0..<tiles {
+        body(tile)
+        BetweenTiles.tileEnded()
+      }
       return
     }
     precondition(UInt64(tiles) < WorkerPool.closed, "\(tiles) tiles")
@@ -137,6 +140,7 @@ public final class WorkerPool: @unchecked Sendable {
     while finished.load(ordering: .acquiring) < tiles {
       rounds += 1
       if rounds % 1024 == 0 { sched_yield() } else { ck_pause() }
+      BetweenTiles.tileEnded()
     }
     for thread in 0..<threads { setTicket(of: thread, number, WorkerPool.closed) }
     self.body = nil
@@ -190,6 +194,7 @@ public final class WorkerPool: @unchecked Sendable {
     var next: Int? = first
     while let tile = next {
       body(tile)
+      BetweenTiles.tileEnded()
       done += 1
       next = claim(number, on: thread)
     }

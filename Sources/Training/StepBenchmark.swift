@@ -72,6 +72,8 @@ public final class StepBenchmark {
     var operations = 0
     var pageFaults = 0
     var heapAllocations = 0
+    var reduction = ReductionFigures()
+    var lastPassSeconds = 0.0
   }
 
   let setting: StepBenchmarkCase
@@ -88,10 +90,12 @@ public final class StepBenchmark {
   ///   - part: what is timed.
   ///   - cropShards: ranks that share one sample; the global batch is a sample for each such group.
   ///   - shardMoments: whether each rank keeps its share of the moments only.
+  ///   - overlap: whether gradients travel during the last backward pass; `.auto` measures it over the first seven steps.
   ///   - communicator: the ranks.
   /// - Throws: `Failure` if the encoder is not known or the ranks cannot be grouped so.
   public init(
     _ setting: StepBenchmarkCase, part: StepBenchmarkPart, cropShards: Int = 1, shardMoments: Bool = false,
+    overlap: OverlapSetting = .off,
     on communicator: any Communicator = SoloCommunicator()
   ) throws {
     self.communicator = communicator
@@ -127,6 +131,7 @@ public final class StepBenchmark {
         featureDistance: FeatureDistanceTerm(
           try ReferenceEncoder(configuration, seed: 1), recipe.featureDistanceOptions, classCount: 19),
         draws: FixedDraws(box: box), reduction: reduction, teamGradients: teamGradients,
+        overlap: OverlapTrial(overlap, isPossible: cropShards == 1, on: communicator),
         optimizer: recipe.makeOptimizer(student.parameters, owned: shards?.own), shards: shards,
         schedule: recipe.learningRate,
         momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
@@ -158,6 +163,8 @@ public final class StepBenchmark {
       let record = try step.run(batch, step: number)
       sample.phases = record.phases
       sample.operations = record.operations
+      sample.reduction = record.reduction
+      sample.lastPassSeconds = record.lastPassSeconds
     case .teacher:
       try sample.phases.measure("teacher") {
         _ = try step.parts.teacher?.pseudoLabels(batch.targetImage, valid: nil, step.parts.share)

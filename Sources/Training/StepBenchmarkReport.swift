@@ -53,6 +53,28 @@ public struct StepBenchmarkReport: Codable, Sendable {
     public let ofCeiling: Double
   }
 
+  /// What adding gradients over ranks took on this rank: medians of the timed steps.
+  public struct Reduction: Codable, Sendable {
+    /// Seconds from the start of the last backward pass to the finished sum.
+    public let lastPassSeconds: Double
+    /// Seconds in which sums were under way.
+    public let seconds: Double
+    /// Seconds the computing thread has spent on them.
+    public let exposedSeconds: Double
+    /// The part of `seconds` that was not exposed.
+    public let hiddenShare: Double
+    /// Buckets started before the backward pass had ended.
+    public let earlyBuckets: Int
+
+    init(_ samples: [StepBenchmark.Sample]) {
+      lastPassSeconds = Spread(samples.map(\.lastPassSeconds)).median
+      seconds = Spread(samples.map(\.reduction.seconds)).median
+      exposedSeconds = Spread(samples.map(\.reduction.exposedSeconds)).median
+      hiddenShare = Spread(samples.map(\.reduction.hiddenShare)).median
+      earlyBuckets = Int(Spread(samples.map { Double($0.reduction.earlyBuckets) }).median)
+    }
+  }
+
   /// Name of the case.
   public let `case`: String
   /// What was timed.
@@ -95,6 +117,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
   public let operations: Int
   /// Seconds a step by phase.
   public let phases: [String: Double]
+  /// What adding gradients over ranks took; nil on one rank.
+  public let reduction: Reduction?
   /// Seconds of a metered step.
   public let meteredSeconds: Double
   /// By kernel family, from metered steps.
@@ -129,6 +153,7 @@ public struct StepBenchmarkReport: Codable, Sendable {
         let all = samples.compactMap { sample in sample.phases.seconds.first { $0.name == phase.name }?.seconds }
         return (phase.name, Spread(all).median)
       })
+    reduction = samples[0].reduction.bytes > 0 ? Reduction(samples) : nil
     let whole = Spread(metered.map(\.seconds)).median
     meteredSeconds = whole
     let ceiling = ceilingGflops
@@ -163,8 +188,14 @@ public struct StepBenchmarkReport: Codable, Sendable {
         + "reference \(sharePercent(referenceOfCeiling))",
       "peak memory \(memory) MB; pool misses \(poolMisses), newly mapped bytes \(mappedBytes)",
       "a step: \(operations) tape operations, \(heapAllocations) heap allocations, \(pageFaults) minor page faults",
-      "phases:",
     ]
+    if let reduction {
+      lines.append(
+        "last backward pass and sum over ranks \(rounded(reduction.lastPassSeconds, 3)) s; sums \(rounded(reduction.seconds, 3)) s, "
+          + "exposed \(rounded(reduction.exposedSeconds, 3)) s: \(sharePercent(reduction.hiddenShare)) hidden, "
+          + "\(reduction.earlyBuckets) early bucket\(reduction.earlyBuckets == 1 ? "" : "s")")
+    }
+    lines.append("phases:")
     lines += phases.sorted { $0.value > $1.value }.map { "  \(leftColumn($0.key, 28))\(cell(rounded($0.value, 3)))" }
     lines.append("kernel families, of \(rounded(meteredSeconds, 3)) metered seconds:")
     lines += table(kernels)

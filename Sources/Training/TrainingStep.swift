@@ -37,6 +37,8 @@ public struct StepRecord {
   public let operations: Int
   /// What summing gradients over ranks took.
   public let reduction: ReductionFigures
+  /// Seconds of this rank from the start of the last backward pass to the finished sum of gradients.
+  public let lastPassSeconds: Double
   /// What the run has chosen for itself in this step, in words.
   public let notes: [String]
 
@@ -69,6 +71,7 @@ public final class TrainingStep {
   private var notes: [String] = []
   /// Runs since the last backward pass began.
   private var lastPass = Stopwatch()
+  private var lastPassSeconds = 0.0
   private var isFirst = true
 
   /// A step over its parts.
@@ -136,7 +139,7 @@ public final class TrainingStep {
       completed: step + 1, losses: losses, learningRate: rate,
       confidentShare: shares.isEmpty ? nil : shares.reduce(0, +) / Float(shares.count), gradientNorm: gradientNorm,
       skipped: skipped, messages: messages - messagesBefore, phases: phases, pseudoLabels: pseudoLabels,
-      operations: operations, reduction: parts.reduction.figures, notes: notes)
+      operations: operations, reduction: parts.reduction.figures, lastPassSeconds: lastPassSeconds, notes: notes)
   }
 
   /// All passes over a micro-batch, whose gradients are added to the slots.
@@ -227,7 +230,9 @@ public final class TrainingStep {
     lastPass = Stopwatch()
     parts.reduction.begin(slots, seal: parts.student.parameters.gradientSeal)
     guard parts.overlap.isOn else { return context.tape?.walkBack() ?? () }
-    try context.tape?.walkBack(landed: parts.reduction.landed, passed: parts.reduction.poll)
+    try parts.reduction.whilePolling {
+      try context.tape?.walkBack(landed: parts.reduction.landed, passed: parts.reduction.poll)
+    }
   }
 
   private func draws(_ pass: String, _ step: Int, _ batch: DomainBatch, present: [UInt8]) -> PassDraws {
@@ -252,7 +257,8 @@ public final class TrainingStep {
 
   private func sumGradients(_ step: Int) throws -> (sum: Tensor, norm: Double) {
     let sum = try parts.teamGradients?.sum() ?? parts.reduction.finish()
-    if let note = try parts.overlap.stepEnded(seconds: lastPass.seconds) { notes.append(note) }
+    lastPassSeconds = lastPass.seconds
+    if let note = try parts.overlap.stepEnded(seconds: lastPassSeconds) { notes.append(note) }
     return (sum, try parts.shards.map { try norm(sum, dealtOut: $0) } ?? norm(sum))
   }
 

@@ -1,6 +1,7 @@
 // `apus benchmark`: how fast this build is on this machine, and what holds it back.
 
 import ArgumentParser
+import DataParallel
 import Foundation
 import Kernels
 import Support
@@ -19,6 +20,7 @@ struct BenchmarkCommand: ParsableCommand {
 
 extension StepBenchmarkPart: ExpressibleByArgument {}
 extension ConvolutionMethod: ExpressibleByArgument {}
+extension OverlapSetting: ExpressibleByArgument {}
 
 /// Times training steps.
 struct BenchmarkStepCommand: ParsableCommand {
@@ -43,6 +45,9 @@ struct BenchmarkStepCommand: ParsableCommand {
   var cropShards = 1
   @Flag(help: "Deal out the optimizer's moments over the ranks, as optimizer.shardMoments.")
   var shardMoments = false
+  @Option(
+    help: "Whether gradients travel during the last backward pass, as communication.overlap; auto needs --warm-up 7.")
+  var overlap = OverlapSetting.off
   @Option(help: "Compute threads; APUS_THREADS or all cores if not given.")
   var threads: Int?
   @Option(help: "Steps to time; by default 7, 5 or 3, by the size of the case.")
@@ -75,7 +80,7 @@ struct BenchmarkStepCommand: ParsableCommand {
         throw Failure(.usage, "no case \"\(caseName)\"", at: "--case")
       }
       let benchmark = try StepBenchmark(
-        setting, part: part, cropShards: cropShards, shardMoments: shardMoments, on: communicator)
+        setting, part: part, cropShards: cropShards, shardMoments: shardMoments, overlap: overlap, on: communicator)
       let (report, spans) = try benchmark.run(warmUp: warmUp, repeats: repeats ?? setting.repeats)
       guard communicator.rank == 0 else { return .done }
       say(report.text, json: json)

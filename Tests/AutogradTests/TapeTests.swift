@@ -211,4 +211,36 @@ extension TapeTests {
     tape.walkBack(landed: { events.append("\($0)") }, passed: { events.append("|") })
     #expect(events == ["e", "|", "30", "d", "|", "c", "|", "b", "|", "20", "a", "|"])
   }
+
+  @Test func computationsSideBySideAreWalkedBlockByBlockTheLastOneFirst() throws {
+    let tape = Tape()
+    var events: [String] = []
+    func chain(_ steps: [(mark: Int, name: String)]) -> Variable {
+      var x = Variable(tracked: Tensor([1], [1]))
+      for step in steps {
+        tape.mark(step.mark)
+        let cell = x.cell
+        x = tape.record(x.value) { gradient in
+          events.append(step.name)
+          cell?.accumulate(gradient)
+        }
+      }
+      return x
+    }
+    var ends: [Variable] = []
+    try tape.sideBySide([
+      { ends.append(chain([(10, "a10"), (20, "a20"), (20, "a20+"), (30, "a30")])) },
+      { ends.append(chain([(10, "b10"), (20, "b20"), (30, "b30"), (40, "b40")])) },
+    ])
+    let joint = tape.record(ends[0].value) { gradient in
+      events.append("joint")
+      for end in ends { end.cell?.accumulate(gradient) }
+    }
+    joint.cell?.accumulate(Tensor([1], [1]))
+    tape.walkBack(landed: { events.append("\($0)") }, passed: {})
+    #expect(
+      events == [
+        "joint", "b40", "40", "b30", "a30", "30", "b20", "a20+", "a20", "20", "b10", "a10",
+      ])
+  }
 }

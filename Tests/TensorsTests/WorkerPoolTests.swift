@@ -9,13 +9,13 @@ import Testing
   private static let tileCounts = [0, 1, 2, 3, 4, 5, 7, 8, 16, 31, 64, 257, 1000]
 
   /// How often each tile was run in one call.
-  private static func runs(tiles: Int) -> [Int] {
+  fileprivate static func runs(tiles: Int) -> [Int] {
     let tally = Tally(tiles)
     WorkerPool.shared.run(tiles: tiles) { tally.add($0) }
     return tally.counts
   }
 
-  private static func once(_ tiles: Int) -> [Int] { [Int](repeating: 1, count: tiles) }
+  fileprivate static func once(_ tiles: Int) -> [Int] { [Int](repeating: 1, count: tiles) }
 
   /// Some arithmetic, so that tiles overlap in time.
   private static func work(_ tile: Int) -> Double {
@@ -179,4 +179,24 @@ private final class ThreadNames: @unchecked Sendable {
   }
 
   var count: Int { lock.withLock { names.count } }
+}
+
+extension WorkerPoolTests {
+  @Test(arguments: [1, 3]) func somethingIsDoneBetweenTilesOnTheCallersThreadAlone(threads: Int) {
+    defer { WorkerPool.configure(threads: 1) }
+    WorkerPool.configure(threads: threads)
+    let caller = Thread.current
+    var (done, elsewhere) = (0, 0)
+    let act = {
+      done += 1
+      if Thread.current != caller { elsewhere += 1 }
+    }
+    BetweenTiles.run(act, every: 0) { #expect(Self.runs(tiles: 64) == Self.once(64)) }
+    #expect(done > 0 && elsewhere == 0)
+    if threads == 1 { #expect(done == 64) }
+    let before = done
+    #expect(Self.runs(tiles: 64) == Self.once(64))
+    BetweenTiles.run(act, every: 1e9) { _ = Self.runs(tiles: 64) }
+    #expect(done <= before + 1)
+  }
 }

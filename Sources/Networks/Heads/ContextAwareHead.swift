@@ -62,6 +62,7 @@ public struct ContextAwareHead: SegmentationHead {
       levels.append(try coarsestContext([last], context))
     }
     let fused = try fusion(levels, context)
+    context.marks(classifier.weight)
     return classifier(channelDropout(fused, rate: dropout, layer: name, context), context)
   }
 }

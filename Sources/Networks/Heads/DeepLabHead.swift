@@ -34,7 +34,10 @@ public struct DeepLabHead: SegmentationHead {
 
   /// Logits `[N, H, W, K]` at the stride of the last feature map.
   public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> Variable {
-    let x = features[features.count - 1]
-    return branches.dropFirst().reduce(branches[0](x, context)) { add($0, $1(x, context), context) }
+    let outputs = branches.map { branch in
+      context.marks(branch.weight)
+      return branch(features[features.count - 1], context)
+    }
+    return outputs.dropFirst().reduce(outputs[0]) { add($0, $1, context) }
   }
 }

@@ -40,6 +40,7 @@ public struct SegFormerHead: SegmentationHead {
   /// Logits `[N, H, W, K]` at the stride of the first feature map.
   public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> Variable {
     let fused = try fusion(zip(embeddings, features).map { $0($1, context) }, context)
+    context.marks(classifier.weight)
     return classifier(channelDropout(fused, rate: dropout, layer: name, context), context)
   }
 }

@@ -54,8 +54,8 @@ public struct UnifiedPerceptualHead: SegmentationHead {
 
   /// Logits `[N, H, W, K]` at the stride of the first feature map.
   public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> Variable {
-    var levels = try zip(laterals, features).map { try $0($1, context) }
-    levels.append(try pyramidPooling(features[features.count - 1], context))
+    let deepest = try pyramidPooling(features[features.count - 1], context)
+    var levels = try zip(laterals, features).map { try $0($1, context) } + [deepest]
     for index in levels.indices.dropLast().reversed() {
       levels[index] = add(levels[index], resized(levels[index + 1], as: levels[index], context), context)
     }
@@ -63,6 +63,7 @@ public struct UnifiedPerceptualHead: SegmentationHead {
     outputs.append(levels[levels.count - 1])
     let sameSize = outputs.map { resized($0, as: outputs[0], context) }
     let fused = try fusion(concatenated(sameSize, context), context)
+    context.marks(classifier.weight)
     return classifier(channelDropout(fused, rate: dropout, layer: name, context), context)
   }
 

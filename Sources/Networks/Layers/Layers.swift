@@ -74,7 +74,7 @@ struct DepthwiseConvolution {
   }
 }
 
-/// Convolution without bias, batch norm, ReLU.
+/// Convolution without bias, batch norm, ReLU; a block of its own on the tape.
 struct ConvolutionModule {
   let weight: Parameter
   let norm: BatchNormState
@@ -95,6 +95,7 @@ struct ConvolutionModule {
   }
 
   func callAsFunction(_ x: Variable, _ context: ForwardContext) throws -> Variable {
+    context.marks(weight)
     let y =
       isDepthwise
       ? depthwiseConvolution(x, weight, nil, dilation: geometry.dilation, context)
@@ -106,6 +107,7 @@ struct ConvolutionModule {
   /// - Precondition: its kernel is 1×1.
   func callAsFunction(_ levels: [Variable], _ context: ForwardContext) throws -> Variable {
     precondition(geometry.kernel == 1 && !isDepthwise, "\(weight.name) is no 1x1 convolution")
+    context.marks(weight)
     return try batchNorm(
       resizedLinear(levels, weight, context), [norm], rectifier: .relu, isLastUse: true, context)
   }

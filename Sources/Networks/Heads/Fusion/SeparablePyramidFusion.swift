@@ -7,6 +7,8 @@ import Autograd
 /// 1×1 convolution; the others are a dilated depthwise 3×3 convolution, batch norm and ReLU, and a 1×1 convolution.
 struct SeparablePyramidFusion: Fusion {
   private let branches: [PyramidBranch]
+  /// The first that was declared.
+  private let first: Parameter
   private let norms: [BatchNormState]
   private let bottleneck: ConvolutionModule
 
@@ -29,11 +31,13 @@ struct SeparablePyramidFusion: Fusion {
         depthwise: wide.weight, dilation: dilation, norm: wide.norm, pointwise: narrow.weight)
     }
     self.norms = norms
+    first = branches[0].first
     bottleneck = ConvolutionModule(
       registry, "\(name).bottleneck", inputs: outputs * dilations.count, outputs: outputs, kernel: 3)
   }
 
   func callAsFunction(_ levels: [Variable], _ context: ForwardContext) throws -> Variable {
+    context.marks(first)
     let x = resizedSideBySide(levels, context)
     let y = try separablePyramid(x, levels: levels, branches, context)
     return try bottleneck(try batchNorm(y, norms, rectifier: .relu, isLastUse: true, context), context)
