@@ -118,7 +118,8 @@ private struct ConvolutionSizes {
 /// Convolution with zero padding.
 ///
 /// Shapes: `x` [N, H, W, I], `weight` [k, k, I, O], `bias` [O]; result [N, h, w, O].
-/// - Parameter role: what the result is for, on which its rounding may depend; see `ConvolutionMethod`.
+///
+/// `role` says what the result is for, on which its rounding may depend; see `ConvolutionMethod`.
 /// - Precondition: the shapes fit `geometry`.
 public func convolution(
   _ x: Tensor, weight: Tensor, bias: Tensor? = nil, _ geometry: ConvolutionGeometry,
