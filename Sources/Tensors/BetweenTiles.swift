@@ -9,45 +9,54 @@ import Synchronization
   import Darwin
 #endif
 
-/// What one thread does between tiles, such as moving messages on, which wait for nothing but a call.
-public final class BetweenTiles: @unchecked Sendable {
-  private static let shared = BetweenTiles()
-  private static let isInUse = Atomic<Bool>(false)
-  private var owner = pthread_self()
-  private var action: (() -> Void)?
-  private var pause: Int64 = 0
+/// What a thread does between tiles, such as moving messages on, which wait for nothing but a call.
+public final class BetweenTiles {
+  /// Threads that do something; with none, a tile costs one relaxed load.
+  private static let users = Atomic<Int>(0)
+  /// Each thread's own, if it does something.
+  private static let key = {
+    var key = pthread_key_t()
+    let status = pthread_key_create(&key, nil)
+    precondition(status == 0, "no memory of a thread's own: error \(status)")
+    return key
+  }()
+
+  private let action: () -> Void
+  private let pause: Int64
   private var last: Int64 = 0
 
-  private init() {}
+  private init(_ action: @escaping () -> Void, pause: Int64) {
+    self.action = action
+    self.pause = pause
+  }
 
   /// Runs `body`; between the tiles of kernels that the calling thread runs meanwhile, at most once in `seconds`, it
-  /// does `action`, which must be short and run no kernels.
-  /// - Precondition: no other call is under way in the process.
+  /// does `action`, which must be short and run no kernels. Worker threads never do it.
+  /// - Precondition: no other call of this thread is under way.
   public static func run<Result>(
     _ action: @escaping () -> Void, every seconds: Double, during body: () throws -> Result
   ) rethrows -> Result {
-    precondition(!isInUse.load(ordering: .relaxed), "two threads, or one twice, want something done between tiles")
-    shared.owner = pthread_self()
-    shared.action = action
-    shared.pause = Int64(seconds * 1e9)
-    shared.last = 0
-    isInUse.store(true, ordering: .releasing)
-    defer {
-      isInUse.store(false, ordering: .relaxed)
-      shared.action = nil
+    precondition(pthread_getspecific(key) == nil, "this thread already does something between tiles")
+    let own = BetweenTiles(action, pause: Int64(seconds * 1e9))
+    return try withExtendedLifetime(own) {
+      pthread_setspecific(key, Unmanaged.passUnretained(own).toOpaque())
+      users.add(1, ordering: .relaxed)
+      defer {
+        users.subtract(1, ordering: .relaxed)
+        pthread_setspecific(key, nil)
+      }
+      return try body()
     }
-    return try body()
   }
 
   /// Called by the pool after every tile, on every thread.
   @inline(__always)
   static func tileEnded() {
-    guard isInUse.load(ordering: .acquiring) else { return }
-    shared.tileEnded()
+    guard users.load(ordering: .relaxed) > 0, let own = pthread_getspecific(key) else { return }
+    Unmanaged<BetweenTiles>.fromOpaque(own).takeUnretainedValue().tileEnded()
   }
 
   private func tileEnded() {
-    guard pthread_equal(owner, pthread_self()) != 0, let action else { return }
     let now = KernelMeter.now()
     guard now - last >= pause else { return }
     action()
