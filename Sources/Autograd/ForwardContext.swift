@@ -144,10 +144,14 @@ public struct ForwardContext {
 
   /// Records an operation if a gradient can flow through it, else returns a constant.
   ///
-  /// - Parameter tracked: whether any input or parameter of the operation takes a gradient.
-  func record(_ value: Tensor, tracked: Bool, _ propagate: @escaping (Tensor) -> Void) -> Variable {
+  /// - Parameters:
+  ///   - tracked: whether any input or parameter of the operation takes a gradient.
+  ///   - weights: adds to the gradients of the operation's weights; see `Tape.record`.
+  func record(
+    _ value: Tensor, tracked: Bool, weights: ((Tensor) -> Void)? = nil, _ propagate: @escaping (Tensor) -> Void
+  ) -> Variable {
     guard let tape, tracked else { return Variable(constant: value) }
-    return tape.record(value, propagate)
+    return tape.record(value, weights: weights, propagate)
   }
 
   /// Says that no operation so far used this parameter or one that was declared after it; see `Tape.mark`.

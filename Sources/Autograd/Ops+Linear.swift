@@ -34,15 +34,17 @@ public func convolution(
   let value = Kernels.convolution(
     x.value, weight: weight.value, bias: bias?.value, geometry, role: context.tape == nil ? .prediction : .activation)
   let (input, cell) = (x.value, x.cell)
-  return context.record(value, tracked: cell != nil || weight.slots != nil) { gradient in
-    if let slots = weight.slots { convolutionWeightGradient(input, gradient, into: slots, geometry) }
-    if let slots = bias?.slots { columnSums(gradient, into: slots) }
-    if let cell {
-      cell.accumulate(
+  return context.record(
+    value, tracked: cell != nil || weight.slots != nil,
+    weights: { gradient in
+      if let slots = weight.slots { convolutionWeightGradient(input, gradient, into: slots, geometry) }
+      if let slots = bias?.slots { columnSums(gradient, into: slots) }
+    },
+    { gradient in
+      cell?.accumulate(
         convolutionInputGradient(
           gradient, weight: weight.value, height: input.shape[1], width: input.shape[2], geometry))
-    }
-  }
+    })
 }
 
 /// Depthwise convolution of stride 1; see `Kernels.depthwiseConvolution`.

@@ -139,7 +139,10 @@ private func separableGradient(
   let output = batchNormApply(
     wide, mean: norm.mean, inverseDeviation: norm.inverseDeviation, scale: parts.norm.scale.value,
     shift: parts.norm.shift.value, rectifier: .relu)
-  if let slots = parts.pointwise.slots { linearWeightGradient(output, gradient, into: slots) }
+  let held = output.count / output.channels * (output.channels + parts.pointwise.value.channels)
+  context.deferrable(parts.pointwise.slots, holding: held * MemoryLayout<Float>.stride) {
+    linearWeightGradient(output, gradient, into: $0)
+  }
   let arriving = linearInputGradient(gradient, weight: parts.pointwise.value)
   let rows = batchNormGradientSums(
     wide, output: output, gradient: arriving, mean: norm.mean, inverseDeviation: norm.inverseDeviation,

@@ -72,6 +72,8 @@ public struct Variable {
 public final class Tape {
   private struct Node {
     let output: GradientCell
+    /// Adds to the gradients of its own weights; nil: `propagate` does.
+    let weights: ((Tensor) -> Void)?
     let propagate: (Tensor) -> Void
     /// The arena offset of the block it belongs to.
     let block: Int
@@ -81,14 +83,25 @@ public final class Tape {
   private var block = 0
   /// Nodes recorded since it was made.
   public private(set) var recorded = 0
+  /// Where weight gradients go that may wait for the end of the step; nil: none waits.
+  public let deferred: DeferredGradients?
+  /// Memory that weight gradients hold, or would hold, which may wait for the end of the step.
+  public internal(set) var deferrableBytes = 0
 
   /// An empty tape.
-  public init() {}
+  public init(deferring deferred: DeferredGradients? = nil) { self.deferred = deferred }
 
   /// Records how the gradient of `value` flows on, and returns the variable that stands for it.
-  public func record(_ value: Tensor, _ propagate: @escaping (Tensor) -> Void) -> Variable {
+  /// - Parameters:
+  ///   - value: the result of the operation.
+  ///   - weights: called first, adds to the gradients of the operation's weights; where it is given, `propagate` does
+  ///     not, so that they may land in between.
+  ///   - propagate: adds to the gradients of the operation's inputs.
+  public func record(
+    _ value: Tensor, weights: ((Tensor) -> Void)? = nil, _ propagate: @escaping (Tensor) -> Void
+  ) -> Variable {
     let cell = GradientCell(value.shape)
-    nodes.append(Node(output: cell, propagate: propagate, block: block))
+    nodes.append(Node(output: cell, weights: weights, propagate: propagate, block: block))
     recorded += 1
     return Variable(value, cell)
   }
@@ -121,18 +134,30 @@ public final class Tape {
   /// Walks back as below and tells on the way what is complete.
   ///
   /// - Parameters:
-  ///   - landed: called with an offset once nothing more is added to gradients from there on, offsets descending.
+  ///   - landed: called with a part of the arena once nothing more is added to gradients there, parts descending. All
+  ///     of the arena but for what waits in `deferred` has landed in the end; the first part has no upper bound.
   ///   - passed: called after every node.
-  public func walkBack(landed: (_ offset: Int) throws -> Void, passed: () throws -> Void) rethrows {
+  public func walkBack(landed: (_ part: Range<Int>) throws -> Void, passed: () throws -> Void) rethrows {
     var highest = nodes.map(\.block)
     for index in highest.indices.dropFirst() { highest[index] = max(highest[index - 1], highest[index]) }
+    var complete = Int.max
     while let node = nodes.popLast() {
-      if let gradient = node.output.take() { node.propagate(gradient) }
+      let left = nodes.indices.last.map { highest[$0] } ?? -1
+      let gradient = node.output.take()
+      if let gradient {
+        node.weights?(gradient)
+        if node.weights == nil { node.propagate(gradient) }
+      }
+      if left < node.block {
+        let part = (nodes.isEmpty ? 0 : node.block)..<complete
+        complete = part.lowerBound
+        for own in deferred?.complete(of: part) ?? [part] { try landed(own) }
+      }
+      if let gradient, node.weights != nil { node.propagate(gradient) }
       try passed()
-      if let left = nodes.indices.last.map({ highest[$0] }), left < node.block { try landed(node.block) }
     }
   }
 
   /// Walks back over everything recorded, newest first. Losses must have put their gradients into their inputs' cells.
-  public func walkBack() { walkBack(landed: { _ in }, passed: {}) }
+  public func walkBack() { walkBack(landed: { (_: Range<Int>) in }, passed: {}) }
 }

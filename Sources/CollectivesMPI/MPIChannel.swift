@@ -17,11 +17,24 @@ final class MPIChannel: MessageChannel {
   let lanes: Int
   private var handle: MPI_Comm
   private let rank: Int
-  private let pieceBytes: Int
+  /// Longest single message to and from each rank.
+  private let pieceBytes: [Int]
   private let states: [Lane]
 
-  /// - Parameter handle: a duplicate that nobody else uses; freed by `close`.
-  init(_ handle: MPI_Comm, rank: Int, lanes: Int, pieceBytes: Int) {
+  /// Longest single message between hosts: one that Open MPI's TCP transport sends unasked (up to 64 KB, its own header
+  /// included).
+  ///
+  /// A longer one begins with a question, and the answer queues behind all that the same connection carries the other
+  /// way. With two ranks that exchange halves of a vector, one direction then idles while the other works: at 2 Gbit/s
+  /// a sum of 29 MB took 0.19 s in long messages and takes 0.12 s in these, where 0.116 s is the least possible.
+  static let betweenHosts = 60_000
+
+  /// - Parameters:
+  ///   - handle: a duplicate that nobody else uses; freed by `close`.
+  ///   - rank: this rank.
+  ///   - lanes: number of lanes.
+  ///   - pieceBytes: longest single message to and from each rank, alike at both ends.
+  init(_ handle: MPI_Comm, rank: Int, lanes: Int, pieceBytes: [Int]) {
     self.handle = handle
     self.rank = rank
     self.lanes = lanes
@@ -36,7 +49,7 @@ final class MPIChannel: MessageChannel {
   }
 
   func send(_ bytes: UnsafeRawBufferPointer, to destination: Int, lane: Int) throws {
-    try forEachPiece(bytes.count) { first, count in
+    try forEachPiece(bytes.count, with: destination) { first, count in
       var request: MPI_Request? = cmpi_no_request()
       try check(
         MPI_Isend(
@@ -48,7 +61,7 @@ final class MPIChannel: MessageChannel {
   }
 
   func receive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int, lane: Int) throws {
-    try forEachPiece(bytes.count) { first, count in
+    try forEachPiece(bytes.count, with: source) { first, count in
       var request: MPI_Request? = cmpi_no_request()
       try check(
         MPI_Irecv(
@@ -87,10 +100,12 @@ final class MPIChannel: MessageChannel {
     state.statuses.removeAll(keepingCapacity: true)
   }
 
-  private func forEachPiece(_ count: Int, _ body: (_ first: Int, _ count: Int) throws -> Void) rethrows {
+  private func forEachPiece(
+    _ count: Int, with partner: Int, _ body: (_ first: Int, _ count: Int) throws -> Void
+  ) rethrows {
     var first = 0
     repeat {
-      let length = min(pieceBytes, count - first)
+      let length = min(pieceBytes[partner], count - first)
       try body(first, length)
       first += length
     } while first < count

@@ -129,7 +129,10 @@ public final class MPICommunicator: Communicator {
 
   /// A channel on a further duplicate of the world; it lives until `finalize`.
   public func openChannel(lanes: Int) throws -> any MessageChannel {
-    let channel = MPIChannel(try duplicateWorld(rank), rank: rank, lanes: lanes, pieceBytes: pieceBytes)
+    let longest = try gatherStrings(hostName).map {
+      $0 == hostName ? pieceBytes : min(pieceBytes, MPIChannel.betweenHosts)
+    }
+    let channel = MPIChannel(try duplicateWorld(rank), rank: rank, lanes: lanes, pieceBytes: longest)
     channels.append(channel)
     return channel
   }

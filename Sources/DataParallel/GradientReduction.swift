@@ -36,9 +36,8 @@ public struct ReductionFigures: Sendable, Equatable, Codable {
 
 /// Adds gradient slots up the fixed tree: over this rank's samples, then over ranks.
 ///
-/// The arena goes in buckets, last one first, which is the order in which a backward pass completes them: a bucket may
-/// start as soon as nothing more is added to it (`landed`), and then travels while the pass goes on, as long as somebody
-/// polls. As each element is added along the same tree wherever it lies and whenever it travels, neither the bucket's
+/// The arena goes in buckets: one may start as soon as nothing more is added to it (`landed`), and then travels while the
+/// backward pass goes on, as long as somebody polls; what is left starts at the end, last bucket first. As each element is added along the same tree wherever it lies and whenever it travels, neither the bucket's
 /// size nor the time of its start changes a bit.
 public final class GradientReduction {
   /// How ranks are added.
@@ -58,8 +57,10 @@ public final class GradientReduction {
   private let sums: PiecewiseSum
   private var slots: Tensor?
   private var seal: GradientSeal?
-  /// Elements before this one have not been started.
-  private var unstarted = 0
+  /// Elements of each bucket that have not landed; nil: the bucket has started.
+  private var missing: [Int?] = []
+  /// Elements of a bucket of the sum under way.
+  private var stretch = 1
   private var passEnded = false
   private var underWaySince: Stopwatch?
   /// What went wrong where nothing can be thrown.
@@ -115,16 +116,26 @@ public final class GradientReduction {
     precondition(self.slots == nil, "a sum is under way")
     self.slots = slots
     self.seal = seal
-    unstarted = slots.perSample
+    stretch = bucketCount
+    missing = stride(from: 0, to: slots.perSample, by: stretch).map { min(stretch, slots.perSample - $0) }
     passEnded = false
     figures = ReductionFigures()
   }
 
-  /// Nothing more is added from element `offset` of the arena on: starts the buckets that are complete by that.
+  /// Nothing more is added to a part of the arena: starts the buckets that are complete by that.
   /// The same calls on all ranks, at any times.
-  public func landed(from offset: Int) throws {
+  /// - Precondition: no element lands twice.
+  public func landed(_ part: Range<Int>) throws {
     guard let slots, communicator.worldSize > 1, method != .native else { return }
-    while let bucket = nextBucket(slots), bucket.lowerBound >= offset { try start(bucket, slots) }
+    let part = part.clamped(to: 0..<slots.perSample)
+    if part.isEmpty { return }
+    for index in (part.lowerBound / stretch...(part.upperBound - 1) / stretch).reversed() {
+      let bucket = bucket(index, slots)
+      let left = (missing[index] ?? 0) - bucket.clamped(to: part).count
+      precondition(left >= 0, "elements \(part) land in bucket \(bucket), which lacks less")
+      missing[index] = left
+      if left == 0 { try start(index, slots) }
+    }
   }
 
   /// Runs a backward pass that tells what has landed; messages move on between the tiles of its kernels.
@@ -151,7 +162,7 @@ public final class GradientReduction {
   public func finish() throws -> Tensor {
     guard let slots else { preconditionFailure("no sum is under way") }
     passEnded = true
-    while let bucket = nextBucket(slots) { try start(bucket, slots) }
+    for index in missing.indices.reversed() where missing[index] != nil { try start(index, slots) }
     let watch = Stopwatch()
     try sums.wait()
     figures.exposedSeconds += watch.seconds
@@ -188,16 +199,15 @@ public final class GradientReduction {
     return scatters ? (count + piece - 1) / piece * piece : count
   }
 
-  /// The last bucket that has not started. Buckets begin at multiples of their size.
-  private func nextBucket(_ slots: Tensor) -> Range<Int>? {
-    guard unstarted > 0 else { return nil }
-    let count = bucketCount
-    return (unstarted - 1) / count * count..<unstarted
+  /// Buckets begin at multiples of their size.
+  private func bucket(_ index: Int, _ slots: Tensor) -> Range<Int> {
+    index * stretch..<min((index + 1) * stretch, slots.perSample)
   }
 
-  private func start(_ bucket: Range<Int>, _ slots: Tensor) throws {
-    seal?.close(from: bucket.lowerBound)
-    unstarted = bucket.lowerBound
+  private func start(_ index: Int, _ slots: Tensor) throws {
+    let bucket = bucket(index, slots)
+    seal?.close(bucket)
+    missing[index] = nil
     addSamples(slots, bucket)
     guard communicator.worldSize > 1 else { return }
     let watch = Stopwatch()

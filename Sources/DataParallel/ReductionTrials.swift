@@ -14,19 +14,39 @@ public enum OverlapSetting: String, Sendable, CaseIterable {
   case off
 }
 
-/// Decides whether to overlap.
+/// When gradients travel.
+public enum OverlapMode: Sendable, CaseIterable {
+  /// After the last backward pass.
+  case after
+  /// While the last backward pass computes.
+  case during
+  /// The same, and weight gradients with much work for few bytes are computed last, so that others travel behind them.
+  case deferring
+
+  var description: String {
+    switch self {
+    case .after: "after the last backward pass"
+    case .during: "during the last backward pass"
+    case .deferring: "during the last backward pass, which leaves some weight gradients for its end"
+    }
+  }
+}
+
+/// Decides when gradients travel.
 ///
 /// Where every core computes and the link is as fast as memory there is nothing idle to use, and polls only get in the
-/// way; over a network, messages travel for nothing. Under `auto` the first step counts for nothing, then steps with
-/// and without overlap alternate, three of each; what is compared is the time from the start of the last backward pass
-/// to the finished sum, of the slowest rank, by medians.
+/// way; over a network, messages travel for nothing. The first step shows whether weight gradients can be deferred.
+/// Under `auto` it counts for nothing else; then steps of each mode take turns, three of each. What is compared is the
+/// time of all backward passes and of the sum, of the slowest rank, by medians.
 public final class OverlapTrial {
-  /// Whether the next step overlaps.
-  public private(set) var isOn: Bool
+  /// When gradients travel in the next step.
+  public private(set) var mode: OverlapMode
   private let communicator: any Communicator
+  private let setting: OverlapSetting
+  /// Modes to choose from; nil before the first step.
+  private var modes: [OverlapMode]?
   private var isDecided: Bool
   private var nanoseconds: [Int64] = []
-  private static let warmUp = 1
   private static let rounds = 3
 
   /// - Parameters:
@@ -35,41 +55,60 @@ public final class OverlapTrial {
   ///   - communicator: the ranks.
   public init(_ setting: OverlapSetting, isPossible: Bool = true, on communicator: any Communicator) {
     self.communicator = communicator
+    self.setting = setting
     let mayOverlap = isPossible && communicator.worldSize > 1
-    isDecided = setting != .auto || !mayOverlap
-    isOn = mayOverlap && setting == .on
+    isDecided = setting == .off || !mayOverlap
+    mode = mayOverlap && setting == .on ? .during : .after
   }
 
   /// Takes the time of a step and prepares for the next one. Called by all ranks after every step.
+  /// - Parameters:
+  ///   - seconds: of all backward passes and of the sum.
+  ///   - mayDefer: whether there are weight gradients to defer and memory for it.
   /// - Returns: what was decided, in words, at the one step that decides.
-  public func stepEnded(seconds: Double) throws -> String? {
+  public func stepEnded(seconds: Double, mayDefer: Bool) throws -> String? {
     guard !isDecided else { return nil }
+    guard let modes else { return try choose(mayDefer) }
     nanoseconds.append(Int64(seconds * 1e9))
-    let timed = nanoseconds.count - OverlapTrial.warmUp
-    isOn = timed % 2 == 1
-    guard timed == 2 * OverlapTrial.rounds else { return nil }
-    let slowest = try communicator.allMaximum(Array(nanoseconds.dropFirst(OverlapTrial.warmUp)))
-    func median(_ first: Int) -> Double {
-      let times = stride(from: first, to: slowest.count, by: 2).map { slowest[$0] }.sorted()
-      return Double(times[times.count / 2]) * 1e-9
+    mode = modes[nanoseconds.count % modes.count]
+    guard nanoseconds.count == OverlapTrial.rounds * modes.count else { return nil }
+    let slowest = try communicator.allMaximum(nanoseconds)
+    let medians = modes.indices.map { first in
+      let times = stride(from: first, to: slowest.count, by: modes.count).map { slowest[$0] }.sorted()
+      return times[times.count / 2]
     }
-    let (blocking, overlapped) = (median(0), median(1))
+    let best = medians.indices.reduce(0) { medians[$1] < medians[$0] ? $1 : $0 }
     isDecided = true
-    isOn = overlapped < blocking
-    let figures = "\(milliseconds(overlapped)) ms with, \(milliseconds(blocking)) ms without"
-    return "gradients travel \(isOn ? "during" : "after") the last backward pass: it and the sum take \(figures)"
+    mode = modes[best]
+    let others = modes.indices.filter { $0 != best }.map { "\(milliseconds(medians[$0])) ms \(modes[$0].description)" }
+    return "gradients travel \(mode.description): backward passes and the sum take \(milliseconds(medians[best])) ms; "
+      + others.joined(separator: ", ")
   }
 
-  private func milliseconds(_ seconds: Double) -> Int { Int((seconds * 1e3).rounded()) }
+  /// All ranks take the same modes: those that every rank can do.
+  private func choose(_ mayDefer: Bool) throws -> String? {
+    let canDefer = try communicator.allMinimum(mayDefer ? 1 : 0) == 1
+    modes = canDefer ? OverlapMode.allCases : [.after, .during]
+    guard setting == .on else { return nil }
+    isDecided = true
+    mode = canDefer ? .deferring : .during
+    return nil
+  }
+
+  private func milliseconds(_ nanoseconds: Int64) -> Int { Int((Double(nanoseconds) * 1e-6).rounded()) }
 }
 
 extension GradientReduction {
   /// Sizes of buckets that are tried, in bytes.
   static let triedBuckets = [1 << 20, 4 << 20, 16 << 20]
 
-  /// Tries sizes of buckets on slots of zeros, takes the fastest and says so; for about two seconds at most. Called by
-  /// all ranks.
+  /// How much longer a sum may take in shorter buckets that are chosen for travelling earlier.
+  private static let tolerance = 1.05
+
+  /// Tries sizes of buckets on slots of zeros, takes the shortest of those that are nearly as fast as the fastest and says
+  /// so; for about two seconds at most. Called by all ranks.
   ///
+  /// Shorter buckets start earlier while the last backward pass computes, and the last one is waited for less long.
   /// - Precondition: `slots` [S, P] holds zeros, which it still does afterwards.
   public func tuneBuckets(_ slots: Tensor) throws -> String? {
     let candidates = GradientReduction.triedBuckets.filter {
@@ -78,7 +117,7 @@ extension GradientReduction {
     guard communicator.worldSize > 1, candidates.count > 1 else { return nil }
     let counted = reducedBytes
     defer { reducedBytes = counted }
-    var best: (bytes: Int, nanoseconds: Int64)?
+    var times: [(bytes: Int, nanoseconds: Int64)] = []
     let whole = Stopwatch()
     for bytes in candidates {
       bucketBytes = bytes
@@ -90,10 +129,11 @@ extension GradientReduction {
         shortest = min(shortest, agreed[0])
         if agreed[1] >= 2 { break }
       }
-      if shortest < best?.nanoseconds ?? Int64.max { best = (bytes, shortest) }
+      times.append((bytes, shortest))
       if try communicator.allMaximum(Int64(whole.seconds)) >= 2 { break }
     }
-    guard let best else { return nil }
+    let limit = Double(times.map(\.nanoseconds).min() ?? 0) * GradientReduction.tolerance
+    guard let best = times.first(where: { Double($0.nanoseconds) <= limit }) else { return nil }
     bucketBytes = best.bytes
     return "buckets of \(best.bytes >> 20) MB: a sum of gradients takes \(best.nanoseconds / 1_000_000) ms"
   }

@@ -1,21 +1,32 @@
 // One gradient slot per local sample: kernels add each unit's whole contribution once, and the slots are then added
 // up a fixed binary tree over samples, so that no sum depends on how samples are spread over ranks or threads.
 
-/// The end of an arena that gradients may no longer be added to, because its sum over ranks is under way.
+/// The parts of an arena that gradients may no longer be added to, because their sum over ranks is under way.
 ///
 /// Moved by the training thread between kernels; read by whoever adds.
 public final class GradientSeal: @unchecked Sendable {
-  /// Elements of the arena from this one on are closed.
-  public private(set) var first = Int.max
+  /// What is closed, ascending; parts that touch are one.
+  private var closed: [Range<Int>] = []
 
   /// Closes nothing.
   public init() {}
 
-  /// Closes the arena from an element on.
-  public func close(from element: Int) { first = element }
+  /// Closes a part of the arena.
+  public func close(_ part: Range<Int>) {
+    if part.isEmpty { return }
+    let place = closed.firstIndex { $0.upperBound >= part.lowerBound } ?? closed.count
+    let end = closed.firstIndex { $0.lowerBound > part.upperBound } ?? closed.count
+    let joined = closed[place..<end]
+    let lower = min(part.lowerBound, joined.first?.lowerBound ?? part.lowerBound)
+    let upper = max(part.upperBound, joined.last?.upperBound ?? part.upperBound)
+    closed.replaceSubrange(place..<end, with: [lower..<upper])
+  }
 
   /// Opens all of it.
-  public func open() { first = Int.max }
+  public func open() { closed.removeAll(keepingCapacity: true) }
+
+  /// Whether no element of a part is closed.
+  public func isOpen(_ part: Range<Int>) -> Bool { !closed.contains { $0.overlaps(part) } }
 }
 
 /// Where the gradient of one parameter goes: a slice of each sample's gradient arena.
@@ -56,11 +67,11 @@ public struct GradientSlots: @unchecked Sendable {
   public var samples: Int { arenas.samples }
 
   /// First element of a sample's slot.
-  /// - Precondition: the slot is not closed: nothing is added to a sum that is under way.
+  /// - Precondition: no part of the slot is closed: nothing is added to a sum that is under way.
   public func pointer(_ sample: Int) -> UnsafeMutablePointer<Float> {
     precondition(sample < samples, "slot \(sample) of \(samples)")
     precondition(
-      offset + count <= seal?.first ?? Int.max,
+      seal?.isOpen(offset..<offset + count) ?? true,
       "a gradient for elements \(offset)+\(count) comes after their sum over ranks has begun")
     return arenas.pointer + sample * arenas.perSample + offset
   }

@@ -73,7 +73,8 @@ public final class StepBenchmark {
     var pageFaults = 0
     var heapAllocations = 0
     var reduction = ReductionFigures()
-    var lastPassSeconds = 0.0
+    var messages = MessageFigures()
+    var backwardSeconds = 0.0
   }
 
   let setting: StepBenchmarkCase
@@ -90,7 +91,7 @@ public final class StepBenchmark {
   ///   - part: what is timed.
   ///   - cropShards: ranks that share one sample; the global batch is a sample for each such group.
   ///   - shardMoments: whether each rank keeps its share of the moments only.
-  ///   - overlap: whether gradients travel during the last backward pass; `.auto` measures it over the first seven steps.
+  ///   - overlap: whether gradients travel during the last backward pass; `.auto` measures it over the first ten steps.
   ///   - communicator: the ranks.
   /// - Throws: `Failure` if the encoder is not known or the ranks cannot be grouped so.
   public init(
@@ -110,7 +111,8 @@ public final class StepBenchmark {
       try ShardPlan(
         globalBatch: max(1, communicator.worldSize / cropShards), cropShards: cropShards, on: communicator)
     }
-    let share = BatchShare(plan, on: communicator)
+    let metered = MeteredCommunicator(communicator)
+    let share = BatchShare(plan, on: metered)
     batch = StepBenchmark.batch(side: setting.crop, samples: plan.samples)
     let student = try SegmentationNetwork(configuration, gradientSlots: plan.place < 2 ? 1 : 0, seed: 1)
     let reduction = try GradientReduction(
@@ -164,7 +166,8 @@ public final class StepBenchmark {
       sample.phases = record.phases
       sample.operations = record.operations
       sample.reduction = record.reduction
-      sample.lastPassSeconds = record.lastPassSeconds
+      sample.messages = record.messages
+      sample.backwardSeconds = record.backwardSeconds
     case .teacher:
       try sample.phases.measure("teacher") {
         _ = try step.parts.teacher?.pseudoLabels(batch.targetImage, valid: nil, step.parts.share)

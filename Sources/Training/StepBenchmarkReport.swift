@@ -55,8 +55,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
 
   /// What adding gradients over ranks took on this rank: medians of the timed steps.
   public struct Reduction: Codable, Sendable {
-    /// Seconds from the start of the last backward pass to the finished sum.
-    public let lastPassSeconds: Double
+    /// Seconds in backward passes and the sum.
+    public let backwardSeconds: Double
     /// Seconds in which sums were under way.
     public let seconds: Double
     /// Seconds the computing thread has spent on them.
@@ -65,13 +65,22 @@ public struct StepBenchmarkReport: Codable, Sendable {
     public let hiddenShare: Double
     /// Buckets started before the backward pass had ended.
     public let earlyBuckets: Int
+    /// Messages besides gradients.
+    public let messages: Int
+    /// Bytes of these messages.
+    public let messageBytes: Int
+    /// Seconds in them, waiting for slower ranks included.
+    public let messageSeconds: Double
 
     init(_ samples: [StepBenchmark.Sample]) {
-      lastPassSeconds = Spread(samples.map(\.lastPassSeconds)).median
+      backwardSeconds = Spread(samples.map(\.backwardSeconds)).median
       seconds = Spread(samples.map(\.reduction.seconds)).median
       exposedSeconds = Spread(samples.map(\.reduction.exposedSeconds)).median
       hiddenShare = Spread(samples.map(\.reduction.hiddenShare)).median
       earlyBuckets = Int(Spread(samples.map { Double($0.reduction.earlyBuckets) }).median)
+      messages = samples[0].messages.messages
+      messageBytes = samples[0].messages.bytes
+      messageSeconds = Spread(samples.map(\.messages.seconds)).median
     }
   }
 
@@ -191,9 +200,12 @@ public struct StepBenchmarkReport: Codable, Sendable {
     ]
     if let reduction {
       lines.append(
-        "last backward pass and sum over ranks \(rounded(reduction.lastPassSeconds, 3)) s; sums \(rounded(reduction.seconds, 3)) s, "
+        "backward passes and sum over ranks \(rounded(reduction.backwardSeconds, 3)) s; sums \(rounded(reduction.seconds, 3)) s, "
           + "exposed \(rounded(reduction.exposedSeconds, 3)) s: \(sharePercent(reduction.hiddenShare)) hidden, "
           + "\(reduction.earlyBuckets) early bucket\(reduction.earlyBuckets == 1 ? "" : "s")")
+      lines.append(
+        "\(reduction.messages) other messages of \(reduction.messageBytes >> 10) KB together take "
+          + "\(rounded(reduction.messageSeconds, 3)) s")
     }
     lines.append("phases:")
     lines += phases.sorted { $0.value > $1.value }.map { "  \(leftColumn($0.key, 28))\(cell(rounded($0.value, 3)))" }

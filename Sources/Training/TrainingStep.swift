@@ -37,8 +37,8 @@ public struct StepRecord {
   public let operations: Int
   /// What summing gradients over ranks took.
   public let reduction: ReductionFigures
-  /// Seconds of this rank from the start of the last backward pass to the finished sum of gradients.
-  public let lastPassSeconds: Double
+  /// Seconds of this rank in backward passes and the sum of gradients.
+  public let backwardSeconds: Double
   /// What the run has chosen for itself in this step, in words.
   public let notes: [String]
 
@@ -69,10 +69,17 @@ public final class TrainingStep {
   private var phases = PhaseTimes()
   private var operations = 0
   private var notes: [String] = []
-  /// Runs since the last backward pass began.
-  private var lastPass = Stopwatch()
-  private var lastPassSeconds = 0.0
+  private var backwardSeconds = 0.0
+  /// Weight gradients left for the end of the step.
+  private let deferred = DeferredGradients()
+  private var deferrableBytes = 0
   private var isFirst = true
+
+  /// Weight gradients are deferred where what they hold takes at most so much memory, in gradient slots.
+  ///
+  /// It holds activations, which grow with the crop, while the time that gradients travel grows with the slot: where more
+  /// is held, the walk back is long enough without.
+  private static let deferredSlots = 3
 
   /// A step over its parts.
   public init(_ parts: StepParts, _ options: StepOptions) {
@@ -105,6 +112,8 @@ public final class TrainingStep {
     terms = []
     phases = PhaseTimes()
     operations = 0
+    backwardSeconds = 0
+    deferrableBytes = 0
     notes = []
     let messagesBefore = messages
     statistics.keep()
@@ -139,7 +148,7 @@ public final class TrainingStep {
       completed: step + 1, losses: losses, learningRate: rate,
       confidentShare: shares.isEmpty ? nil : shares.reduce(0, +) / Float(shares.count), gradientNorm: gradientNorm,
       skipped: skipped, messages: messages - messagesBefore, phases: phases, pseudoLabels: pseudoLabels,
-      operations: operations, reduction: parts.reduction.figures, lastPassSeconds: lastPassSeconds, notes: notes)
+      operations: operations, reduction: parts.reduction.figures, backwardSeconds: backwardSeconds, notes: notes)
   }
 
   /// All passes over a micro-batch, whose gradients are added to the slots.
@@ -219,19 +228,25 @@ public final class TrainingStep {
 
   /// Walks a pass back. In the last one of the step, gradients that are complete may travel at once.
   private func walkBack(_ context: ForwardContext, _ pass: String, _ micro: MicroBatch) throws {
-    operations += context.tape?.recorded ?? 0
+    guard let tape = context.tape else { return }
+    let watch = Stopwatch()
+    defer {
+      backwardSeconds += watch.seconds
+      if micro.isLast { deferrableBytes += tape.deferrableBytes }
+    }
+    operations += tape.recorded
     let last = parts.extraTargetPasses.last?.name ?? (parts.teacher == nil ? "source" : "mixed")
     let slots = parts.student.parameters.gradients
     guard parts.teamGradients == nil, micro.isLast, pass == last, let slots else {
-      context.tape?.walkBack()
+      tape.walkBack()
       try parts.teamGradients?.passEnded(slots)
       return
     }
-    lastPass = Stopwatch()
     parts.reduction.begin(slots, seal: parts.student.parameters.gradientSeal)
-    guard parts.overlap.isOn else { return context.tape?.walkBack() ?? () }
+    guard parts.overlap.mode != .after else { return tape.walkBack() }
     try parts.reduction.whilePolling {
-      try context.tape?.walkBack(landed: parts.reduction.landed, passed: parts.reduction.poll)
+      try tape.walkBack(landed: parts.reduction.landed, passed: parts.reduction.poll)
+      try deferred.run(landed: parts.reduction.landed, passed: parts.reduction.poll)
     }
   }
 
@@ -244,7 +259,7 @@ public final class TrainingStep {
 
   private func trainingContext(_ pass: String, _ step: Int, _ micro: MicroBatch) -> ForwardContext {
     micro.share.context(
-      tape: Tape(), normalization: .batch,
+      tape: Tape(deferring: micro.isLast && parts.overlap.mode == .deferring ? deferred : nil), normalization: .batch,
       draws: options.stochasticSeed.map { StochasticDraws(seed: $0, step: step, pass: pass) })
   }
 
@@ -256,9 +271,12 @@ public final class TrainingStep {
   }
 
   private func sumGradients(_ step: Int) throws -> (sum: Tensor, norm: Double) {
+    let watch = Stopwatch()
     let sum = try parts.teamGradients?.sum() ?? parts.reduction.finish()
-    lastPassSeconds = lastPass.seconds
-    if let note = try parts.overlap.stepEnded(seconds: lastPassSeconds) { notes.append(note) }
+    backwardSeconds += watch.seconds
+    let slots = parts.student.parameters.gradients?.count ?? 0
+    let mayDefer = deferrableBytes > 0 && deferrableBytes <= TrainingStep.deferredSlots * 4 * slots
+    if let note = try parts.overlap.stepEnded(seconds: backwardSeconds, mayDefer: mayDefer) { notes.append(note) }
     return (sum, try parts.shards.map { try norm(sum, dealtOut: $0) } ?? norm(sum))
   }
 

@@ -46,7 +46,7 @@ struct BenchmarkStepCommand: ParsableCommand {
   @Flag(help: "Deal out the optimizer's moments over the ranks, as optimizer.shardMoments.")
   var shardMoments = false
   @Option(
-    help: "Whether gradients travel during the last backward pass, as communication.overlap; auto needs --warm-up 7.")
+    help: "Whether gradients travel during the last backward pass, as communication.overlap; auto needs --warm-up 10.")
   var overlap = OverlapSetting.off
   @Option(help: "Compute threads; APUS_THREADS or all cores if not given.")
   var threads: Int?

@@ -208,8 +208,26 @@ extension TapeTests {
       node(name)
     }
     x.cell?.accumulate(Tensor([1], [1]))
-    tape.walkBack(landed: { events.append("\($0)") }, passed: { events.append("|") })
-    #expect(events == ["e", "|", "30", "d", "|", "c", "|", "b", "|", "20", "a", "|"])
+    tape.walkBack(landed: { events.append("\($0.lowerBound)") }, passed: { events.append("|") })
+    #expect(events == ["e", "30", "|", "d", "|", "c", "|", "b", "20", "|", "a", "0", "|"])
+  }
+
+  @Test func weightsLandBeforeTheInputsGradientIsComputed() {
+    let tape = Tape()
+    var events: [String] = []
+    tape.mark(10)
+    let x = Variable(tracked: Tensor([1], [1]))
+    let below = tape.record(x.value) { _ in events.append("below") }
+    tape.mark(20)
+    let y = tape.record(
+      below.value, weights: { _ in events.append("weights") },
+      { gradient in
+        events.append("inputs")
+        below.cell?.accumulate(gradient)
+      })
+    y.cell?.accumulate(Tensor([1], [1]))
+    tape.walkBack(landed: { events.append("\($0.lowerBound)") }, passed: { events.append("|") })
+    #expect(events == ["weights", "20", "inputs", "|", "below", "0", "|"])
   }
 
   @Test func computationsSideBySideAreWalkedBlockByBlockTheLastOneFirst() throws {
@@ -237,10 +255,10 @@ extension TapeTests {
       for end in ends { end.cell?.accumulate(gradient) }
     }
     joint.cell?.accumulate(Tensor([1], [1]))
-    tape.walkBack(landed: { events.append("\($0)") }, passed: {})
+    tape.walkBack(landed: { events.append("\($0.lowerBound)") }, passed: {})
     #expect(
       events == [
-        "joint", "b40", "40", "b30", "a30", "30", "b20", "a20+", "a20", "20", "b10", "a10",
+        "joint", "b40", "40", "b30", "a30", "30", "b20", "a20+", "a20", "20", "b10", "a10", "0",
       ])
   }
 }

@@ -72,9 +72,11 @@ import Testing
 }
 
 extension GradientReductionTests {
-  /// As `reduced`, but buckets start while "the backward pass" lets gradients land in steps of `stride` elements.
+  /// As `reduced`, but buckets start while "the backward pass" lets gradients land in steps of `stride` elements, those
+  /// of the middle last.
   private func overlapped(_ rows: [[Float]], ranks: Int, bucketBytes: Int, stride step: Int) throws -> [([Float], Int)]
   {
+    let late = rows[0].count / 3..<rows[0].count / 2
     let plan = try ShardPlan(globalBatch: rows.count, worldSize: ranks)
     let count = rows[0].count
     return try LoopbackCommunicator.run(ranks: ranks) { communicator in
@@ -82,10 +84,13 @@ extension GradientReductionTests {
       let slots = Tensor(mine.flatMap { $0 }, [mine.count, count])
       let reduction = try GradientReduction(on: communicator, bucketBytes: bucketBytes, pieceBytes: 1 << 14)
       reduction.begin(slots)
-      for offset in stride(from: count - 1, to: 0, by: -step) {
-        try reduction.landed(from: offset)
+      for end in stride(from: count, to: step, by: -step) {
+        let part = end - step..<end
+        try reduction.landed(part.clamped(to: 0..<late.lowerBound))
+        try reduction.landed(part.clamped(to: late.upperBound..<count))
         for _ in 0...communicator.rank { try reduction.poll() }
       }
+      try reduction.landed(late)
       return (try reduction.finish().values, reduction.figures.earlyBuckets)
     }
   }

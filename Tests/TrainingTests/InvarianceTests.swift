@@ -107,6 +107,8 @@ import Training
     let mic = ["method=mic", "methodOptions.block=32", "batch.accumulate=2"]
     let one = try train(mic, ranks: 1)[0]
     #expect(try train(mic, ranks: 2) == Array(repeating: one, count: 2))
+    let early = ["communication.overlap=on", "communication.bucketMB=1"]
+    #expect(try train(mic + early, ranks: 2) == Array(repeating: one, count: 2))
     #expect(try train(mic + ["batch.cropShards=2"], ranks: 4) == Array(repeating: one, count: 4))
   }
 
