@@ -49,10 +49,11 @@ public final class PiecewiseSum {
 
   /// Bytes of the longest stretch that stays whole where there is one lane, unless told otherwise.
   ///
-  /// Two cores that share a last cache are faster with pieces (1.4 instead of 1.8 ms for 17 MB), two that do not are
-  /// much faster without (3.0 instead of 5.1 ms): they fetch from memory, to which a long piece has gone by then, faster
-  /// than out of the other's cache. Whole stretches are never slower than `MPI_Allreduce`; beyond this length that one
-  /// takes new memory for every call, and pieces beat it on all cores.
+  /// Two cores near each other are faster with pieces (1.4 instead of 1.8 ms for 17 MB), two that are far apart without
+  /// (3.0 instead of 5.1 ms). Likely because a long piece has left the other core's cache by the time it is fetched, and
+  /// memory is nearer than that cache; this was concluded from times, not counted. Where cores lie is not known here, so
+  /// the choice is what keeps up with `MPI_Allreduce` on both. Beyond this length that one gets much slower, and pieces
+  /// beat it on all cores.
   public static let usualWholeBytes = 32 << 20
 
   /// Lanes unless told otherwise: 1 where all ranks share a host, else 2. Called by all ranks.
