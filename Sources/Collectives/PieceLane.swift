@@ -65,14 +65,14 @@ final class PieceLane {
   /// Elements of scratch that one lane needs: a half of a piece, or the parts of all other ranks, where parts of short
   /// pieces may be longer than the rest by a grain. Numbers of half the width need room for what is sent, too.
   static func scratchCount(_ layout: PieceLayout) -> Int {
-    layout.halves
-      ? (layout.pieceCount / 2 / PieceLayout.grain + 2) * PieceLayout.grain
-      : layout.pieceCount + layout.ranks * PieceLayout.grain
+    let count = layout.longestCount
+    return layout.halves
+      ? (count / 2 / PieceLayout.grain + 2) * PieceLayout.grain : count + layout.ranks * PieceLayout.grain
   }
 
   /// Posts the first round of a piece of `values`, at its place in the whole vector.
   func begin(_ piece: Range<Int>, of values: UnsafeMutablePointer<Float>, _ work: PieceWork) throws {
-    precondition(!isBusy && piece.count <= layout.pieceCount, "a piece of \(piece.count) elements")
+    precondition(!isBusy && piece.count <= layout.longestCount, "a piece of \(piece.count) elements")
     self.values = values
     self.piece = piece
     self.work = work

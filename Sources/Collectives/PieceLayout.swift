@@ -1,7 +1,7 @@
-// How a long vector is cut for sums over ranks: into pieces that fit the cache, and each piece into the parts that
-// ranks own between the two halves of a sum.
+// How a long vector is cut for sums over ranks: into pieces that fit the cache, or not at all, and each piece into the
+// parts that ranks own between the two halves of a sum.
 
-/// The cut of a vector over ranks. A function of the vector's length, of the number of ranks and of two constants.
+/// The cut of a vector over ranks. A function of the vector's length, of the number of ranks and of three constants.
 ///
 /// Ranks are numbered by their positions in the tree. P is their number.
 public struct PieceLayout: Sendable, Equatable {
@@ -12,18 +12,31 @@ public struct PieceLayout: Sendable, Equatable {
   public let ranks: Int
   /// Elements of one piece, a multiple of the grain; pieces begin at its multiples.
   public let pieceCount: Int
+  /// Elements of the longest stretch that is summed as one piece, wherever it begins.
+  public let wholeCount: Int
 
-  /// A cut for `ranks` ranks into pieces of about `pieceBytes` bytes of Float.
-  public init(ranks: Int, pieceBytes: Int) {
+  /// A cut for `ranks` ranks into pieces of about `pieceBytes` bytes of Float; stretches of at most `wholeBytes` bytes
+  /// that are summed on every rank stay whole.
+  public init(ranks: Int, pieceBytes: Int, wholeBytes: Int = 0) {
     self.ranks = ranks
     let grains = pieceBytes / MemoryLayout<Float>.stride / PieceLayout.grain
     pieceCount = max(1, grains) * PieceLayout.grain
+    wholeCount = wholeBytes / MemoryLayout<Float>.stride
   }
 
   /// Whether vectors are halved: the number of ranks is a power of two. Else every rank gets its part from all others.
   var halves: Bool { ranks.nonzeroBitCount == 1 }
 
-  /// The pieces of a stretch of the vector, in order.
+  /// Elements of the longest piece.
+  var longestCount: Int { max(pieceCount, wholeCount) }
+
+  /// The pieces in which a stretch of the vector travels, in order. Where parts have owners, owners must not depend on
+  /// how the vector is cut into stretches.
+  func pieces(of range: Range<Int>, for work: PieceWork) -> [Range<Int>] {
+    work == .sum && !range.isEmpty && range.count <= wholeCount ? [range] : pieces(of: range)
+  }
+
+  /// The pieces of a stretch of the vector whose parts have owners, in order.
   func pieces(of range: Range<Int>) -> [Range<Int>] {
     guard !range.isEmpty else { return [] }
     return (range.lowerBound / pieceCount...(range.upperBound - 1) / pieceCount).map {

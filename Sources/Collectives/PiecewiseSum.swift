@@ -12,7 +12,7 @@ import Support
 
 /// Long sums under way between ranks.
 ///
-/// Stretches of a vector are queued and cut into pieces of the cache's size. Piece k goes over lane k modulo the number
+/// Stretches of a vector are queued and cut into pieces of the cache's size, or stay whole on one host. Piece k goes over lane k modulo the number
 /// of lanes, on every rank, so that messages find each other whatever the ranks' speeds. Several lanes are under way at
 /// once: while one piece is added, others travel.
 ///
@@ -47,6 +47,15 @@ public final class PiecewiseSum {
   /// others.
   public static let usualPieceBytes = 2 << 20
 
+  /// Bytes of the longest stretch that stays whole where there is one lane, unless told otherwise.
+  ///
+  /// Two cores near each other are faster with pieces (1.4 instead of 1.8 ms for 17 MB), two that are far apart without
+  /// (3.0 instead of 5.1 ms). Likely because a long piece has left the other core's cache by the time it is fetched, and
+  /// memory is nearer than that cache; this was concluded from times, not counted. Where cores lie is not known here, so
+  /// the choice is what keeps up with `MPI_Allreduce` on both. Beyond this length that one gets much slower, and pieces
+  /// beat it on all cores.
+  public static let usualWholeBytes = 32 << 20
+
   /// Lanes unless told otherwise: 1 where all ranks share a host, else 2. Called by all ranks.
   ///
   /// Two ranks of one host were faster with one lane from 4 to 67 MB. Likely because they copy themselves, so that a
@@ -62,17 +71,22 @@ public final class PiecewiseSum {
   ///   - wire: how values travel.
   ///   - pieceBytes: bytes of one piece; speed only.
   ///   - lanes: pieces under way at once, equal on all ranks; nil: `usualLanes`.
+  ///   - wholeBytes: stretches of at most so many bytes are summed in one piece, equal on all ranks; speed only. nil:
+  ///     `usualWholeBytes` with one lane; none with several, as pieces shall travel while others are added, nor with
+  ///     numbers of half the width, whose bits depend on where a piece is halved.
   /// - Precondition: `order` holds each rank once.
   public init(
     on communicator: any Communicator, order: [Int]? = nil, wire: WireFormat = .float32,
-    pieceBytes: Int = PiecewiseSum.usualPieceBytes, lanes: Int? = nil
+    pieceBytes: Int = PiecewiseSum.usualPieceBytes, lanes: Int? = nil, wholeBytes: Int? = nil
   ) throws {
     let order = order ?? Array(0..<communicator.worldSize)
     precondition(order.sorted() == Array(0..<communicator.worldSize), "\(order) is no order of the ranks")
     let lanes = try lanes ?? PiecewiseSum.usualLanes(on: communicator)
     precondition(lanes > 0, "\(lanes) lanes")
     let position = order.firstIndex(of: communicator.rank) ?? communicator.rank
-    let layout = PieceLayout(ranks: order.count, pieceBytes: pieceBytes)
+    let layout = PieceLayout(
+      ranks: order.count, pieceBytes: pieceBytes,
+      wholeBytes: wholeBytes ?? (lanes == 1 && wire == .float32 ? PiecewiseSum.usualWholeBytes : 0))
     let channel = try communicator.openChannel(lanes: lanes)
     let scratchCount = PieceLane.scratchCount(layout)
     let scratch = LargeScratch(order.count == 1 ? 0 : lanes * scratchCount)
@@ -104,7 +118,7 @@ public final class PiecewiseSum {
   ///   - work: what happens to the stretch.
   public func start(_ range: Range<Int>, of values: UnsafeMutablePointer<Float>, _ work: PieceWork = .sum) throws {
     guard !lanes.isEmpty else { return }
-    for piece in layout.pieces(of: range) { queue.append(Job(values: values, piece: piece, work: work)) }
+    for piece in layout.pieces(of: range, for: work) { queue.append(Job(values: values, piece: piece, work: work)) }
     sentBytes += bytesSent(range.count, work)
     try fillLanes()
   }

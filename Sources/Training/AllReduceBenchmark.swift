@@ -1,5 +1,5 @@
-// Times sums of vectors over ranks: ours in several sizes of pieces, the MPI library's, and our half-width one. What
-// `apus benchmark all-reduce` runs.
+// Times sums of vectors over ranks: ours as trained with and in several sizes of pieces, the MPI library's, and our
+// half-width one. What `apus benchmark all-reduce` runs.
 
 import Collectives
 import DataParallel
@@ -10,10 +10,16 @@ import Tensors
 public struct AllReduceWay: Sendable, Equatable, Codable {
   /// How ranks are added.
   public let method: String
-  /// Bytes of one call or, for ours, of one piece; nil: the whole vector in one call.
+  /// Bytes of one call or, for ours, of one piece; nil: the whole vector in one call, or our usual pieces.
   public let pieceBytes: Int?
   /// Pieces under way at once; nil for the library's.
   public let lanes: Int?
+
+  /// In words.
+  fileprivate var size: String {
+    let bytes = pieceBytes.map { "\($0 >> 10) KB" } ?? (lanes == nil ? "whole" : "usual")
+    return bytes + (lanes.map { " x \($0)" } ?? "")
+  }
 }
 
 /// The time of one way at one length.
@@ -48,9 +54,8 @@ public struct AllReduceReport: Sendable, Codable {
   /// A table for people.
   public var text: String {
     let lines = results.map { result in
-      let size = result.way.pieceBytes.map { "\($0 >> 10) KB" + (result.way.lanes.map { " x \($0)" } ?? "") } ?? "whole"
       let columns = [
-        "\(rounded(Double(result.bytes) / 1e6, 1)) MB", result.way.method, size,
+        "\(rounded(Double(result.bytes) / 1e6, 1)) MB", result.way.method, result.way.size,
         "\(rounded(result.seconds * 1e3, 2)) ms", "± \(rounded(result.spread * 100, 0)) %",
         rounded(result.ratioToNative, 3), rounded(result.ratioToBuckets, 3),
       ]
@@ -61,7 +66,7 @@ public struct AllReduceReport: Sendable, Codable {
     return
       (["\(ranks) ranks; last columns: time by that of one MPI_Allreduce, and of MPI_Allreduce in buckets of 4 MB"]
       + lines + [
-        "best pieces: \((best.pieceBytes ?? 0) >> 10) KB x \(best.lanes ?? 0), \(rounded(bestRatio, 3)) of MPI_Allreduce"
+        "best pieces: \(best.size), \(rounded(bestRatio, 3)) of MPI_Allreduce"
       ]).joined(separator: "\n")
   }
 }
@@ -71,7 +76,7 @@ public struct AllReduceReport: Sendable, Codable {
 public struct AllReduceBenchmark {
   private let communicator: any Communicator
   private let repeats: Int
-  private let ways: [(way: AllReduceWay, reduction: GradientReduction)]
+  private let ways: [(way: AllReduceWay, sum: (Tensor) throws -> Void)]
 
   /// - Parameters:
   ///   - communicator: the ranks.
@@ -81,24 +86,28 @@ public struct AllReduceBenchmark {
   public init(on communicator: any Communicator, repeats: Int, pieceBytes: [Int], lanes: [Int]) throws {
     self.communicator = communicator
     self.repeats = repeats
-    let whole = 1 << 40
-    let native = try [whole, 4 << 20].map { bytes in
-      (
-        AllReduceWay(method: "native", pieceBytes: bytes == whole ? nil : bytes, lanes: nil),
-        try GradientReduction(on: communicator, method: .native, bucketBytes: bytes)
+    func native(_ bytes: Int?) throws -> (AllReduceWay, (Tensor) throws -> Void) {
+      let reduction = try GradientReduction(on: communicator, method: .native, bucketBytes: bytes ?? 1 << 40)
+      return (AllReduceWay(method: "native", pieceBytes: bytes, lanes: nil), { _ = try reduction.sum($0) })
+    }
+    let usualLanes = try PiecewiseSum.usualLanes(on: communicator)
+    func own(_ method: ReductionMethod, _ bytes: Int? = nil, lanes: Int? = nil) throws -> (
+      AllReduceWay, (Tensor) throws -> Void
+    ) {
+      let sums = try PiecewiseSum(
+        on: communicator, wire: method == .bf16 ? .bfloat16 : .float32,
+        pieceBytes: bytes ?? PiecewiseSum.usualPieceBytes, lanes: lanes ?? usualLanes,
+        wholeBytes: bytes == nil ? nil : 0)
+      return (
+        AllReduceWay(method: method.rawValue, pieceBytes: bytes, lanes: lanes ?? usualLanes),
+        { values in
+          try sums.start(0..<values.count, of: values.pointer)
+          try sums.wait()
+        }
       )
     }
-    func own(_ method: ReductionMethod, _ bytes: Int, _ lanes: Int) throws -> (AllReduceWay, GradientReduction) {
-      (
-        AllReduceWay(method: method.rawValue, pieceBytes: bytes, lanes: lanes),
-        try GradientReduction(on: communicator, method: method, bucketBytes: whole, pieceBytes: bytes, lanes: lanes)
-      )
-    }
-    let reproducible = try pieceBytes.flatMap { bytes in try lanes.map { try own(.reproducible, bytes, $0) } }
-    ways =
-      native + reproducible + [
-        try own(.bf16, PiecewiseSum.usualPieceBytes, PiecewiseSum.usualLanes(on: communicator))
-      ]
+    let pieces = try pieceBytes.flatMap { bytes in try lanes.map { try own(.reproducible, bytes, lanes: $0) } }
+    ways = try [native(nil), native(4 << 20), own(.reproducible)] + pieces + [own(.bf16)]
   }
 
   /// Times vectors of these lengths. Called by all ranks.
@@ -132,10 +141,10 @@ public struct AllReduceBenchmark {
     var seconds = [[Double]](repeating: [], count: ways.count)
     for _ in 0..<repeats {
       for index in ways.indices {
-        _ = try ways[index].reduction.sum(values)
+        try ways[index].sum(values)
         try communicator.barrier()
         let watch = Stopwatch()
-        _ = try ways[index].reduction.sum(values)
+        try ways[index].sum(values)
         let slowest = try communicator.allMaximum(Int64(watch.seconds * 1e9))
         seconds[index].append(Double(slowest) * 1e-9)
       }

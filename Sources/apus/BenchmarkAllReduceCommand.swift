@@ -10,10 +10,10 @@ struct BenchmarkAllReduceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "all-reduce", abstract: "Time sums of vectors over the ranks of mpirun or srun.",
     discussion: """
-      Compares one MPI_Allreduce, the same in buckets of 4 MB, the reproducible sum in several sizes of pieces and
-      numbers of lanes, and the sum with numbers of two bytes. A time is that of the slowest rank; all ways are timed in
-      turn in every repetition, each right after an untimed call of it, and ratios are formed within one. The last
-      line names the best size of pieces and number of lanes.
+      Compares one MPI_Allreduce, the same in buckets of 4 MB, the reproducible sum as it is usually cut, in several
+      sizes of pieces and numbers of lanes, and the sum with numbers of two bytes. A time is that of the slowest rank;
+      all ways are timed in turn in every repetition, each right after an untimed call of it, and ratios are formed
+      within one. The last line names the best size of pieces and number of lanes.
       """)
 
   @Option(parsing: .upToNextOption, help: ArgumentHelp("Lengths of vectors in bytes.", valueName: "bytes"))

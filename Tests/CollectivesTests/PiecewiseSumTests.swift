@@ -20,12 +20,14 @@ import Testing
 
   /// Every rank's values after stretches that end at `cuts` were summed, last one first, with `polls` polls after each.
   private static func summed(
-    _ rows: [[Float]], cuts: [Int], pieceBytes: Int = 1 << 16, lanes: Int = 3, wire: WireFormat = .float32,
+    _ rows: [[Float]], cuts: [Int], pieceBytes: Int = 1 << 16, lanes: Int = 3, wholeBytes: Int? = 0,
+    wire: WireFormat = .float32,
     polls: @escaping @Sendable (_ rank: Int, _ stretch: Int) -> Int = { _, _ in 0 }
   ) throws -> [[Float]] {
     try LoopbackCommunicator.run(ranks: rows.count) { communicator in
       var values = rows[communicator.rank]
-      let sum = try PiecewiseSum(on: communicator, wire: wire, pieceBytes: pieceBytes, lanes: lanes)
+      let sum = try PiecewiseSum(
+        on: communicator, wire: wire, pieceBytes: pieceBytes, lanes: lanes, wholeBytes: wholeBytes)
       try values.withUnsafeMutableBufferPointer { values in
         guard let base = values.baseAddress else { return }
         for (stretch, end) in cuts.enumerated().reversed() {
@@ -55,11 +57,38 @@ import Testing
     let count = 2 * PiecewiseSum.usualPieceBytes / 4 + 70_001
     let rows = (0..<ranks).map { Self.row($0, 1009) }.map { row in (0..<count).map { row[$0 % row.count] } }
     let tree = Self.plainTree(rows)
-    for (pieceBytes, lanes) in [(PiecewiseSum.usualPieceBytes, 1), (PiecewiseSum.usualPieceBytes, 2), (5 << 18, 3)] {
-      let sums = try Self.summed(rows, cuts: [count], pieceBytes: pieceBytes, lanes: lanes)
+    let usual = PiecewiseSum.usualPieceBytes
+    for (pieceBytes, lanes, wholeBytes) in [(usual, 1, nil), (usual, 1, 0), (usual, 2, nil), (5 << 18, 3, 0)] {
+      let sums = try Self.summed(rows, cuts: [count], pieceBytes: pieceBytes, lanes: lanes, wholeBytes: wholeBytes)
       let equal = sums.map { $0 == tree }
       #expect(equal == Array(repeating: true, count: ranks), "\(ranks) ranks, \(pieceBytes) bytes, \(lanes) lanes")
     }
+  }
+
+  @Test(arguments: 1...9) func stretchesThatStayWholeAddAlongTheTree(ranks: Int) throws {
+    // One is just as long as may be and begins at no grain, one is a value longer and is cut, one is short.
+    let (whole, begin) = (37_003, 5001)
+    let ends = [begin, begin + whole, begin + 2 * whole + 1, begin + 2 * whole + 8]
+    let rows = (0..<ranks).map { Self.row($0, ends[3]) }
+    let tree = Self.plainTree(rows)
+    for lanes in [1, 2] {
+      let sums = try Self.summed(rows, cuts: ends, lanes: lanes, wholeBytes: whole * 4)
+      let equal = sums.map { $0 == tree }
+      #expect(equal == Array(repeating: true, count: ranks), "\(ranks) ranks, \(lanes) lanes")
+    }
+    let short = try Self.summed(rows, cuts: ends, lanes: 1, wholeBytes: whole * 4, wire: .bfloat16)
+    let agree = short.map { $0 == short[0] }
+    #expect(agree == Array(repeating: true, count: ranks), "\(ranks) ranks, short numbers")
+  }
+
+  @Test func onlySumsStayWhole() throws {
+    let owned = try LoopbackCommunicator.run(ranks: 4) { communicator in
+      try [0, 1 << 20].map { wholeBytes in
+        try PiecewiseSum(on: communicator, pieceBytes: 1 << 16, lanes: 1, wholeBytes: wholeBytes).owned(of: 0..<70_000)
+      }
+    }
+    let equal = owned.map { $0[0] == $0[1] && $0[0].count > 1 }
+    #expect(equal == Array(repeating: true, count: 4), "owners do not depend on what stays whole")
   }
 
   @Test(arguments: [2, 3, 4, 5, 6, 7, 8]) func shortNumbersFitTheScratch(ranks: Int) throws {
