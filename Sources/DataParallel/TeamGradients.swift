@@ -68,7 +68,7 @@ public final class TeamGradients {
       preconditionFailure("slots \(slots?.shape ?? []) for \(count) parameters")
     }
     let (mine, theirs) = (half(team.rank), half(1 - team.rank))
-    let kept = self.kept ?? Tensor(zeros: [slots.samples, mine.count])
+    let kept = self.kept ?? place(forSamples: slots.samples, mine)
     let scratch = self.scratch ?? Tensor(uninitialized: [slots.samples, mine.count])
     (self.kept, self.scratch) = (kept, scratch)
     let watch = Stopwatch()
@@ -83,35 +83,51 @@ public final class TeamGradients {
     for sample in 0..<slots.samples {
       let own = view(slots, sample * count + mine.lowerBound, mine.count)
       let (first, second) = team.rank == 0 ? (own, scratch.sample(sample)) : (scratch.sample(sample), own)
-      if passes == 0 { kept.sample(sample).fill(0) }
-      addInPlace(kept.sample(sample), first)
-      addInPlace(kept.sample(sample), second)
+      addInTurn(kept.sample(sample), first, second, restarts: passes == 0)
     }
     passes += 1
     slots.fill(0)
   }
 
+  /// Where the half of a rank's sums is kept, `[S, half]`: one sample's in its place in the result.
+  private func place(forSamples samples: Int, _ half: Range<Int>) -> Tensor {
+    guard samples == 1 else { return Tensor(uninitialized: [samples, half.count]) }
+    return Tensor(shape: [1, half.count], buffer: result.buffer, offset: result.offset + half.lowerBound)
+  }
+
   /// The sum over all passes, samples and teams, `[P]`, on every rank, or what the rank owns of it where sums are
   /// scattered (`[0]` on places without gradients). Called by all ranks after the step's last pass.
   ///
-  /// It is valid until the next call.
+  /// It is valid until the next pass has ended.
   public func sum() throws -> Tensor {
     passes = 0
     if team.rank < 2 {
       guard let kept else { preconditionFailure("no pass has ended") }
       let own = try reduction.sum(kept)
-      view(result, half(team.rank).lowerBound, own.count).assign(own)
+      if kept.samples > 1 { view(result, half(team.rank).lowerBound, own.count).assign(own) }
     }
     if !reduction.scatters { try joinHalves(of: result) }
     return result
   }
 
-  /// Each of the two places tells the team its half.
+  /// The two places tell each other their halves, then places tell others the whole, each round twice as many.
   private func joinHalves(of values: Tensor) throws {
     let watch = Stopwatch()
-    for place in 0..<2 {
-      let part = half(place)
-      try team.broadcast(bytes(values.pointer + part.lowerBound, part.count), from: place)
+    if team.rank < 2 {
+      let (mine, theirs) = (half(team.rank), half(1 - team.rank))
+      try team.exchange(
+        sending: UnsafeRawBufferPointer(bytes(values.pointer + mine.lowerBound, mine.count)), to: 1 - team.rank,
+        receiving: bytes(values.pointer + theirs.lowerBound, theirs.count), from: 1 - team.rank)
+    }
+    let whole = bytes(values.pointer, values.count)
+    var told = 2
+    while told < team.worldSize {
+      if team.rank < told, team.rank + told < team.worldSize {
+        try team.send(UnsafeRawBufferPointer(whole), to: team.rank + told)
+      } else if told..<2 * told ~= team.rank {
+        try team.receive(whole, from: team.rank - told)
+      }
+      told *= 2
     }
     exchangeSeconds += watch.seconds
   }
