@@ -7,10 +7,10 @@ import TestSupport
 import Testing
 
 @Suite struct TeamGradientsTests {
-  /// Ranks of the team, its samples, passes of a step.
+  /// Ranks of the team, its samples, passes of a step, bytes of a piece.
   @Test(
-    "a team's sums have the bits of one rank's, step after step",
-    arguments: [[2, 1, 2], [2, 4, 3], [4, 1, 2], [8, 1, 1]])
+    "a team's sums have the bits of one rank's, step after step, whatever the pieces",
+    arguments: [[2, 1, 2, 2 << 20], [2, 4, 3, 4096], [4, 1, 2, 20_004], [8, 1, 1, 12]])
   func order(setting: [Int]) throws {
     let (ranks, samples, passes) = (setting[0], setting[1], setting[2])
     let count = 10_001
@@ -33,7 +33,7 @@ import Testing
     }
     let sums = try LoopbackCommunicator.run(ranks: ranks) { communicator in
       let reduction = try GradientReduction(on: SoloCommunicator())
-      let gradients = TeamGradients(team: communicator, reduction: reduction, parameters: count)
+      let gradients = TeamGradients(team: communicator, reduction: reduction, parameters: count, pieceBytes: setting[3])
       return try (0..<3).map { step -> [Float] in
         for pass in 0..<passes {
           let slots = communicator.rank < 2 ? contribution(step, pass, communicator.rank) : nil
