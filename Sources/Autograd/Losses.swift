@@ -43,11 +43,14 @@ public func crossEntropy(
 ) -> LossTerm {
   let dense = bilinear(logits, height: labels.height, width: labels.width, context)
   let denominator = Double(context.globalBatch * context.microBatches * labels.height * labels.width)
-  let sums = crossEntropySums(dense.value, labels: labels, weights: weights)
+  let sums: [Double]
   if let cell = dense.cell {
-    cell.accumulate(
-      crossEntropyGradient(
-        dense.value, labels: labels, weights: weights, factor: Float(Double(factor) / denominator)))
+    let loss = Kernels.crossEntropy(
+      dense.value, labels: labels, weights: weights, factor: Float(Double(factor) / denominator))
+    cell.accumulate(loss.gradient)
+    sums = loss.sums
+  } else {
+    sums = crossEntropySums(dense.value, labels: labels, weights: weights)
   }
   return LossTerm(name: name, perSample: sums.map { $0 * Double(factor) / denominator })
 }

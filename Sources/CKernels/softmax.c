@@ -40,9 +40,9 @@ CK_DISPATCH(cross_entropy_sum,
             (const float *logits, const uint8_t *labels, const float *weights, float *scratch, double *sum, long rows,
              long columns),
             (logits, labels, weights, scratch, sum, rows, columns))
-CK_DISPATCH(cross_entropy_gradient,
-            (const float *logits, const uint8_t *labels, const float *weights, float factor, float *result, long rows,
-             long columns),
-            (logits, labels, weights, factor, result, rows, columns))
+CK_DISPATCH(cross_entropy,
+            (const float *logits, const uint8_t *labels, const float *weights, float factor, float *gradient,
+             double *sum, long rows, long columns),
+            (logits, labels, weights, factor, gradient, sum, rows, columns))
 CK_DISPATCH(largest_label, (const uint8_t *labels, long count, int *largest), (labels, count, largest))
 CK_DISPATCH(count_at_least, (const float *x, float threshold, long count, long *result), (x, threshold, count, result))

@@ -64,6 +64,11 @@ ATTR static void NAME(best_class)(const float *restrict logits, uint8_t *restric
   }
 }
 
+ATTR static double NAME(row_loss)(const float *restrict line, float sum, long label, long columns) {
+  const double maximum = ck_row_maximum(line, columns);
+  return log((double)sum) + (maximum - (double)line[label]);
+}
+
 ATTR static void NAME(cross_entropy_sum)(const float *restrict logits, const uint8_t *restrict labels,
                                          const float *restrict weights, float *restrict scratch,
                                          double *restrict sum, long rows, long columns) {
@@ -76,32 +81,34 @@ ATTR static void NAME(cross_entropy_sum)(const float *restrict logits, const uin
     for (long row = 0; row < part; row++) {
       const long at = first + row;
       if (labels[at] == 255) continue;
-      const float *line = logits + at * columns;
-      const double maximum = ck_row_maximum(line, columns);
-      const double loss = log((double)sums[row]) + (maximum - (double)line[labels[at]]);
+      const double loss = NAME(row_loss)(logits + at * columns, sums[row], labels[at], columns);
       total += weights ? (double)weights[at] * loss : loss;
     }
   }
   *sum = total;
 }
 
-ATTR static void NAME(cross_entropy_gradient)(const float *restrict logits, const uint8_t *restrict labels,
-                                              const float *restrict weights, float factor, float *restrict result,
-                                              long rows, long columns) {
+ATTR static void NAME(cross_entropy)(const float *restrict logits, const uint8_t *restrict labels,
+                                     const float *restrict weights, float factor, float *restrict gradient,
+                                     double *restrict sum, long rows, long columns) {
   float sums[CK_BLOCK_ROWS];
   const long block = ck_block_rows(columns);
+  double total = 0;
   for (long first = 0; first < rows; first += block) {
     const long part = rows - first < block ? rows - first : block;
-    float *restrict target = result + first * columns;
+    float *restrict target = gradient + first * columns;
     NAME(exponentials)(logits + first * columns, target, sums, part, columns);
     for (long row = 0; row < part; row++) {
-      const long label = labels[first + row];
+      const long at = first + row;
+      const long label = labels[at];
       float *restrict line = target + row * columns;
       if (label == 255) {
         __builtin_memset(line, 0, columns * sizeof *line);
         continue;
       }
-      const float weight = weights ? factor * weights[first + row] : factor;
+      const double loss = NAME(row_loss)(logits + at * columns, sums[row], label, columns);
+      total += weights ? (double)weights[at] * loss : loss;
+      const float weight = weights ? factor * weights[at] : factor;
       const float share = 1.f / sums[row];
       // Subtracting the one before scaling keeps the exact difference of nearly equal numbers.
       for (long c = 0; c < columns; c++) line[c] *= share;
@@ -109,6 +116,7 @@ ATTR static void NAME(cross_entropy_gradient)(const float *restrict logits, cons
       for (long c = 0; c < columns; c++) line[c] *= weight;
     }
   }
+  *sum = total;
 }
 
 ATTR static void NAME(largest_label)(const uint8_t *restrict labels, long count, int *restrict largest) {

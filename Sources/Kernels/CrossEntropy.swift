@@ -29,24 +29,28 @@ public func crossEntropySums(_ logits: Tensor, labels: LabelMap, weights: Tensor
   return partial.sums(samples: logits.samples, tiles: tiles.perSample)
 }
 
-/// Gradient of `factor` times the sum of `crossEntropySums`: `factor · weight · (soft-max - one at the label)`.
+/// The same sums, and the gradient of `factor` times their sum: `factor · weight · (soft-max - one at the label)`.
 ///
-/// Shapes as in `crossEntropySums`; result as `logits`, zero at ignored pixels.
-public func crossEntropyGradient(_ logits: Tensor, labels: LabelMap, weights: Tensor?, factor: Float) -> Tensor {
+/// Shapes as in `crossEntropySums`; `gradient` as `logits`, zero at ignored pixels. Exponentials are formed once for both.
+public func crossEntropy(
+  _ logits: Tensor, labels: LabelMap, weights: Tensor?, factor: Float
+) -> (sums: [Double], gradient: Tensor) {
   let mark = KernelMeter.begin(.loss)
   defer { KernelMeter.end(mark) }
   checkSizes(logits, labels, weights)
   let classes = logits.channels
-  let result = Tensor(uninitialized: logits.shape)
+  let tiles = SampleTiles(rowsOf: logits)
+  let partial = DoubleScratch(rows: logits.samples * tiles.perSample, columns: 1)
+  let gradient = Tensor(uninitialized: logits.shape)
   labels.values.withUnsafeBufferPointer { values in
     guard let source = values.baseAddress else { return }
-    SampleTiles(rowsOf: logits).run { _, _, first, rows in
-      ck_cross_entropy_gradient(
+    tiles.run { sample, tile, first, rows in
+      ck_cross_entropy(
         logits.pointer + first * classes, source + first, weights.map { UnsafePointer($0.pointer + first) }, factor,
-        result.pointer + first * classes, rows, classes)
+        gradient.pointer + first * classes, partial.row(sample * tiles.perSample + tile), rows, classes)
     }
   }
-  return result
+  return (partial.sums(samples: logits.samples, tiles: tiles.perSample), gradient)
 }
 
 private func checkSizes(_ logits: Tensor, _ labels: LabelMap, _ weights: Tensor?) {

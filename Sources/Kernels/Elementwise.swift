@@ -38,6 +38,24 @@ public func addInPlace(_ destination: Tensor, _ other: Tensor) {
   }
 }
 
+/// `destination += first`, then `destination += second`, in place; from zero where it `restarts`.
+///
+/// The bits are those of the additions one after the other; every element is read and written once.
+/// - Precondition: the counts agree; none shares memory with another.
+public func addInTurn(_ destination: Tensor, _ first: Tensor, _ second: Tensor, restarts: Bool) {
+  let mark = KernelMeter.begin(.elementwise)
+  defer { KernelMeter.end(mark) }
+  precondition(
+    destination.count == first.count && destination.count == second.count,
+    "\(destination.shape), \(first.shape) and \(second.shape)")
+  forEachStretch(of: destination) { start, count in
+    let target = destination.pointer + start
+    if restarts { target.update(repeating: 0, count: count) }
+    ck_add_in_place(target, first.pointer + start, count)
+    ck_add_in_place(target, second.pointer + start, count)
+  }
+}
+
 /// `factor · x`.
 public func scaled(_ x: Tensor, by factor: Float) -> Tensor {
   let mark = KernelMeter.begin(.elementwise)

@@ -92,13 +92,14 @@ public final class StepBenchmark {
   ///   - cropShards: ranks that share one sample; the global batch is a sample for each such group.
   ///   - shardMoments: whether each rank keeps its share of the moments only.
   ///   - overlap: whether gradients travel during the last backward pass; `.auto` measures it over the first ten steps.
-  ///   - communicator: the ranks.
+  ///   - world: the ranks.
   /// - Throws: `Failure` if the encoder is not known or the ranks cannot be grouped so.
   public init(
     _ setting: StepBenchmarkCase, part: StepBenchmarkPart, cropShards: Int = 1, shardMoments: Bool = false,
     overlap: OverlapSetting = .off,
-    on communicator: any Communicator = SoloCommunicator()
+    on world: any Communicator = SoloCommunicator()
   ) throws {
+    let communicator = MeteredCommunicator(world)
     self.communicator = communicator
     self.setting = setting
     self.part = part
@@ -111,8 +112,7 @@ public final class StepBenchmark {
       try ShardPlan(
         globalBatch: max(1, communicator.worldSize / cropShards), cropShards: cropShards, on: communicator)
     }
-    let metered = MeteredCommunicator(communicator)
-    let share = BatchShare(plan, on: metered)
+    let share = BatchShare(plan, on: communicator)
     batch = StepBenchmark.batch(side: setting.crop, samples: plan.samples)
     let student = try SegmentationNetwork(configuration, gradientSlots: plan.place < 2 ? 1 : 0, seed: 1)
     let reduction = try GradientReduction(
@@ -190,7 +190,7 @@ public final class StepBenchmark {
   ///
   /// The ceiling of matrix products is measured before and after. Peak memory is read between the timed steps and the
   /// metered ones.
-  /// - Returns: the figures, and the spans of the first metered step on every thread.
+  /// - Returns: the figures, and the spans of the first metered step on every thread of this rank.
   /// - Throws: what a step throws.
   public func run(warmUp: Int, repeats: Int) throws -> (report: StepBenchmarkReport, trace: [[MeterSpan]]) {
     var rates = productRates(repeats: 10)
@@ -213,6 +213,11 @@ public final class StepBenchmark {
     report.mappedBytes = after.mappedBytes - before.mappedBytes
     report.warmUp = warmUp
     report.gflopOfRanks = try communicator.gathered([report.gflopExecuted]).map { $0[0] }
+    report.phasesOfRanks = try RankPhases(metered[0].1[0]).ofRanks(on: communicator)
+    report.digest = step.parts.student.parameters.digest()
     return (report, metered[0].1)
   }
+
+  /// What `run` has recorded on all ranks as one Chrome trace, on rank 0's clock; "" on other ranks. Called by all ranks.
+  public func trace(_ spans: [[MeterSpan]]) throws -> String { try mergedTrace(spans, on: communicator) }
 }

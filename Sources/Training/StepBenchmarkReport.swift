@@ -104,6 +104,10 @@ public struct StepBenchmarkReport: Codable, Sendable {
   public let gflopExecuted: Double
   /// The same of every rank.
   public var gflopOfRanks: [Double] = []
+  /// Phases of every rank in the first metered step, with what it spent in messages.
+  public var phasesOfRanks: [RankPhases] = []
+  /// Digest of the student after all steps, metered ones included: equal for layouts of the same global batch.
+  public var digest = ""
   /// Rate of 2048³ products in the same run, in units of 10⁹ operations a second.
   public let ceilingGflops: Double
   /// Spread of that rate.
@@ -209,6 +213,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
     }
     lines.append("phases:")
     lines += phases.sorted { $0.value > $1.value }.map { "  \(leftColumn($0.key, 28))\(cell(rounded($0.value, 3)))" }
+    lines += phasesOfRanks.count > 1 ? ["phases of ranks, and their seconds in messages, waiting included:"] : []
+    lines += RankPhases.table(phasesOfRanks)
     lines.append("kernel families, of \(rounded(meteredSeconds, 3)) metered seconds:")
     lines += table(kernels)
     let inside = kernels.values.reduce(0) { $0 + $1.seconds }
@@ -216,7 +222,7 @@ public struct StepBenchmarkReport: Codable, Sendable {
       "  \(leftColumn("outside kernels", 28))\(cell(rounded(meteredSeconds - inside, 3)))"
         + cell(sharePercent(1 - inside / meteredSeconds)))
     lines.append("functions:")
-    return (lines.filter { !$0.isEmpty } + table(functions)).joined(separator: "\n")
+    return (lines.filter { !$0.isEmpty } + table(functions) + ["student \(digest)"]).joined(separator: "\n")
   }
 
   private func table(_ kernels: [String: Kernel]) -> [String] {

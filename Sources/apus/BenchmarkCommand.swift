@@ -54,7 +54,7 @@ struct BenchmarkStepCommand: ParsableCommand {
   var repeats: Int?
   @Option(help: "Steps before the timed ones.")
   var warmUp = 2
-  @Option(help: ArgumentHelp("Write the first metered step as a Chrome trace.", valueName: "file"))
+  @Option(help: ArgumentHelp("Write the first metered step of all ranks as a Chrome trace.", valueName: "file"))
   var trace: String?
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
@@ -82,10 +82,11 @@ struct BenchmarkStepCommand: ParsableCommand {
       let benchmark = try StepBenchmark(
         setting, part: part, cropShards: cropShards, shardMoments: shardMoments, overlap: overlap, on: communicator)
       let (report, spans) = try benchmark.run(warmUp: warmUp, repeats: repeats ?? setting.repeats)
+      let merged = trace == nil ? "" : try benchmark.trace(spans)
       guard communicator.rank == 0 else { return .done }
       say(report.text, json: json)
       if json { print(try jsonLine(report)) }
-      if let trace { try writeTrace(try chromeTrace(spans), to: trace) }
+      if let trace { try writeTrace(merged, to: trace) }
       return .done
     }
   }

@@ -44,8 +44,10 @@ import Testing
     let alone = try await runCommand(options, timeout: 120)
     try #require(alone.status == 0, "\(alone)")
     let whole = try #require(try alone.object()["gflopExecuted"] as? Double)
+    let folder = try TemporaryFolder()
     for (ranks, limit) in [(2, 0.51), (4, 0.30)] {
-      let outcome = try await runRanks(ranks, options + ["--crop-shards", "\(ranks)"], timeout: 240)
+      let sharing = ["--crop-shards", "\(ranks)", "--trace", folder.file("trace")]
+      let outcome = try await runRanks(ranks, options + sharing, timeout: 240)
       try #require(outcome.status == 0, "\(outcome)")
       let shares = try #require(try outcome.object()["gflopOfRanks"] as? [Double])
       let sum: Double = shares.reduce(0, +)
@@ -53,7 +55,23 @@ import Testing
       #expect(shares.count == ranks)
       #expect(abs(sum / whole - 1) < 1e-9)
       #expect(largest <= limit * whole, "\(shares) of \(whole)")
+      try checkRanks(ranks, try outcome.object(), trace: try folder.bytes("trace"))
     }
+  }
+
+  /// Every rank tells how long its teacher pass waits for messages, and its messages are in the trace.
+  private func checkRanks(_ ranks: Int, _ report: [String: Any], trace: [UInt8]) throws {
+    let phases = try #require(report["phasesOfRanks"] as? [[String: Any]]).map { $0["phases"] as? [[String: Any]] }
+    #expect(phases.count == ranks)
+    for phase in phases.compactMap({ $0?.first }) {
+      let (whole, waiting) = (phase["seconds"] as? Double ?? 0, phase["messageSeconds"] as? Double ?? 1)
+      #expect(phase["name"] as? String == "teacher" && phase["messages"] as? Int ?? 0 > 0)
+      #expect(waiting > 0 && waiting < whole)
+    }
+    let object = try #require(try JSONSerialization.jsonObject(with: Data(trace)) as? [String: Any])
+    let events = try #require(object["traceEvents"] as? [[String: Any]])
+    let messages = events.filter { $0["cat"] as? String == "communication" }
+    #expect(Set(messages.compactMap { $0["pid"] as? Int }) == Set(0..<ranks))
   }
 
   @Test("kernels are chosen by name") func kernels() throws {

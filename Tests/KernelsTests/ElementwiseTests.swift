@@ -25,6 +25,26 @@ extension KernelTests {
       }
     }
 
+    @Test("two additions in one pass are two additions, from what is there or from zero", arguments: [true, false])
+    func inTurn(restarts: Bool) {
+      // A negative zero becomes a positive one where it is added to zero.
+      let first = concatenated(randomTensor([40_000], seed: 20), Tensor(repeating: -0.0, [2]))
+      let second = concatenated(randomTensor([40_000], seed: 21, scale: 1e3), Tensor(repeating: -0.0, [2]))
+      let old = randomTensor([40_002], seed: 22)
+      onEveryLevel {
+        let expected = restarts ? Tensor(zeros: [40_002]) : old.copy()
+        addInPlace(expected, first)
+        addInPlace(expected, second)
+        let sum = old.copy()
+        addInTurn(sum, first, second, restarts: restarts)
+        #expect(sum.values.map(\.bitPattern) == expected.values.map(\.bitPattern))
+      }
+    }
+
+    private func concatenated(_ first: Tensor, _ second: Tensor) -> Tensor {
+      Tensor(first.values + second.values, [first.count + second.count])
+    }
+
     @Test("factors per sample")
     func samples() {
       let x = randomTensor([3, 5, 7], seed: 3)

@@ -140,8 +140,9 @@ extension KernelTests {
         let sums = crossEntropySums(logits, labels: labels, weights: weights)
         #expect(sums.count == extents[0])
         for (sum, twin) in zip(sums, expected) { #expect(abs(sum - twin) <= 2e-6 * abs(twin) + 1e-7) }
-        let dx = crossEntropyGradient(logits, labels: labels, weights: weights, factor: -3)
-        #expect(relativeError(dx.values + [1], gradient + [1]) < 1e-6)
+        let both = crossEntropy(logits, labels: labels, weights: weights, factor: -3)
+        #expect(both.sums == sums)
+        #expect(relativeError(both.gradient.values + [1], gradient + [1]) < 1e-6)
       }
     }
 
@@ -163,8 +164,8 @@ extension KernelTests {
       let labels = LabelMap(height: 2, width: 2)
       onEveryLevel {
         #expect(crossEntropySums(logits, labels: labels, weights: nil) == [0])
-        let gradient = crossEntropyGradient(logits, labels: labels, weights: nil, factor: 1)
-        #expect(gradient.values == [Float](repeating: 0, count: 12))
+        let both = crossEntropy(logits, labels: labels, weights: nil, factor: 1)
+        #expect(both.sums == [0] && both.gradient.values == [Float](repeating: 0, count: 12))
       }
     }
 
@@ -173,10 +174,8 @@ extension KernelTests {
       func run(_ samples: Int) -> (sums: [Double], gradient: [Float]) {
         let logits = randomTensor([samples, 53, 47, 19], seed: 13)
         let labels = Self.labels([samples, 53, 47, 19])
-        return (
-          crossEntropySums(logits, labels: labels, weights: nil),
-          crossEntropyGradient(logits, labels: labels, weights: nil, factor: 0.1).values
-        )
+        let both = crossEntropy(logits, labels: labels, weights: nil, factor: 0.1)
+        return (both.sums, both.gradient.values)
       }
       onEveryLevel {
         expectSameBitsOnThreads { run(3).gradient + run(3).sums.map { Float($0) } }
@@ -196,7 +195,7 @@ extension KernelTests {
       let weights = kind == "weighted" ? try file.tensor(group + "weight") : nil
       let pixels = Double(labels.values.count)
       let loss = crossEntropySums(logits, labels: labels, weights: weights).reduce(0, +) / pixels
-      let gradient = crossEntropyGradient(logits, labels: labels, weights: weights, factor: Float(1 / pixels))
+      let gradient = crossEntropy(logits, labels: labels, weights: weights, factor: Float(1 / pixels)).gradient
       #expect(try file.timesAllowed([Float(loss)], group + "loss") <= 1)
       #expect(try file.timesAllowed(gradient, group + "grad_logits") <= 1)
     }

@@ -15,9 +15,10 @@ void ck_best_class(const float *logits, uint8_t *labels, float *confidence, floa
 /// Rows with label 255 give nothing.
 void ck_cross_entropy_sum(const float *logits, const uint8_t *labels, const float *weights, float *scratch,
                           double *sum, long rows, long columns);
-/// factor * weight * (soft-max - one at the label); zero in rows with label 255.
-void ck_cross_entropy_gradient(const float *logits, const uint8_t *labels, const float *weights, float factor,
-                               float *result, long rows, long columns);
+/// The same sum, and the gradient of factor times it: factor * weight * (soft-max - one at the label), zero in rows with
+/// label 255.
+void ck_cross_entropy(const float *logits, const uint8_t *labels, const float *weights, float factor, float *gradient,
+                      double *sum, long rows, long columns);
 /// The largest label other than 255, or -1.
 void ck_largest_label(const uint8_t *labels, long count, int *largest);
 /// How many values reach the threshold.
