@@ -86,6 +86,57 @@ import Training
     #expect(!FileManager.default.fileExists(atPath: run))
   }
 
+  /// A library that is loaded before the real one answers for it. The last half of the ranks has it.
+  @Test(arguments: ["MPI", "OpenBLAS", "oneDNN"], [2, 4])
+  func ranksWithAnotherLibraryAreRefused(library: String, ranks: Int) async throws {
+    let other = try await preload(library)
+    let common = ["train", testRecipe, "--run-directory", run]
+    let start = ["/usr/bin/env", "LD_PRELOAD=\(other)", apusExecutable.path]
+    let result = try await runRanks(
+      ranks / 2, common + [":", "-n", "\(ranks / 2)"] + start + common, environment: ["APUS_THREADS": "1"], timeout: 300
+    )
+    let version = library == "MPI" ? "Open MPI v9.8.7" : "9.8.7"
+    #expect(
+      result.refuses(65, "\(library) is \(version) where other ranks have ", "give all hosts the same libraries"),
+      "\(result)")
+    for rank in 0..<ranks { #expect(result.ownErrors.first?.contains("rank \(rank) on ") == (rank >= ranks / 2)) }
+    #expect(!result.errors.contains("MPI_ABORT"), "all ranks leave by themselves")
+    #expect(!FileManager.default.fileExists(atPath: run))
+
+    // Where all have it, it is nobody's fault.
+    if ranks == 2 {
+      let same = try await runRanks(
+        2, ["-c", "LD_PRELOAD=\(other) exec \(apusExecutable.path) data statistics --help"],
+        of: URL(filePath: "/bin/sh"))
+      #expect(same.status == 0, "\(same)")
+    }
+  }
+
+  /// Builds what names another version of a library.
+  private func preload(_ library: String) async throws -> String {
+    let answers = [
+      "MPI": """
+      int MPI_Get_library_version(char *text, int *length) {
+        const char version[] = "Open MPI v9.8.7, package: other, ident: 9.8.7";
+        for (unsigned index = 0; index < sizeof version; index++) text[index] = version[index];
+        *length = sizeof version - 1;
+        return 0;
+      }
+      """,
+      "OpenBLAS": "const char *openblas_get_config(void) { return \"OpenBLAS 9.8.7 DYNAMIC_ARCH Zen\"; }",
+      "oneDNN": """
+      static const int version[8] = {9, 8, 7};
+      const void *dnnl_version(void) { return version; }
+      """,
+    ]
+    let (source, built) = (folder.file("other.c"), folder.file("other.so"))
+    try Data(try #require(answers[library]).utf8).write(to: URL(filePath: source))
+    let result = try await runCommand(
+      ["clang", "-shared", "-fPIC", "-nostdlib", "-o", built, source], of: URL(filePath: "/usr/bin/env"))
+    try #require(result.status == 0, "\(result)")
+    return built
+  }
+
   @Test func unlikeLevelsMeetAtTheLower() async throws {
     let steps = ["--steps", "6"]
     let mixed = try await startPair(steps, steps, environment: "APUS_CPU_LEVEL=avx2")
