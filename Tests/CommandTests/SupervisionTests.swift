@@ -200,6 +200,29 @@ import Training
     #expect(whole.digests != (try await referenceRun.value.digests))
   }
 
+  /// As above, in micro-batches: crops shared over ranks, moments dealt out.
+  @Test func theGuardDecidesAlikeOnMicroBatchesAndSharedCrops() async throws {
+    let settings = [
+      "guard.outlier=0.5", "guard.window=4", "guard.stopAfter=0", "batch.global=8", "batch.accumulate=2",
+    ].flatMap { ["--set", $0] }
+    let layouts: [(ranks: Int?, set: [String])] = [
+      (nil, []), (4, ["--set", "batch.cropShards=2"]),
+      (4, ["--set", "batch.cropShards=2", "--set", "optimizer.shardMoments=true"]),
+    ]
+    var states: [TrainedState] = []
+    var skipped: [[SkippedStep?]] = []
+    for (index, layout) in layouts.enumerated() {
+      let place = folder.file("\(index)")
+      let result = try await startTraining(in: place, ranks: layout.ranks, settings + layout.set + ["--steps", "12"])
+      try #require(result.status == 0, "\(result)")
+      states.append(try TrainedState(place))
+      skipped.append(try RunLog.read(place + "/log.jsonl").map(\.skipped))
+    }
+    #expect(skipped[0].contains { $0 != nil } && skipped[0].contains { $0 == nil })
+    #expect(skipped[0].allSatisfy { $0.map { $0.samples.map(\.sample) == Array(0..<8) } ?? true })
+    #expect(skipped.allSatisfy { $0 == skipped[0] } && states.allSatisfy { $0.matches(states[0]) })
+  }
+
   /// Replicas are compared after every step.
   @Test func numbersOfTwoBytesAndSharedCropsGoTogether() async throws {
     let rounded = try await train(ranks: 4, steps: 8, set: "reduction=bf16", "batch.cropShards=2", "digest.every=1")
