@@ -59,6 +59,15 @@ import Training
     #expect(!FileManager.default.fileExists(atPath: run + "/log.jsonl"))
   }
 
+  @Test(arguments: [
+    (["--resume"], "--resume is true where other ranks have false"), (["--steps", "3"], "--steps is 3 "),
+  ])
+  func aRankWithOtherOptionsIsRefused(options: [String], words: String) async throws {
+    let result = try await startPair([], options)
+    #expect(result.refuses(65, "rank 1 on ", words, "give all ranks the same options"), "\(result)")
+    #expect(!FileManager.default.fileExists(atPath: run + "/log.jsonl"))
+  }
+
   /// Another version is a copy of the program with other digits in it.
   @Test(arguments: [2, 4]) func aRankWithAnotherVersionIsRefused(ranks: Int) async throws {
     let other = folder.file("apus-other")
