@@ -5,15 +5,21 @@ host_names=() host_slots=() host_lines=()
 
 # read_hosts FILE [K]: names, slots and lines; slots are 0 where the file leaves them to mpirun. With K, each has K slots.
 read_hosts() {
-  local line name slots
+  local line name slots number=0
   [[ -f $1 && -r $1 ]] || fail 66 "no host file $1"
   host_names=() host_slots=() host_lines=()
   while IFS= read -r line || [[ -n $line ]]; do
+    number=$((number + 1))
     line=${line%%#*}
     read -r name _ <<<"$line"
     [[ -n ${name:-} ]] || continue
+    # A leading dash would be an option to ssh.
+    [[ $name =~ ^[][A-Za-z0-9_.@:%-]+$ && $name != -* ]] || fail 65 "$1:$number: $(printf '%q' "$name") is no name of a host"
     slots=0
-    [[ ! $line =~ (^|[[:space:]])slots[[:space:]]*=[[:space:]]*([0-9]+) ]] || slots=${BASH_REMATCH[2]}
+    if [[ $line =~ [[:space:]]slots[[:space:]]*=[[:space:]]*([^[:space:]]*) ]]; then
+      slots=${BASH_REMATCH[1]}
+      [[ $slots =~ ^[1-9][0-9]{0,5}$ ]] || fail 65 "$1:$number: slots=$slots; expected a whole number from 1"
+    fi
     [[ -z ${2:-} ]] || { slots=$2 && line="$name slots=$2"; }
     host_names+=("$name") host_slots+=("$slots") host_lines+=("$line")
   done <"$1"

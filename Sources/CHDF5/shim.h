@@ -17,9 +17,9 @@ static inline hid_t ch5_native_u64(void) { return H5T_NATIVE_UINT64; }
 static inline hid_t ch5_c_s1(void) { return H5T_C_S1; }
 static inline size_t ch5_variable(void) { return H5T_VARIABLE; }
 static inline hid_t ch5_p_dataset_create(void) { return H5P_DATASET_CREATE; }
+static inline hid_t ch5_p_group_create(void) { return H5P_GROUP_CREATE; }
 static inline hid_t ch5_p_file_create(void) { return H5P_FILE_CREATE; }
 static inline hid_t ch5_p_file_access(void) { return H5P_FILE_ACCESS; }
-static inline hid_t ch5_p_link_create(void) { return H5P_LINK_CREATE; }
 static inline hid_t ch5_p_dataset_access(void) { return H5P_DATASET_ACCESS; }
 static inline unsigned ch5_acc_trunc(void) { return H5F_ACC_TRUNC; }
 static inline unsigned ch5_acc_excl(void) { return H5F_ACC_EXCL; }

@@ -1,5 +1,6 @@
 // How a command gets its ranks and how it leaves: one place decides between good order and abort.
 
+import CMPI
 import Collectives
 import Support
 
@@ -26,6 +27,18 @@ public func worldCommunicator(pieceBytes: Int = 1 << 30) throws -> any Communica
       remedy: "use the mpirun of the MPI this program was built with, or srun --mpi=pmix")
   }
   return communicator
+}
+
+/// The MPI library in use, such as `Open MPI v4.1.4`: the beginning of what it says of itself, without package and date.
+public func mpiLibraryVersion() -> String {
+  var text = [UInt8](repeating: 0, count: Int(MPI_MAX_LIBRARY_VERSION_STRING))
+  var length: Int32 = 0
+  let status = text.withUnsafeMutableBytes {
+    MPI_Get_library_version($0.baseAddress?.assumingMemoryBound(to: CChar.self), &length)
+  }
+  guard status == MPI_SUCCESS else { return "unknown" }
+  let said = text.prefix(Int(length)).prefix { $0 != 0 && $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "\n") }
+  return String(decoding: said, as: UTF8.self)
 }
 
 /// Runs a command on the ranks it was launched with and returns the exit status for this process.

@@ -22,21 +22,27 @@ public struct ReplicaAgreement {
     self.interval = interval
   }
 
-  /// Compares what must be equal before the first step: recipe digest, program version, layout digest, CPU level.
-  /// - Throws: on all ranks, a `Failure` (65) that names the first differing item, the rank and its host.
-  public func compare(_ items: [(name: String, value: String)]) throws {
+  /// Compares what must be equal before the first step: versions, recipe digest, layout digest, CPU level.
+  /// - Parameters:
+  ///   - items: the same names in the same order on all ranks.
+  ///   - remedy: what to do about a difference.
+  /// - Throws: on all ranks, a `Failure` (65) that names the first differing item, and the ranks and their hosts that
+  ///   have the same other value.
+  public func compare(
+    _ items: [(name: String, value: String)],
+    remedy: String = "start the same program with the same recipe on all hosts"
+  ) throws {
     let separator = "\u{1f}"
     let names = try communicator.gatherStrings(items.map(\.name).joined(separator: separator))
-    if let odd = oddRank(names) {
+    if let odd = oddRanks(names) {
       throw try failure(
         .badData, "compares other items than the other ranks", odd, "start the same program on all hosts")
     }
     let values = try items.map { try communicator.gatherStrings($0.value) }
     for (item, values) in zip(items, values) {
-      guard let odd = oddRank(values) else { continue }
+      guard let odd = oddRanks(values) else { continue }
       throw try failure(
-        .badData, "\(item.name) is \(values[odd.rank]) where other ranks have \(values[odd.usual])", odd,
-        "start the same program with the same recipe on all hosts")
+        .badData, "\(item.name) is \(values[odd.ranks[0]]) where other ranks have \(values[odd.usual])", odd, remedy)
     }
   }
 
@@ -66,7 +72,7 @@ public struct ReplicaAgreement {
     guard ends[0] != ~ends[1] else { return }
     let gathered = try communicator.gatherBytes(digests.withUnsafeBytes { Array($0) })
     for (index, tensor) in tensors.enumerated() {
-      guard let odd = oddRank(gathered.map { Array($0.dropFirst(index * 8).prefix(8)) }) else { continue }
+      guard let odd = oddRanks(gathered.map { Array($0.dropFirst(index * 8).prefix(8)) }) else { continue }
       let name = try firstDifference(in: tensor.tensor, parts(tensor.name)).map { "\($0) of the \(tensor.name)" }
       throw try failure(
         .internal, "\(name ?? tensor.name) differs from the other ranks' after step \(step)", odd,
@@ -84,7 +90,7 @@ public struct ReplicaAgreement {
     }
     let gathered = try communicator.gatherBytes(digests.withUnsafeBytes { Array($0) })
     return parts.indices.first { index in
-      oddRank(gathered.map { Array($0.dropFirst(index * 8).prefix(8)) }) != nil
+      oddRanks(gathered.map { Array($0.dropFirst(index * 8).prefix(8)) }) != nil
     }.map { parts[$0].name }
   }
 
@@ -95,21 +101,24 @@ public struct ReplicaAgreement {
     return digest.hexadecimal()
   }
 
-  /// The lowest rank whose value is not the usual one, and the lowest rank that holds the usual one.
-  private func oddRank<Value: Hashable>(_ values: [Value]) -> (rank: Int, usual: Int)? {
+  /// The lowest rank whose value is not the usual one, with all that share its value, and the lowest rank that holds the
+  /// usual one.
+  private func oddRanks<Value: Hashable>(_ values: [Value]) -> (ranks: [Int], usual: Int)? {
     var holders: [Value: [Int]] = [:]
     for (rank, value) in values.enumerated() { holders[value, default: []].append(rank) }
     let usual = holders.values.max { ($0.count, -$0[0]) < ($1.count, -$1[0]) }
-    guard let usual, let odd = values.indices.first(where: { values[$0] != values[usual[0]] }) else { return nil }
-    return (odd, usual[0])
+    guard let usual, let odd = values.first(where: { $0 != values[usual[0]] }) else { return nil }
+    return (holders[odd] ?? [], usual[0])
   }
 
   private func failure(
-    _ status: ExitStatus, _ what: String, _ odd: (rank: Int, usual: Int), _ remedy: String
+    _ status: ExitStatus, _ what: String, _ odd: (ranks: [Int], usual: Int), _ remedy: String
   ) throws -> Failure {
     let hosts = try communicator.gatherStrings(communicator.hostName)
-    return communicator.failTogether(
-      Failure(status, what, at: "rank \(odd.rank) on \(hosts[odd.rank])", remedy: remedy))
+    // A line stays one that can be read, however many hosts have the other library.
+    let shown = odd.ranks.prefix(4).map { "rank \($0) on \(hosts[$0])" }.joined(separator: ", ")
+    let rest = odd.ranks.count > 4 ? " and \(odd.ranks.count - 4) more" : ""
+    return communicator.failTogether(Failure(status, what, at: shown + rest, remedy: remedy))
   }
 }
 

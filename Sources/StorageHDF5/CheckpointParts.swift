@@ -173,9 +173,10 @@ extension HDF5File {
   /// Makes a path lead to the object of the same path in another file of the folder.
   func link(_ path: String, toFile name: String) throws {
     try perform(path) { file, site in
-      let links = try linkCreation(site)
+      try createGroup(above: path, in: file, site)
       try site.check(
-        H5Lcreate_external(name, absolute(path), file, absolute(path), links.raw, ch5_p_default()), "link to \(name)")
+        H5Lcreate_external(name, absolute(path), file, absolute(path), ch5_p_default(), ch5_p_default()),
+        "link to \(name)")
     }
   }
 }

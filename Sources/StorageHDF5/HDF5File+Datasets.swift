@@ -137,14 +137,13 @@ extension HDF5File {
   ) throws {
     try perform(path) { file, site in
       let space = try dataspace(shape, site)
-      let links = try linkCreation(site)
+      try createGroup(above: path, in: file, site)
       let creation = try site.own(H5Pcreate(ch5_p_dataset_create()), "prepare a dataset", status: .internal, H5Pclose)
-      // Times would make two files of the same state differ.
-      try site.check(H5Pset_obj_track_times(creation.raw, false), "prepare a dataset", status: .internal)
+      try site.keepNoTimes(creation.raw)
       try site.check(H5Pset_fill_time(creation.raw, H5D_FILL_TIME_NEVER), "prepare a dataset", status: .internal)
       try site.check(H5Pset_alloc_time(creation.raw, H5D_ALLOC_TIME_EARLY), "prepare a dataset", status: .internal)
       let dataset = try site.own(
-        H5Dcreate2(file, absolute(path), inFile, space.raw, links.raw, creation.raw, ch5_p_default()),
+        H5Dcreate2(file, absolute(path), inFile, space.raw, ch5_p_default(), creation.raw, ch5_p_default()),
         "create this dataset", status: .inputOutput, H5Dclose)
       try body(dataset.raw, site)
     }

@@ -86,13 +86,13 @@ extension HDF5File {
       let space = try site.own(
         H5Screate_simple(Int32(chunk.count), [0] + row, growing), "describe a shape",
         status: .internal, H5Sclose)
-      let links = try linkCreation(site)
+      try createGroup(above: path, in: file, site)
       let creation = try site.own(H5Pcreate(ch5_p_dataset_create()), "prepare a dataset", status: .internal, H5Pclose)
-      try site.check(H5Pset_obj_track_times(creation.raw, false), "prepare a dataset", status: .internal)
+      try site.keepNoTimes(creation.raw)
       try site.check(H5Pset_chunk(creation.raw, Int32(chunk.count), chunkExtents), "prepare a dataset")
       try configure(creation.raw, site)
       _ = try site.own(
-        H5Dcreate2(file, absolute(path), type, space.raw, links.raw, creation.raw, ch5_p_default()),
+        H5Dcreate2(file, absolute(path), type, space.raw, ch5_p_default(), creation.raw, ch5_p_default()),
         "create this dataset", status: .internal, H5Dclose)
     }
   }

@@ -62,6 +62,7 @@ public final class HDF5File: @unchecked Sendable {
     handle = try HDF5Library.locked {
       let creation = try site.own(H5Pcreate(ch5_p_file_create()), "prepare a file", status: .internal, H5Pclose)
       try site.check(H5Pset_userblock(creation.raw, hsize_t(userBlock)), "set a user block", status: .internal)
+      try site.keepNoTimes(creation.raw)
       let access = try site.own(H5Pcreate(ch5_p_file_access()), "prepare a file", status: .internal, H5Pclose)
       try image.attach(to: access.raw, site)
       // Copies into places that begin cache lines are quicker.
@@ -159,11 +160,24 @@ extension HDF5File {
 
   /// Creates a group and those above it that are missing.
   public func createGroup(_ path: String) throws {
-    if try contains(path) { return }
-    try perform(path) { file, site in
-      let links = try linkCreation(site)
+    try perform(path) { file, site in try createGroup(path, in: file, site) }
+  }
+
+  /// Creates the group that a path's last name is to be in. Called before an object is created.
+  func createGroup(above path: String, in file: hid_t, _ site: Site) throws {
+    try createGroup(path.split(separator: "/").dropLast().joined(separator: "/"), in: file, site)
+  }
+
+  /// One after the other: groups that the library makes by itself on the way carry the second they were made in.
+  private func createGroup(_ path: String, in file: hid_t, _ site: Site) throws {
+    var group = ""
+    for name in path.split(separator: "/") {
+      group += "/\(name)"
+      guard H5Lexists(file, group, ch5_p_default()) <= 0 else { continue }
+      let creation = try site.own(H5Pcreate(ch5_p_group_create()), "prepare a group", status: .internal, H5Pclose)
+      try site.keepNoTimes(creation.raw)
       _ = try site.own(
-        H5Gcreate2(file, absolute(path), links.raw, ch5_p_default(), ch5_p_default()), "create this group",
+        H5Gcreate2(file, group, ch5_p_default(), creation.raw, ch5_p_default()), "create this group",
         status: .inputOutput, H5Gclose)
     }
   }
@@ -178,11 +192,13 @@ extension HDF5File {
     default: return .other
     }
   }
+}
 
-  func linkCreation(_ site: Site) throws -> Identifier {
-    let links = try site.own(H5Pcreate(ch5_p_link_create()), "prepare a link", status: .internal, H5Pclose)
-    try site.check(H5Pset_create_intermediate_group(links.raw, 1), "prepare a link", status: .internal)
-    return links
+extension Site {
+  /// Makes objects that this list of properties creates alike at any time: times would make two files of the same state
+  /// differ.
+  func keepNoTimes(_ creation: hid_t) throws {
+    try check(H5Pset_obj_track_times(creation, false), "prepare an object", status: .internal)
   }
 }
 

@@ -97,7 +97,7 @@ extension HDF5File {
       let total = sources.reduce(0) { $0 + $1.count }
       let space = try dataspace([total] + row, site)
       let creation = try site.own(H5Pcreate(ch5_p_dataset_create()), "prepare a dataset", status: .internal, H5Pclose)
-      try site.check(H5Pset_obj_track_times(creation.raw, false), "prepare a dataset", status: .internal)
+      try site.keepNoTimes(creation.raw)
       var start = [hsize_t](repeating: 0, count: row.count + 1)
       for source in sources where source.count > 0 {
         let extents = ([source.count] + row).map { hsize_t($0) }
@@ -108,10 +108,10 @@ extension HDF5File {
           H5Pset_virtual(creation.raw, space.raw, source.file, absolute(path), from.raw), "refer to \(source.file)")
         start[0] += hsize_t(source.count)
       }
-      let links = try linkCreation(site)
+      try createGroup(above: path, in: file, site)
       let whole = try dataspace([total] + row, site)
       _ = try site.own(
-        H5Dcreate2(file, absolute(path), type, whole.raw, links.raw, creation.raw, ch5_p_default()),
+        H5Dcreate2(file, absolute(path), type, whole.raw, ch5_p_default(), creation.raw, ch5_p_default()),
         "create this dataset", status: .internal, H5Dclose)
     }
   }

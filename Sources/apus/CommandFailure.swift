@@ -5,6 +5,7 @@ import Collectives
 import CollectivesMPI
 import DataParallel
 import Foundation
+import Kernels
 import Support
 import Training
 
@@ -24,16 +25,27 @@ func runAlone(_ body: () throws -> ExitStatus) throws {
   try leave(status)
 }
 
-/// Runs the body of a command on the ranks it was started with, which must be of one program version; what is printed is
-/// decided by `withWorldCommunicator`.
+/// Runs the body of a command on the ranks it was started with, which must be of one program version and have the same
+/// libraries; what is printed is decided by `withWorldCommunicator`.
 /// - Throws: `ExitCode` unless the status is 0.
 func runOnRanks(_ body: (any Communicator) throws -> ExitStatus) throws {
   try leave(
     withWorldCommunicator { communicator in
       // First of all: other versions may ask each other for other things.
       try ReplicaAgreement(on: communicator, interval: 0).compare([("the program version", programVersion)])
+      try compareLibraries(on: communicator)
       return try body(communicator)
     })
+}
+
+/// Refuses ranks whose matrix libraries or MPI are of other versions: their sums may have other bits. HDF5 and the image
+/// libraries are not asked, as no number is computed by them.
+private func compareLibraries(on communicator: any Communicator) throws {
+  guard communicator.worldSize > 1 else { return }
+  let versions = matrixLibraryVersions.merging(["MPI": mpiLibraryVersion()]) { own, _ in own }
+  try ReplicaAgreement(on: communicator, interval: 0).compare(
+    versions.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) },
+    remedy: "give all hosts the same libraries")
 }
 
 /// Ends the command. A launcher that loses exit statuses on the way asks for them in text by `APUS_REPORT_STATUS`.

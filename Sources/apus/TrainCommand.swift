@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Collectives
+import DataParallel
 import Foundation
 import Kernels
 import StorageHDF5
@@ -104,6 +105,10 @@ struct TrainCommand: ParsableCommand {
   private func train(
     _ recipe: Recipe, on communicator: any Communicator, _ watchdog: Watchdog?
   ) throws -> ExitStatus {
+    // Ranks that were told other things would wait for each other at other places.
+    try ReplicaAgreement(on: communicator, interval: 0).compare(
+      [("--resume", "\(resume)"), ("--steps", steps.map(String.init) ?? "not given")],
+      remedy: "give all ranks the same options")
     let level = try setUpMachine(threads: recipe.threads, on: communicator)
     try showRanks(level, on: communicator)
     let path = runDirectory ?? "Checkpoints/\(recipe.name)"

@@ -46,6 +46,56 @@ import Testing
     #expect(crowded.status == 64)
   }
 
+  @Test(
+    "a host file that cannot be meant is refused with its line",
+    arguments: [
+      ("here slots=two\n", "1: slots=two;"), ("# first\n\nhere slots=0\n", "3: slots=0;"),
+      ("-oProxyCommand=x slots=2\n", "1: -oProxyCommand=x is no name"), ("here\n\u{1}\u{2};rm\n", "2: "),
+    ])
+  func hostFileIsChecked(text: String, words: String) throws {
+    let hosts = FileManager.default.temporaryDirectory.appendingPathComponent("hosts-\(UUID().uuidString)")
+    try text.write(to: hosts, atomically: true, encoding: .utf8)
+    defer { try? FileManager.default.removeItem(at: hosts) }
+    let result = try launch("-n", "2", "--hosts", hosts.path, "--", "-c", "true")
+    #expect(result.status == 65 && result.errors.hasPrefix("Launch/mpirun: \(hosts.path):\(words)"), "\(result)")
+    #expect(result.errors.split(separator: "\n").count == 1 && result.output.isEmpty)
+  }
+
+  @Test(
+    "numbers, interfaces and places that this host cannot give are refused in one line",
+    arguments: [
+      (["-n", "0"], "\"0\" is no number of ranks"), (["-n", "08"], "\"08\" is no number of ranks"),
+      (["-n", "99999999999999999999"], "is no number of ranks"), (["--ranks-per-node", "0"], "is no number of ranks"),
+      (["-n", "2", "--threads", "1x"], "\"1x\" is no number of threads"),
+      (["-n", "2", "--interface", "nosuch0"], "--interface nosuch0: this host has no such interface"),
+      (["-n", "2", "--interface", "203.0.113.0/24"], "this host has no such interface or network; it has "),
+      (["-n", "2", "--ranks-per-node", "1"], "2 ranks, but 1 on each host"),
+      (
+        ["-n", "2", "--bind", "core", "--threads", "4096"], "a host has too few cores to bind so many ranks and threads"
+      ),
+    ])
+  func placesAreChecked(options: [String], words: String) throws {
+    let result = try run(launcher, options + ["--", "-c", "true"], environment: ["APUS_EXECUTABLE": "/bin/sh"])
+    #expect(result.status == 64 && result.errors.contains(words), "\(result)")
+    #expect(result.errors.split(separator: "\n").count == 1 && result.errors.hasPrefix("Launch/mpirun: "), "\(result)")
+  }
+
+  @Test("an interface of this host, by name or network, is taken", arguments: ["lo", "nosuch0,lo", "127.0.0.0/8"])
+  func interfacesAreFound(interface: String) throws {
+    let result = try launch("-n", "2", "--interface", interface, "--", "-c", "echo $OMPI_MCA_btl_tcp_if_include")
+    #expect(result.output == "\(interface)\n\(interface)\n", "\(result)")
+  }
+
+  @Test("a rank that ends without a word is told of") func silentEndIsTold() throws {
+    let script = "[ $OMPI_COMM_WORLD_RANK = 1 ] && exit 3; exec sleep 20"
+    let result = try launch("-n", "2", "--", "-c", script)
+    #expect(result.status == 3)
+    #expect(result.errors.hasPrefix("Launch/mpirun: ") && result.errors.split(separator: "\n").count == 1)
+    #expect(
+      result.errors.hasSuffix("rank 1 ended with status 3 and gave no reason\n")
+        || result.errors.contains("a rank ended with status 3"))
+  }
+
   @Test("ranks on each node and their binding reach Open MPI") func ranksArePlaced() throws {
     let result = try launch("--ranks-per-node", "1", "--bind", "core", "--", "-c", "nproc")
     #expect(result.status == 0)
@@ -80,9 +130,11 @@ import Testing
   }
 
   @Test("Open MPI's own errors are kept") func ownErrorsAreKept() throws {
-    let result = try launch("-n", "64", "--ranks-per-node", "1", "--", "-c", "true")
+    let result = try run(
+      launcher, ["-n", "1", "--", "-c", "true"],
+      environment: ["APUS_EXECUTABLE": "/bin/sh", "OMPI_MCA_orte_default_hostfile": "/nonexistent/hosts"])
     #expect(result.status != 0)
-    #expect(result.errors.contains("ppr"))
+    #expect(result.errors.contains("/nonexistent/hosts"))
   }
 
   @Test("wrong usage is 64, a missing program 66") func usageIsChecked() throws {

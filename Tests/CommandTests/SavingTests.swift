@@ -42,6 +42,21 @@ import Testing
     #expect(try TrainedState(run).matches(try await referenceRun.value))
   }
 
+  /// Runs of seconds, one after the other: other processes, other times, pseudo-labels too.
+  @Test(arguments: [false, true]) func theSameRunWritesTheSameFiles(sharded: Bool) async throws {
+    let settings = ["--steps", "4", "--set", "checkpoint.sharded=\(sharded)", "--set", "teacher.cache=true"]
+    var files: [[String: Data]] = []
+    for name in ["run", "again"] {
+      let result = try await startTraining(in: folder.file(name), ranks: 2, settings)
+      try #require(result.status == 0, "\(result)")
+      files.append(try contents(of: folder.file(name)).filter { $0.key.hasSuffix(".h5") })
+    }
+    // The checkpoint, in parts with its manifest, and the pseudo-labels of each rank.
+    #expect(files[0].count >= (sharded ? 3 : 1) + 2, "\(files[0].keys)")
+    #expect(files[0].keys.sorted() == files[1].keys.sorted())
+    for (name, bytes) in files[0] { #expect(bytes == files[1][name], "\(name)") }
+  }
+
   @Test func aMissingPartIsPassedOver() async throws {
     let settings = ["--set", "checkpoint.sharded=true", "--set", "checkpoint.every=5"]
     let begun = try await startTraining(in: run, ranks: 2, ["--steps", "10"] + settings)

@@ -59,6 +59,15 @@ import Training
     #expect(!FileManager.default.fileExists(atPath: run + "/log.jsonl"))
   }
 
+  @Test(arguments: [
+    (["--resume"], "--resume is true where other ranks have false"), (["--steps", "3"], "--steps is 3 "),
+  ])
+  func aRankWithOtherOptionsIsRefused(options: [String], words: String) async throws {
+    let result = try await startPair([], options)
+    #expect(result.refuses(65, "rank 1 on ", words, "give all ranks the same options"), "\(result)")
+    #expect(!FileManager.default.fileExists(atPath: run + "/log.jsonl"))
+  }
+
   /// Another version is a copy of the program with other digits in it.
   @Test(arguments: [2, 4]) func aRankWithAnotherVersionIsRefused(ranks: Int) async throws {
     let other = folder.file("apus-other")
@@ -84,6 +93,57 @@ import Training
         65, "rank \(ranks - 1) on ", "the program version is \(version) where other ranks have \(programVersion)"),
       "\(result)")
     #expect(!FileManager.default.fileExists(atPath: run))
+  }
+
+  /// A library that is loaded before the real one answers for it. The last half of the ranks has it.
+  @Test(arguments: ["MPI", "OpenBLAS", "oneDNN"], [2, 4])
+  func ranksWithAnotherLibraryAreRefused(library: String, ranks: Int) async throws {
+    let other = try await preload(library)
+    let common = ["train", testRecipe, "--run-directory", run]
+    let start = ["/usr/bin/env", "LD_PRELOAD=\(other)", apusExecutable.path]
+    let result = try await runRanks(
+      ranks / 2, common + [":", "-n", "\(ranks / 2)"] + start + common, environment: ["APUS_THREADS": "1"], timeout: 300
+    )
+    let version = library == "MPI" ? "Open MPI v9.8.7" : "9.8.7"
+    #expect(
+      result.refuses(65, "\(library) is \(version) where other ranks have ", "give all hosts the same libraries"),
+      "\(result)")
+    for rank in 0..<ranks { #expect(result.ownErrors.first?.contains("rank \(rank) on ") == (rank >= ranks / 2)) }
+    #expect(!result.errors.contains("MPI_ABORT"), "all ranks leave by themselves")
+    #expect(!FileManager.default.fileExists(atPath: run))
+
+    // Where all have it, it is nobody's fault.
+    if ranks == 2 {
+      let same = try await runRanks(
+        2, ["-c", "LD_PRELOAD=\(other) exec \(apusExecutable.path) data statistics --help"],
+        of: URL(filePath: "/bin/sh"))
+      #expect(same.status == 0, "\(same)")
+    }
+  }
+
+  /// Builds what names another version of a library.
+  private func preload(_ library: String) async throws -> String {
+    let answers = [
+      "MPI": """
+      int MPI_Get_library_version(char *text, int *length) {
+        const char version[] = "Open MPI v9.8.7, package: other, ident: 9.8.7";
+        for (unsigned index = 0; index < sizeof version; index++) text[index] = version[index];
+        *length = sizeof version - 1;
+        return 0;
+      }
+      """,
+      "OpenBLAS": "const char *openblas_get_config(void) { return \"OpenBLAS 9.8.7 DYNAMIC_ARCH Zen\"; }",
+      "oneDNN": """
+      static const int version[8] = {9, 8, 7};
+      const void *dnnl_version(void) { return version; }
+      """,
+    ]
+    let (source, built) = (folder.file("other.c"), folder.file("other.so"))
+    try Data(try #require(answers[library]).utf8).write(to: URL(filePath: source))
+    let result = try await runCommand(
+      ["clang", "-shared", "-fPIC", "-nostdlib", "-o", built, source], of: URL(filePath: "/usr/bin/env"))
+    try #require(result.status == 0, "\(result)")
+    return built
   }
 
   @Test func unlikeLevelsMeetAtTheLower() async throws {
@@ -147,6 +207,29 @@ import Training
     #expect(four.allSatisfy { ($0.straggler?.ratio ?? 0) >= 1 } && one.allSatisfy { $0.straggler == nil })
     // A guard that leaves steps out must change the weights, or the digests above would prove nothing.
     #expect(whole.digests != (try await referenceRun.value.digests))
+  }
+
+  /// As above, in micro-batches: crops shared over ranks, moments dealt out.
+  @Test func theGuardDecidesAlikeOnMicroBatchesAndSharedCrops() async throws {
+    let settings = [
+      "guard.outlier=0.5", "guard.window=4", "guard.stopAfter=0", "batch.global=8", "batch.accumulate=2",
+    ].flatMap { ["--set", $0] }
+    let layouts: [(ranks: Int?, set: [String])] = [
+      (nil, []), (4, ["--set", "batch.cropShards=2"]),
+      (4, ["--set", "batch.cropShards=2", "--set", "optimizer.shardMoments=true"]),
+    ]
+    var states: [TrainedState] = []
+    var skipped: [[SkippedStep?]] = []
+    for (index, layout) in layouts.enumerated() {
+      let place = folder.file("\(index)")
+      let result = try await startTraining(in: place, ranks: layout.ranks, settings + layout.set + ["--steps", "12"])
+      try #require(result.status == 0, "\(result)")
+      states.append(try TrainedState(place))
+      skipped.append(try RunLog.read(place + "/log.jsonl").map(\.skipped))
+    }
+    #expect(skipped[0].contains { $0 != nil } && skipped[0].contains { $0 == nil })
+    #expect(skipped[0].allSatisfy { $0.map { $0.samples.map(\.sample) == Array(0..<8) } ?? true })
+    #expect(skipped.allSatisfy { $0 == skipped[0] } && states.allSatisfy { $0.matches(states[0]) })
   }
 
   /// Replicas are compared after every step.

@@ -29,6 +29,28 @@ import Testing
     #expect(found.allSatisfy { $0?.place == "rank \(odd) on \(currentHostName())" && $0?.status == .badData })
   }
 
+  /// The lowest rank holds what is right in a tie; a third value waits for its turn.
+  @Test(arguments: [(4, [2, 3]), (5, [1, 4]), (7, [2])]) func allWithTheSameOtherValueAreNamed(ranks: Int, odd: [Int])
+    throws
+  {
+    let found = try failures(ranks: ranks) { communicator in
+      let value = odd.contains(communicator.rank) ? "2" : communicator.rank == ranks - 1 && ranks == 7 ? "3" : "1"
+      try ReplicaAgreement(on: communicator, interval: 0).compare([(name: "MPI", value: value)], remedy: "mend it")
+    }
+    let places = odd.map { "rank \($0) on \(currentHostName())" }.joined(separator: ", ")
+    #expect(found.allSatisfy { $0?.what == "MPI is 2 where other ranks have 1" && $0?.remedy == "mend it" })
+    #expect(found.allSatisfy { $0?.place == places })
+  }
+
+  @Test func longListsAreCut() throws {
+    let found = try failures(ranks: 12) { communicator in
+      let item = (name: "MPI", value: communicator.rank < 6 ? "1" : "2")
+      try ReplicaAgreement(on: communicator, interval: 0).compare([item])
+    }
+    let places = (6..<10).map { "rank \($0) on \(currentHostName())" }.joined(separator: ", ") + " and 2 more"
+    #expect(found.allSatisfy { $0?.place == places })
+  }
+
   @Test func equalItemsPass() throws {
     let found = try failures(ranks: 3) { communicator in
       try ReplicaAgreement(on: communicator, interval: 1).compare([(name: "recipe", value: "a")])

@@ -1,6 +1,8 @@
 // Steps whose numbers have gone wrong: who is left out, what is remembered, and that nothing else changes.
 
+import Adaptation
 import Collectives
+import Domains
 import Foundation
 import Support
 import Tensors
@@ -71,46 +73,123 @@ import Training
     }
   }
 
-  /// Three steps, the middle one with a broken source image.
-  private func train(
-    ranks: Int, breaks: Bool, _ overrides: [String] = []
-  ) throws -> [(StateDigests, [String?], [Double])] {
+  /// What is broken in the middle one of three steps.
+  private enum Fault {
+    /// The labelled image of a sample of the global batch: losses and gradient are no numbers.
+    case image(of: Int)
+    /// The gradient alone of a sample, by a pass that itself is in order.
+    case gradient(of: Int)
+  }
+
+  /// What a rank ended with: digests, why steps were left out and what that changed, losses of the other steps.
+  private struct Ending: Equatable {
+    var digests: StateDigests
+    var skipped: [String?] = []
+    var losses: [Double] = []
+  }
+
+  /// Puts infinity into a sample's gradient while the mixed pass of its micro-batch is under way.
+  private final class Spoiler: StepObserver {
+    var place: UnsafeMutablePointer<Float>?
+    var microBatch = 0
+    private var mixed = 0
+
+    func passed(_ pass: ObservedPass) {
+      guard pass.name == "mixed" else { return }
+      if mixed == microBatch { place?.pointee = .infinity }
+      mixed += 1
+    }
+
+    func summed(_ gradient: Tensor) {}
+  }
+
+  /// Three steps, the middle one with a fault.
+  private func train(ranks: Int, _ fault: Fault?, _ overrides: [String] = []) throws -> [Ending] {
     let root = URL(fileURLWithPath: #filePath).appending(path: "../../..").standardizedFileURL
     let recipe = try Recipe.read(
       root.appending(path: "Launch/recipes/test-invariance.yaml").path, overrides: overrides, environment: [:],
       catalogue: .standard)
     return try LoopbackCommunicator.run(ranks: ranks) { communicator in
       let experiment = try Experiment(recipe, on: communicator)
-      var skipped: [String?] = []
-      var losses: [Double] = []
+      var ending = Ending(digests: try experiment.digests)
       for step in 0..<3 {
-        let batch = try experiment.loader.batch(step: step)
-        if breaks, step == 1, batch.samples.lowerBound == 0 { batch.sourceImage.sample(0).fill(.nan) }
+        let batches = try experiment.loader.batches(step: step)
+        let spoiler = Spoiler()
+        if step == 1 { spoil(experiment, batches, fault, spoiler) }
         let before = try experiment.digests
-        let record = try experiment.step.run(batch, step: step)
-        skipped.append(record.skipped)
-        losses += step == 1 ? [] : record.losses.map(\.value)
+        let record =
+          try spoiler.place == nil
+          ? experiment.step.run(batches, step: step)
+          : TrainingStep(watched(experiment.step.parts, by: spoiler), options(recipe)).run(batches, step: step)
         let after = try experiment.digests
-        if record.skipped != nil, after.student != before.student { skipped.append("student changed") }
-        if record.skipped != nil, after.optimizer != before.optimizer { skipped.append("moments changed") }
+        ending.skipped.append(record.skipped)
+        ending.losses += step == 1 ? [] : record.losses.map(\.value)
+        if record.skipped != nil, after.student != before.student { ending.skipped.append("student changed") }
+        if record.skipped != nil, after.optimizer != before.optimizer { ending.skipped.append("moments changed") }
+        ending.digests = after
       }
-      return (try experiment.digests, skipped, losses)
+      return ending
     }
   }
 
-  @Test func aBrokenImageCostsOneStepOnEveryRank() throws {
-    let one = try train(ranks: 1, breaks: true)[0]
-    #expect(one.1.count == 3 && one.1[0] == nil && one.1[1] != nil && one.1[2] == nil, "\(one.1)")
-    let allFinite = one.2.allSatisfy { $0.isFinite }
-    #expect(allFinite)
-    for rank in try train(ranks: 2, breaks: true) { #expect(rank.0 == one.0 && rank.1 == one.1 && rank.2 == one.2) }
-    for layout in [["batch.cropShards=1"], ["batch.cropShards=2"]] {
-      for rank in try train(ranks: 4, breaks: true, layout + ["optimizer.shardMoments=true"]) {
-        #expect(rank.0 == one.0 && rank.1 == one.1 && rank.2 == one.2, "moments dealt out, \(layout)")
+  private func spoil(_ experiment: Experiment, _ batches: [DomainBatch], _ fault: Fault?, _ spoiler: Spoiler) {
+    for batch in batches {
+      switch fault {
+      case .image(let sample) where batch.samples.contains(sample):
+        batch.sourceImage.sample(sample - batch.samples.lowerBound).fill(.nan)
+      case .gradient(let sample):
+        guard batch.samples.contains(sample), let slots = experiment.student.parameters.gradients else { continue }
+        spoiler.microBatch = batch.microBatch
+        spoiler.place = slots.pointer + (sample - batch.samples.lowerBound) * slots.perSample
+      default: continue
       }
     }
-    let whole = try train(ranks: 1, breaks: false)[0]
-    #expect(whole.1 == [nil, nil, nil] && whole.0 != one.0)
+  }
+
+  private func options(_ recipe: Recipe) -> StepOptions {
+    StepOptions(
+      detailWeight: Float(recipe.network.detailWeight), augmentSource: false, stochasticSeed: recipe.seed)
+  }
+
+  private func watched(_ parts: StepParts, by observer: any StepObserver) -> StepParts {
+    StepParts(
+      share: parts.share, student: parts.student, teacher: parts.teacher, featureDistance: parts.featureDistance,
+      extraTargetPasses: parts.extraTargetPasses, draws: parts.draws, reduction: parts.reduction,
+      teamGradients: parts.teamGradients, overlap: parts.overlap, optimizer: parts.optimizer, shards: parts.shards,
+      schedule: parts.schedule, momentum: parts.momentum, stepGuard: parts.stepGuard, observer: observer)
+  }
+
+  @Test func aBrokenImageCostsOneStepOnEveryRank() throws {
+    let one = try train(ranks: 1, .image(of: 0))[0]
+    #expect(one.skipped.count == 3 && one.skipped[0] == nil && one.skipped[1] != nil && one.skipped[2] == nil)
+    #expect(one.losses.allSatisfy { $0.isFinite })
+    #expect(try train(ranks: 2, .image(of: 0)) == [one, one])
+    for layout in [["batch.cropShards=1"], ["batch.cropShards=2"]] {
+      let many = try train(ranks: 4, .image(of: 0), layout + ["optimizer.shardMoments=true"])
+      #expect(many == Array(repeating: one, count: 4), "moments dealt out, \(layout)")
+    }
+    let whole = try train(ranks: 1, nil)[0]
+    #expect(whole.skipped == [nil, nil, nil] && whole.digests != one.digests)
+  }
+
+  /// Of either micro-batch: what the other one has added goes with it.
+  @Test(arguments: [1, 6], [false, true]) func aFaultInAMicroBatchCostsTheStepOnRanksThatShareCrops(
+    sample: Int, gradientAlone: Bool
+  ) throws {
+    let fault = gradientAlone ? Fault.gradient(of: sample) : .image(of: sample)
+    let settings = ["batch.global=8", "batch.accumulate=2"]
+    let one = try train(ranks: 1, fault, settings)[0]
+    #expect(one.skipped.count == 3 && one.skipped[0] == nil && one.skipped[2] == nil, "\(one.skipped)")
+    #expect(one.skipped[1] == (gradientAlone ? "the gradient's norm is inf" : "loss source.fused is nan"))
+    for (ranks, shards) in [(2, 1), (2, 2), (4, 2), (8, 4)] {
+      let many = try train(ranks: ranks, fault, settings + ["batch.cropShards=\(shards)"])
+      #expect(many == Array(repeating: one, count: ranks), "\(ranks) ranks, \(shards) share crops")
+    }
+    if !gradientAlone {
+      let dealt = ["batch.cropShards=2", "optimizer.shardMoments=true"]
+      #expect(try train(ranks: 4, fault, settings + dealt) == Array(repeating: one, count: 4))
+    }
+    #expect(try train(ranks: 1, nil, settings)[0].digests != one.digests)
   }
 }
 
