@@ -137,7 +137,8 @@ public final class StepBenchmark {
         optimizer: recipe.makeOptimizer(student.parameters, owned: shards?.own), shards: shards,
         schedule: recipe.learningRate,
         momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
-      StepOptions(detailWeight: Float(recipe.network.detailWeight), augmentSource: false, stochasticSeed: 1))
+      StepOptions(
+        detailWeight: Float(recipe.network.detailWeight), augmentSource: false, stochasticSeed: 1, tunesBuckets: true))
   }
 
   /// Normal noise for images; labels in squares of 64 pixels, the first of a thing class.
