@@ -12,24 +12,44 @@ private let received = Atomic<Int32>(0)
 
 /// SIGUSR1, SIGTERM and SIGINT as requests to save and stop; a second one ends the process at once.
 public enum StopSignals {
-  /// Starts to catch the signals. Called on the main thread.
+  /// Starts to catch the signals, on a thread of their own. Called on the main thread before it starts others.
+  ///
+  /// This thread and those it starts from now on handle them no more: oneDNN's matrix product points the stack register
+  /// into a buffer of the heap while it runs, and the frame of a handler that interrupts it would be written over
+  /// whatever lies below that buffer.
   public static func install() {
-    // A launcher may have started this process from a thread that blocks them, which is inherited.
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    for number in [SIGUSR1, SIGTERM, SIGINT] {
-      sigaddset(&signals, number)
+    for number in numbers {
       signal(number) { number in
         guard received.exchange(number, ordering: .relaxed) != 0 else { return }
         _exit(128 + number)
       }
     }
-    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    change(SIG_BLOCK)
+    var thread = pthread_t()
+    let status = pthread_create(
+      &thread, nil,
+      { _ in
+        // Not inherited either: a launcher may have started this process from a thread that blocks them.
+        StopSignals.change(SIG_UNBLOCK)
+        while true { pause() }
+      }, nil)
+    precondition(status == 0, "cannot start a thread for signals: error \(status)")
+    pthread_detach(thread)
   }
 
   /// The signal that asked to stop, or nil.
   public static var pending: Int32? {
     let number = received.load(ordering: .relaxed)
     return number == 0 ? nil : number
+  }
+
+  private static let numbers = [SIGUSR1, SIGTERM, SIGINT]
+
+  /// Blocks the signals on this thread, or no longer.
+  private static func change(_ how: Int32) {
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    for number in numbers { sigaddset(&signals, number) }
+    pthread_sigmask(how, &signals, nil)
   }
 }

@@ -94,9 +94,9 @@ struct TrainCommand: ParsableCommand {
   }
 
   func run() throws {
+    // From the beginning: a signal while the run is being prepared means its first step.
+    StopSignals.install()
     try runOnRanks { communicator in
-      // From the beginning: a signal while the run is being prepared means its first step.
-      StopSignals.install()
       let recipe = try settings.read(self.recipe, on: communicator)
       return try recipe.watch.watching(on: communicator) { try train(recipe, on: communicator, $0) }
     }

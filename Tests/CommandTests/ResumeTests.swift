@@ -64,12 +64,21 @@ import Training
     while process.isRunning, ContinuousClock.now < deadline, loggedSteps < 2 {
       try await Task.sleep(for: .milliseconds(5))
     }
+    #expect(try blockedSignals(of: process.processIdentifier).isSuperset(of: [SIGINT, SIGUSR1, SIGTERM]))
     kill(process.processIdentifier, signal)
     while process.isRunning, ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(5)) }
     if process.isRunning { kill(process.processIdentifier, SIGKILL) }
     process.waitUntilExit()
     let texts = try ["output", "errors"].map { String(decoding: try folder.bytes($0), as: UTF8.self) }
     return (process.terminationStatus, texts[0], texts[1])
+  }
+
+  /// The signals that the main thread of a process handles on no account: a handler in the midst of a kernel would
+  /// write over the heap (see `StopSignals.install`).
+  private func blockedSignals(of process: pid_t) throws -> Set<Int32> {
+    let status = try String(contentsOfFile: "/proc/\(process)/task/\(process)/status", encoding: .utf8)
+    let mask = try #require(status.firstMatch(of: /SigBlk:\s*([0-9a-f]+)/).flatMap { UInt64($0.1, radix: 16) })
+    return Set((1...64).filter { mask >> UInt64($0 - 1) & 1 == 1 })
   }
 
   private var loggedSteps: Int {

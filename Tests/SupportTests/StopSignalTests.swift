@@ -60,4 +60,29 @@ private func receive(_ number: Int32) {
       exit(0)
     }
   }
+
+  /// Kernels must not be interrupted by a handler, see `StopSignals.install`.
+  @Test func thisThreadAndLaterOnesHandleNoSignals() async {
+    await #expect(processExitsWith: .exitCode(SIGUSR1)) {
+      StopSignals.install()
+      let done = DispatchSemaphore(value: 0)
+      let later = Thread {
+        if blocked() != [SIGUSR1, SIGTERM, SIGINT] { exit(101) }
+        done.signal()
+      }
+      later.start()
+      done.wait()
+      if blocked() != [SIGUSR1, SIGTERM, SIGINT] { exit(102) }
+      kill(getpid(), SIGUSR1)
+      while StopSignals.pending == nil { usleep(1000) }
+      exit(StopSignals.pending ?? 0)
+    }
+  }
+}
+
+/// Which of the signals that ask to stop this thread leaves to others.
+private func blocked() -> [Int32] {
+  var mask = sigset_t()
+  pthread_sigmask(SIG_BLOCK, nil, &mask)
+  return [SIGUSR1, SIGTERM, SIGINT].filter { sigismember(&mask, $0) == 1 }
 }
