@@ -71,9 +71,7 @@ public struct TargetPass {
 
   /// The pass's own draws; `change` says what it needs beyond a box, jitter and blur for each sample.
   public func draws(_ change: (inout DrawRequest) -> Void = { _ in }) -> PassDraws {
-    var request = DrawRequest(
-      pass: name, step: step, microBatch: batch.microBatch, samples: batch.samples,
-      height: batch.targetImage.shape[1], width: batch.targetImage.shape[2])
+    var request = DrawRequest(pass: name, step: step, of: batch)
     change(&request)
     return source.draws(request)
   }
@@ -86,6 +84,15 @@ public struct TargetPass {
     return segmentationLosses(
       output, pass: name, labels: pseudo.labels, weights: pseudo.weights, box: box, detailWeight: detailWeight,
       factor: factor, context)
+  }
+}
+
+extension DrawRequest {
+  /// A request of a box, jitter and blur for the samples of a batch, whose images all have the size of its labels.
+  public init(pass: String, step: Int, of batch: DomainBatch, present: [UInt8] = []) {
+    self.init(
+      pass: pass, step: step, microBatch: batch.microBatch, samples: batch.samples, height: batch.sourceLabels.height,
+      width: batch.sourceLabels.width, present: present)
   }
 }
 

@@ -106,7 +106,7 @@ public final class Experiment {
         stepGuard: StepGuard(recipe.stepGuard.options)),
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource,
-        stochasticSeed: recipe.seed, tunesBuckets: recipe.communication.bucketMB == .auto))
+        stochasticSeed: recipe.seed, tunesBuckets: recipe.tunesBuckets))
     if let checkpoints {
       Activity.prepare("starting weights")
       try takeStartingWeights(checkpoints)

@@ -1,4 +1,4 @@
-// The section of a recipe that says how ranks talk. Nothing here changes a bit of what is computed.
+// The section of a recipe that says how ranks talk. With the reproducible reduction nothing here changes a bit.
 
 import DataParallel
 import Support
@@ -59,6 +59,10 @@ extension Recipe {
   /// Whether gradients are final as soon as this rank's last backward pass has computed them. With sharded crops the
   /// ranks of a team first put theirs together.
   var allowsOverlap: Bool { reduction != .native && batch.cropShards == 1 }
+
+  /// Whether sizes of buckets are tried. With other sums than the reproducible ones, cuts change bits, and what is chosen
+  /// by a clock would make every run another.
+  var tunesBuckets: Bool { communication.bucketMB == .auto && reduction == .reproducible }
 }
 
 extension Recipe.BucketSize {

@@ -1,5 +1,6 @@
 // Numbers gone wrong: a step whose losses or gradient are not finite, or far from those of the steps before, is left out.
 
+import Collectives
 import Kernels
 import Support
 import Tensors
@@ -76,6 +77,24 @@ public final class StepGuard {
     rows[2] = 0
     remember(values)
     return .use
+  }
+
+  /// Why a step is to be left out; nil if it is not. All ranks see the same numbers and decide alike.
+  /// - Parameters:
+  ///   - step: its number, from 0.
+  ///   - communicator: the ranks, which end together where the run cannot go on.
+  func reasonToSkip(
+    step: Int, losses: [(name: String, value: Double)], gradientNorm: Double, on communicator: any Communicator
+  ) throws -> String? {
+    switch judge(losses: losses, gradientNorm: gradientNorm) {
+    case .use: return nil
+    case .skip(let reason): return reason
+    case .stop(let reason):
+      throw communicator.failTogether(
+        Failure(
+          .internal, reason, at: "step \(step + 1)",
+          remedy: "lower optimizer.learningRate or look at the data of this step"))
+    }
   }
 
   private func strangeness(_ losses: [(name: String, value: Double)], _ gradientNorm: Double) -> String? {

@@ -13,49 +13,12 @@ import Optimization
 import Support
 import Tensors
 
-/// What one step reports. Values are those of the global batch, equal on all ranks.
-public struct StepRecord {
-  /// Steps complete after this one.
-  public let completed: Int
-  /// Loss terms by name, weighted as they enter the sum: means over micro-batches.
-  public let losses: [(name: String, value: Double)]
-  /// Learning rate of the encoder.
-  public let learningRate: Double
-  /// Share of confident pseudo-labels, the mean over micro-batches; nil without a teacher.
-  public let confidentShare: Float?
-  /// Euclidean norm of the summed gradient.
-  public let gradientNorm: Double
-  /// Why the optimizer left this step out; nil where it used it.
-  public let skipped: String?
-  /// Messages of this rank besides those of gradients: statistics, class sets, counts; none where nobody counts.
-  public let messages: MessageFigures
-  /// Seconds of this rank by phase.
-  public var phases: PhaseTimes
-  /// Pseudo-labels of this rank's target images in each micro-batch; none without a teacher.
-  public let pseudoLabels: [PseudoLabels]
-  /// Operations recorded on tapes.
-  public let operations: Int
-  /// What summing gradients over ranks took.
-  public let reduction: ReductionFigures
-  /// Seconds of this rank in backward passes and the sum of gradients.
-  public let backwardSeconds: Double
-  /// What the run has chosen for itself in this step, in words.
-  public let notes: [String]
-
-  /// Share of micro-batches whose pseudo-labels an earlier pass of the teacher made; nil without a teacher.
-  public var keptShare: Double? {
-    pseudoLabels.isEmpty ? nil : Double(pseudoLabels.count { $0.areKept }) / Double(pseudoLabels.count)
-  }
-}
-
 /// What one pass over the networks is about.
 private struct MicroBatch {
   let batch: DomainBatch
   let kept: KeptPseudoLabels?
   /// This rank's share of it.
   let share: BatchShare
-  /// Whether gradients are complete after it.
-  let isLast: Bool
 }
 
 /// A training step of HRDA (Hoyer et al., ECCV 2022) and of its relatives.
@@ -63,23 +26,11 @@ public final class TrainingStep {
   /// What the step works with.
   public let parts: StepParts
   private let options: StepOptions
-  private let norm: GradientNorm
+  private let exchange: GradientExchange
   private let statistics: KeptStatistics
   private var terms: [LossTerm] = []
   private var phases = PhaseTimes()
   private var operations = 0
-  private var notes: [String] = []
-  private var backwardSeconds = 0.0
-  /// Weight gradients left for the end of the step.
-  private let deferred = DeferredGradients()
-  private var deferrableBytes = 0
-  private var isFirst = true
-
-  /// Weight gradients are deferred where what they hold takes at most so much memory, in gradient slots.
-  ///
-  /// It holds activations, which grow with the crop, while the time that gradients travel grows with the slot: where more
-  /// is held, the walk back is long enough without.
-  private static let deferredSlots = 3
 
   /// A step over its parts.
   public init(_ parts: StepParts, _ options: StepOptions) {
@@ -87,7 +38,7 @@ public final class TrainingStep {
     self.options = options
     statistics = KeptStatistics(
       of: [parts.student.parameters.buffers] + (parts.teacher.map { [$0.network.parameters.buffers] } ?? []))
-    norm = GradientNorm(parts.optimizer.slices.map { ($0.name, $0.range) }, shards: parts.shards)
+    exchange = GradientExchange(parts, tunesBuckets: options.tunesBuckets)
   }
 
   /// Runs step number `step` (from 0) on this rank's samples of a batch that is not cut. See below.
@@ -112,34 +63,32 @@ public final class TrainingStep {
     terms = []
     phases = PhaseTimes()
     operations = 0
-    backwardSeconds = 0
-    deferrableBytes = 0
-    notes = []
     let messagesBefore = messages
     statistics.keep()
     phases.measure("teacher average") {
       parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
     }
     parts.student.parameters.clearGradients()
-    try tuneBuckets()
+    try exchange.stepBegins()
     var pseudoLabels: [PseudoLabels] = []
     for (index, batch) in batches.enumerated() {
       let micro = MicroBatch(
-        batch: batch, kept: kept.isEmpty ? nil : kept[index], share: parts.share.ofMicroBatch(index),
-        isLast: index == count - 1)
+        batch: batch, kept: kept.isEmpty ? nil : kept[index], share: parts.share.ofMicroBatch(index))
+      exchange.microBatchBegins(isLast: index == count - 1)
       if let pseudo = try learn(micro, step) { pseudoLabels.append(pseudo) }
     }
-    let (gradient, gradientNorm) = try phases.measure("reduction") { try sumGradients(step) }
+    let (gradient, gradientNorm) = try phases.measure("reduction") { try exchange.sum() }
     parts.observer?.summed(gradient)
     let rate = parts.schedule.rate(at: step)
     let losses = try sumLosses()
-    let skipped = try judge(losses, gradientNorm, step)
+    let skipped = try parts.stepGuard.reasonToSkip(
+      step: step, losses: losses, gradientNorm: gradientNorm, on: parts.share.communicator)
     if skipped == nil {
       phases.measure("optimizer") {
         parts.optimizer.advance(
           parameters: parts.student.parameters.values, gradient: gradient, rate: rate, step: step + 1)
       }
-      try gatherParameters()
+      if parts.shards != nil { try phases.measure("gather") { try exchange.gatherParameters() } }
     } else {
       statistics.restore()
     }
@@ -148,7 +97,8 @@ public final class TrainingStep {
       completed: step + 1, losses: losses, learningRate: rate,
       confidentShare: shares.isEmpty ? nil : shares.reduce(0, +) / Float(shares.count), gradientNorm: gradientNorm,
       skipped: skipped, messages: messages - messagesBefore, phases: phases, pseudoLabels: pseudoLabels,
-      operations: operations, reduction: parts.reduction.figures, backwardSeconds: backwardSeconds, notes: notes)
+      operations: operations, reduction: parts.reduction.figures, backwardSeconds: exchange.backwardSeconds,
+      notes: exchange.notes)
   }
 
   /// All passes over a micro-batch, whose gradients are added to the slots.
@@ -178,7 +128,7 @@ public final class TrainingStep {
 
   private func sourcePass(_ micro: MicroBatch, _ step: Int) throws -> [LossTerm] {
     let batch = micro.batch
-    let drawn = draws("source", step, batch, present: [])
+    let drawn = parts.draws.draws(DrawRequest(pass: "source", step: step, of: batch))
     let image = options.augmentSource ? strongAugmentation(batch.sourceImage, drawn) : batch.sourceImage
     let context = trainingContext("source", step, micro)
     let prepared = try parts.featureDistance?.beforeSource(
@@ -195,13 +145,13 @@ public final class TrainingStep {
     {
       terms.append(term)
     }
-    try walkBack(context, "source", micro)
+    try walkBack(context, "source")
     return terms
   }
 
   private func mixedPass(_ micro: MicroBatch, _ pseudo: PseudoLabels, _ step: Int) throws -> [LossTerm] {
     let present = try classesPresent(micro.batch.sourceLabels, on: parts.share.communicator)
-    let drawn = draws("mixed", step, micro.batch, present: present)
+    let drawn = parts.draws.draws(DrawRequest(pass: "mixed", step: step, of: micro.batch, present: present))
     let mixed = classMix(micro.batch, pseudo, drawn)
     let context = trainingContext("mixed", step, micro)
     let output = try parts.student.train(mixed.image, box: drawn.box, context)
@@ -210,7 +160,7 @@ public final class TrainingStep {
     let terms = segmentationLosses(
       output, pass: "mixed", labels: mixed.labels, weights: mixed.weights, box: drawn.box,
       detailWeight: options.detailWeight, context)
-    try walkBack(context, "mixed", micro)
+    try walkBack(context, "mixed")
     return terms
   }
 
@@ -222,86 +172,20 @@ public final class TrainingStep {
       TargetPass(
         name: extra.name, step: step, batch: micro.batch, pseudo: pseudo, student: parts.student,
         detailWeight: options.detailWeight, context: context, draws: parts.draws, observer: parts.observer))
-    try walkBack(context, extra.name, micro)
+    try walkBack(context, extra.name)
     return terms
   }
 
-  /// Walks a pass back. In the last one of the step, gradients that are complete may travel at once.
-  private func walkBack(_ context: ForwardContext, _ pass: String, _ micro: MicroBatch) throws {
+  private func walkBack(_ context: ForwardContext, _ pass: String) throws {
     guard let tape = context.tape else { return }
-    let watch = Stopwatch()
-    defer {
-      backwardSeconds += watch.seconds
-      if micro.isLast { deferrableBytes += tape.deferrableBytes }
-    }
     operations += tape.recorded
-    let last = parts.extraTargetPasses.last?.name ?? (parts.teacher == nil ? "source" : "mixed")
-    let slots = parts.student.parameters.gradients
-    guard parts.teamGradients == nil, micro.isLast, pass == last, let slots else {
-      tape.walkBack()
-      try parts.teamGradients?.passEnded(slots)
-      return
-    }
-    parts.reduction.begin(slots, seal: parts.student.parameters.gradientSeal)
-    guard parts.overlap.mode != .after else { return tape.walkBack() }
-    try parts.reduction.whilePolling {
-      try tape.walkBack(landed: parts.reduction.landed, passed: parts.reduction.poll)
-      try deferred.run(landed: parts.reduction.landed, passed: parts.reduction.poll)
-    }
-  }
-
-  private func draws(_ pass: String, _ step: Int, _ batch: DomainBatch, present: [UInt8]) -> PassDraws {
-    parts.draws.draws(
-      DrawRequest(
-        pass: pass, step: step, microBatch: batch.microBatch, samples: batch.samples, height: batch.sourceLabels.height,
-        width: batch.sourceLabels.width, present: present))
+    try exchange.walkBack(tape, pass)
   }
 
   private func trainingContext(_ pass: String, _ step: Int, _ micro: MicroBatch) -> ForwardContext {
     micro.share.context(
-      tape: Tape(deferring: micro.isLast && parts.overlap.mode == .deferring ? deferred : nil), normalization: .batch,
+      tape: exchange.makeTape(), normalization: .batch,
       draws: options.stochasticSeed.map { StochasticDraws(seed: $0, step: step, pass: pass) })
-  }
-
-  private func tuneBuckets() throws {
-    defer { isFirst = false }
-    guard isFirst, options.tunesBuckets, parts.teamGradients == nil, let slots = parts.student.parameters.gradients
-    else { return }
-    if let note = try parts.reduction.tuneBuckets(slots) { notes.append(note) }
-  }
-
-  private func sumGradients(_ step: Int) throws -> (sum: Tensor, norm: Double) {
-    let watch = Stopwatch()
-    let sum = try parts.teamGradients?.sum() ?? parts.reduction.finish()
-    backwardSeconds += watch.seconds
-    let slots = parts.student.parameters.gradients?.count ?? 0
-    let mayDefer = deferrableBytes > 0 && deferrableBytes <= TrainingStep.deferredSlots * 4 * slots
-    if let note = try parts.overlap.stepEnded(seconds: backwardSeconds, mayDefer: mayDefer) { notes.append(note) }
-    return (sum, try parts.shards.map { try norm(sum, dealtOut: $0) } ?? norm(sum))
-  }
-
-  /// Tells all ranks the parameters that their owners have advanced.
-  private func gatherParameters() throws {
-    guard parts.shards != nil else { return }
-    let values = parts.student.parameters.values
-    try phases.measure("gather") {
-      if let team = parts.teamGradients { try team.gather(values) } else { try parts.reduction.gather(values) }
-    }
-  }
-
-  /// Why the step is to be left out; nil if it is not. All ranks see the same numbers and decide alike.
-  private func judge(
-    _ losses: [(name: String, value: Double)], _ gradientNorm: Double, _ step: Int
-  ) throws -> String? {
-    switch parts.stepGuard.judge(losses: losses, gradientNorm: gradientNorm) {
-    case .use: return nil
-    case .skip(let reason): return reason
-    case .stop(let reason):
-      throw parts.share.communicator.failTogether(
-        Failure(
-          .internal, reason, at: "step \(step + 1)",
-          remedy: "lower optimizer.learningRate or look at the data of this step"))
-    }
   }
 
   private func sumLosses() throws -> [(name: String, value: Double)] {

@@ -88,9 +88,7 @@ enum StepsKind: FileKind {
       try verifier.integers(
         "\(group)/pseudo_label", bytes: pseudo.labels.values, allowedDifferences: allowedPseudoLabels)
     }
-    let request = DrawRequest(
-      pass: "mixed", step: batch.step, samples: batch.samples, height: batch.sourceLabels.height,
-      width: batch.sourceLabels.width)
+    let request = DrawRequest(pass: "mixed", step: batch.step, of: batch)
     let mask = classMask(batch.sourceLabels, chosen: draws.draws(request).chosen)
     try verifier.integers("\(group)/mix_mask", bytes: mask)
     for pass in view.passes {
