@@ -28,7 +28,7 @@ public struct Heartbeat: Sendable, Equatable {
   var bytes: [UInt8] {
     let numbers = [
       rank, place.step, place.marks, Int(standing * 1000), place.kind.rawValue, isLast ? 1 : 0,
-      place.isWaiting ? 1 : 0,
+      place.isWaiting ? 1 : 0, place.phases,
     ]
     let text = numbers.map(String.init).joined(separator: " ") + " " + place.phase
     return Array(text.utf8.prefix(Heartbeat.maximumBytes))
@@ -37,12 +37,12 @@ public struct Heartbeat: Sendable, Equatable {
   /// From `bytes`; nil if they are something else.
   init?(_ bytes: [UInt8]) {
     let words = String(decoding: bytes, as: UTF8.self).split(
-      separator: " ", maxSplits: 7, omittingEmptySubsequences: false)
-    let numbers = words.prefix(7).compactMap { Int($0) }
-    guard words.count == 8, numbers.count == 7, let kind = Activity.Kind(rawValue: numbers[4]) else { return nil }
+      separator: " ", maxSplits: 8, omittingEmptySubsequences: false)
+    let numbers = words.prefix(8).compactMap { Int($0) }
+    guard words.count == 9, numbers.count == 8, let kind = Activity.Kind(rawValue: numbers[4]) else { return nil }
     rank = numbers[0]
     place = Activity.Place(
-      step: numbers[1], phase: String(words[7]), kind: kind, marks: numbers[2],
+      step: numbers[1], phase: String(words[8]), kind: kind, phases: numbers[7], marks: numbers[2],
       isWaiting: numbers[6] == 1)
     standing = Double(numbers[3]) / 1000
     isLast = numbers[5] == 1
@@ -161,8 +161,8 @@ public struct StallJudge: Sendable {
     guard !present.isEmpty,
       present.allSatisfy({ $0.last.standing > limits.standing($0.last.place, usual: usual) })
     else { return nil }
-    let least = present.map { $0.last.place.marks }.min()
-    let behind = present.filter { $0.last.place.marks == least }
+    let least = present.map { $0.last.place.phases }.min()
+    let behind = present.filter { $0.last.place.phases == least }
     let busy = behind.filter { !$0.last.place.isWaiting }
     return Stall(culprits: (busy.isEmpty ? behind : busy).map { culprit($0, isSilent: false) })
   }

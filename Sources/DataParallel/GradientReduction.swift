@@ -161,6 +161,7 @@ public final class GradientReduction {
   /// Starts what is left, waits for all and returns the sum, as `sum` does.
   public func finish() throws -> Tensor {
     guard let slots else { preconditionFailure("no sum is under way") }
+    if let failure { throw failure }
     passEnded = true
     for index in missing.indices.reversed() where missing[index] != nil { try start(index, slots) }
     let watch = Stopwatch()

@@ -114,7 +114,7 @@ extension GradientReduction {
     let candidates = GradientReduction.triedBuckets.filter {
       $0 / 2 < slots.perSample * MemoryLayout<Float>.stride && holdsPieces($0)
     }
-    guard communicator.worldSize > 1, candidates.count > 1 else { return nil }
+    guard method == .reproducible, communicator.worldSize > 1, candidates.count > 1 else { return nil }
     let counted = reducedBytes
     defer { reducedBytes = counted }
     var times: [(bytes: Int, nanoseconds: Int64)] = []

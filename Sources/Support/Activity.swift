@@ -22,18 +22,23 @@ public enum Activity {
     public var phase = "start"
     /// The kind of work it belongs to.
     public var kind = Kind.startUp
-    /// How often the thread has told anything: as long as this grows, work goes on.
+    /// How many phases have begun: ranks that have come equally far have equally many.
+    public var phases = 0
+    /// How often the thread has told anything, ticks included: as long as this grows, work goes on. Ranks that share out
+    /// images tick differently often.
     public var marks = 0
     /// Whether the thread waits for other ranks.
     public var isWaiting = false
 
     /// A place.
     public init(
-      step: Int = 0, phase: String = "start", kind: Kind = .startUp, marks: Int = 0, isWaiting: Bool = false
+      step: Int = 0, phase: String = "start", kind: Kind = .startUp, phases: Int = 0, marks: Int = 0,
+      isWaiting: Bool = false
     ) {
       self.step = step
       self.phase = phase
       self.kind = kind
+      self.phases = phases
       self.marks = marks
       self.isWaiting = isWaiting
     }
@@ -46,24 +51,31 @@ public enum Activity {
 
   /// A training step begins, with its data.
   public static func begin(step: Int) {
-    current.withLock { $0 = Place(step: step, phase: "data", kind: .step, marks: $0.marks + 1) }
+    enter("data", .step) { _ in step }
   }
 
   /// A part of the preparations for the first step begins.
   public static func prepare(_ phase: String) {
-    current.withLock { $0 = Place(phase: phase, marks: $0.marks + 1) }
+    enter(phase, .startUp) { _ in 0 }
   }
 
   /// Work beside training steps begins, such as an evaluation, whose duration nobody knows beforehand.
   public static func beside(_ phase: String) {
-    current.withLock { $0 = Place(step: $0.step, phase: phase, kind: .beside, marks: $0.marks + 1) }
+    enter(phase, .beside) { $0 }
   }
 
   /// The next phase of what is under way begins.
   public static func enter(_ phase: String) {
     current.withLock {
       $0.phase = phase
+      $0.phases += 1
       $0.marks += 1
+    }
+  }
+
+  private static func enter(_ phase: String, _ kind: Kind, step: (Int) -> Int) {
+    current.withLock {
+      $0 = Place(step: step($0.step), phase: phase, kind: kind, phases: $0.phases + 1, marks: $0.marks + 1)
     }
   }
 

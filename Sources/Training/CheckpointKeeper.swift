@@ -77,7 +77,7 @@ final class CheckpointKeeper {
       }
       underway = settings.sharded ? .parts(snapshot) : .whole(step: snapshot.step)
     }
-    while isLast && underway != nil { try finishWork(mayGoOn: false) }
+    if isLast { try finish() }
   }
 
   /// This rank's file, with what there is already; nil on ranks that write none.
@@ -101,6 +101,20 @@ final class CheckpointKeeper {
   func stepEnded() throws {
     guard underway != nil, try communicator.allMaximum(saver.isBusy ? 1 : 0) == 0 else { return }
     try finishWork()
+  }
+
+  /// Waits until all that is under way is on disk.
+  /// - Throws: the same failure on all ranks, whatever the recipe says of failures.
+  func finish() throws {
+    while underway != nil { try finishWork(mayGoOn: false) }
+  }
+
+  /// Waits for what is under way although the run has failed on all ranks: it is a good checkpoint. Says what it cannot
+  /// save, and leaves the failure of the run the agreed one.
+  func finishAfterFailure() {
+    let failure = communicator.agreedFailure
+    do { try finish() } catch { say("warning: the last checkpoint was not saved: \(error)") }
+    communicator.agreedFailure = failure
   }
 
   /// Waits for what is under way; after the parts of a checkpoint its manifest is begun.

@@ -96,9 +96,18 @@ public struct Evaluator {
   /// The confusion matrix over all images. A collective; see `Predictor.predictAll` for who does what.
   /// - Throws: what reading throws, on all ranks.
   public func evaluate(_ predictor: Predictor) throws -> ConfusionMatrix {
+    guard let matrix = try evaluate(predictor, while: { true }) else { preconditionFailure("nobody ended it") }
+    return matrix
+  }
+
+  /// The same, unless it is given up between images. A collective.
+  /// - Parameter mayGoOn: asked between images.
+  /// - Returns: nil if one rank could not go on.
+  /// - Throws: what reading throws, on all ranks.
+  public func evaluate(_ predictor: Predictor, while mayGoOn: () -> Bool) throws -> ConfusionMatrix? {
     var local = ConfusionMatrix(classCount: classCount)
-    try predictor.predictAll(
-      dataset.count, on: communicator, size: { try dataset.size($0) }, image: { try dataset.image($0) }
+    let isWhole = try predictor.predictAll(
+      dataset.count, on: communicator, size: { try dataset.size($0) }, image: { try dataset.image($0) }, while: mayGoOn
     ) { index, _, labels, _ in
       guard let truth = try dataset.labels(index) else {
         throw Failure(
@@ -107,6 +116,7 @@ public struct Evaluator {
       local.add(labels: truth, predictions: labels, scoredAs: scoredAs)
       Activity.tick()
     }
+    guard isWhole else { return nil }
     return ConfusionMatrix(classCount: classCount, counts: try communicator.sumIntegers(local.counts))
   }
 }

@@ -89,7 +89,17 @@ final class GradientExchange {
     backwardSeconds += watch.seconds
     let mayDefer = deferrableBytes > 0 && deferrableBytes <= GradientExchange.deferredSlots * 4 * (slots?.count ?? 0)
     if let note = try parts.overlap.stepEnded(seconds: backwardSeconds, mayDefer: mayDefer) { notes.append(note) }
-    return (sum, try parts.shards.map { try norm(sum, dealtOut: $0) } ?? norm(sum))
+    return (sum, try norm(of: sum))
+  }
+
+  /// Equal on all ranks: what is decided by it must be.
+  private func norm(of sum: Tensor) throws -> Double {
+    if let shards = parts.shards { return try norm(sum, dealtOut: shards) }
+    let own = norm(sum)
+    guard parts.reduction.method == .native else { return own }
+    // The library may give ranks other last bits. Numbers that are not negative are ordered as their bit patterns.
+    let largest = try parts.share.world.allMaximum(Int64(bitPattern: own.magnitude.bitPattern))
+    return Double(bitPattern: UInt64(bitPattern: largest))
   }
 
   /// Tells all ranks the parameters that their owners have advanced. Called by all ranks.

@@ -17,7 +17,7 @@ extension Recipe {
   /// SHA-256 of the settings that decide the weights, in hexadecimal: a run may go on with another recipe of the same.
   public var weightFingerprint: String {
     let hash = SHA256()
-    for (key, text) in tree.flattened() where Difference(key: key, old: nil, new: text).affectsWeights {
+    for (key, text) in tree.flattened() where difference(key, nil, text).affectsWeights {
       // Pseudo-labels of runs that began before there was this key are theirs still.
       if key == "batch.accumulate", text == "1" { continue }
       hash.update("\(key): \(text)\n")
@@ -33,18 +33,25 @@ extension Recipe {
     public let old: String?
     /// Value in the second recipe; nil where it has no such setting.
     public let new: String?
+    /// Whether gradients are summed to the same bits however they are cut and shared.
+    let sumsReproducibly: Bool
 
     /// Whether a run that goes on with the new value may differ from one that went on with the old one.
     public var affectsWeights: Bool {
-      let harmless = ["name", "threads", "trace", "batch.cropShards", "optimizer.shardMoments"]
+      let cuts = ["batch.cropShards", "optimizer.shardMoments", "communication.bucketMB"]
+      if cuts.contains(key) { return !sumsReproducibly }
       let harmlessGroups = [
         "communication.", "checkpoint.", "log.", "digest.", "watch.", "evaluation.", "data.validation.",
       ]
-      return !harmless.contains(key) && !harmlessGroups.contains { key.hasPrefix($0) }
+      return !["name", "threads", "trace"].contains(key) && !harmlessGroups.contains { key.hasPrefix($0) }
     }
 
     /// `key: old -> new`.
     public var description: String { "\(key): \(old ?? "(none)") -> \(new ?? "(none)")" }
+  }
+
+  private func difference(_ key: String, _ old: String?, _ new: String?) -> Difference {
+    Difference(key: key, old: old, new: new, sumsReproducibly: reduction == .reproducible)
   }
 
   /// The settings two recipes disagree on, in the order of the documentation.
@@ -54,8 +61,8 @@ extension Recipe {
     let newValues = Dictionary(uniqueKeysWithValues: second.map { ($0.key, $0.text) })
     let oldKeys = Set(first.map(\.key))
     let changed = first.filter { newValues[$0.key] != $0.text }
-      .map { Difference(key: $0.key, old: $0.text, new: newValues[$0.key]) }
-    let added = second.filter { !oldKeys.contains($0.key) }.map { Difference(key: $0.key, old: nil, new: $0.text) }
+      .map { new.difference($0.key, $0.text, newValues[$0.key]) }
+    let added = second.filter { !oldKeys.contains($0.key) }.map { new.difference($0.key, nil, $0.text) }
     return changed + added
   }
 

@@ -28,22 +28,26 @@ extension Predictor {
   ///   - communicator: the ranks.
   ///   - size: the size that `image` will have.
   ///   - image: reads an image.
+  ///   - mayGoOn: asked before each image that a rank predicts alone.
   ///   - consume: what is done with a prediction.
+  /// - Returns: false if one rank could not go on: then some images were left out.
   /// - Throws: what the closures throw, on all ranks.
+  @discardableResult
   public func predictAll(
     _ count: Int, on communicator: any Communicator, size: (Int) throws -> PixelSize,
-    image: (Int) throws -> RGBImage, _ consume: Consumer
-  ) throws {
+    image: (Int) throws -> RGBImage, while mayGoOn: () -> Bool = { true }, _ consume: Consumer
+  ) throws -> Bool {
     let (rank, ranks) = (communicator.rank, communicator.worldSize)
     let whole = count / ranks * ranks
     try communicator.together {
-      for index in stride(from: rank, to: whole, by: ranks) {
+      for index in stride(from: rank, to: whole, by: ranks) where mayGoOn() {
         let pixels = try image(index)
         let (labels, confidence) = try predict(pixels)
         try consume(index, pixels, labels, confidence)
       }
     }
-    guard whole < count else { return }
+    guard try communicator.allMinimum(mayGoOn() ? 1 : 0) == 1 else { return false }
+    guard whole < count else { return true }
     let shared = try communicator.together { try sharedWindows(of: whole..<count, size) }
     let parts = (0...ranks).map { $0 * shared.count / ranks }
     var tiles = try communicator.together { try logits(of: shared[parts[rank]..<parts[rank + 1]], image) }
@@ -65,6 +69,7 @@ extension Predictor {
         try consume(index, pixels, labels, confidence)
       }
     }
+    return true
   }
 
   private func sharedWindows(of images: Range<Int>, _ size: (Int) throws -> PixelSize) throws -> [SharedWindow] {

@@ -204,6 +204,15 @@ public final class Trainer {
   ///   - lastStep: completed steps to stop at.
   ///   - watchdog: is told how long steps take.
   public func run(until lastStep: Int, _ watchdog: Watchdog? = nil) throws -> RunOutcome {
+    do {
+      return try train(until: lastStep, watchdog)
+    } catch let failure as Failure where failure == communicator.agreedFailure {
+      keeper?.finishAfterFailure()
+      throw failure
+    }
+  }
+
+  private func train(until lastStep: Int, _ watchdog: Watchdog?) throws -> RunOutcome {
     let recipe = experiment.recipe
     if recipe.checkpoint.every > 0 && firstStep + recipe.checkpoint.every <= lastStep {
       keeper?.expect(snapshot(step: firstStep))
@@ -227,28 +236,37 @@ public final class Trainer {
       watchdog?.stepEnded(seconds: seconds)
       Activity.enter("replicas")
       try agreement.check(step: completed, state, parts: parts(of:))
-      let stops = try communicator.allMaximum(Int64(StopSignals.pending ?? 0)) != 0
+      var stops = try isAskedToStop()
       let isLast = completed == lastStep
-      var scores: [String: Double]?
-      // A signal leaves little time: what is saved comes before what is only known.
-      if !isLast, !stops, recipe.evaluation.every > 0, completed % recipe.evaluation.every == 0 {
-        scores = try evaluate().mapValues(\.meanIoU)
-      }
-      if isLast || recipe.log.includes(completed) || record.skipped != nil {
-        try writeLog(record, batches, seconds, scores)
-      }
-      try stopIfLost(record)
       let isDue = recipe.checkpoint.every > 0 && completed % recipe.checkpoint.every == 0
-      if let spans = trace?.stepEnded(isLast: isLast || stops) { try write(trace: spans) }
-      if isLast || stops || isDue { try save(completed, isLast: isLast || stops) } else { try keeper?.stepEnded() }
-      if stops, !isLast {
-        say("stopped by a signal after step \(completed); go on with --resume")
-        return RunOutcome(status: .stopped, summary: nil, matrices: [:])
+      let isScored =
+        recipe.evaluation.every > 0 && completed % recipe.evaluation.every == 0 && !isLast && !stops && !isLost
+      let isTold = isLast || recipe.log.includes(completed) || record.skipped != nil
+      if isTold, !isScored { try writeLog(record, batches, seconds, nil) }
+      try stopIfLost(record)
+      // An evaluation may take long: what is saved comes before what is only known.
+      let isSaved = isLast || stops || isDue
+      if isSaved { try save(completed, isLast: isLast || stops) } else { try keeper?.stepEnded() }
+      if isScored {
+        let scores = try evaluate()?.mapValues(\.meanIoU)
+        stops = try isAskedToStop()
+        if isTold { try writeLog(record, batches, seconds, scores) }
+        if stops { try isSaved ? keeper?.finish() : save(completed, isLast: true) }
       }
+      if let spans = trace?.stepEnded(isLast: isLast || stops) { try write(trace: spans) }
+      if stops, !isLast { return stopped(after: completed) }
     }
-    let matrices = try evaluate()
+    guard let matrices = try evaluate() else { return stopped(after: max(firstStep, lastStep)) }
     let summary = try summary(until: max(firstStep, lastStep), matrices)
     return RunOutcome(status: .done, summary: summary, matrices: matrices)
+  }
+
+  /// Whether a signal has asked one rank to stop.
+  private func isAskedToStop() throws -> Bool { try communicator.allMaximum(Int64(StopSignals.pending ?? 0)) != 0 }
+
+  private func stopped(after step: Int) -> RunOutcome {
+    say("stopped by a signal after step \(step); go on with --resume")
+    return RunOutcome(status: .stopped, summary: nil, matrices: [:])
   }
 
   /// Records what the teacher said of each micro-batch, and counts what labels there were.
@@ -288,8 +306,9 @@ public final class Trainer {
     events = try EventFile(folder: directory.layout.path)
   }
 
-  /// Scores of the networks the recipe names, on the validation images; empty if there are none.
-  public func evaluate() throws -> [String: ConfusionMatrix] {
+  /// Scores of the networks the recipe names, on the validation images: empty if there are none, nil if a signal came
+  /// between images.
+  public func evaluate() throws -> [String: ConfusionMatrix]? {
     guard let validation = experiment.validation else { return [:] }
     Activity.beside("evaluation")
     let recipe = experiment.recipe
@@ -297,8 +316,10 @@ public final class Trainer {
     let evaluator = Evaluator(validation, scoredAs: scoredAs, on: communicator)
     var matrices: [String: ConfusionMatrix] = [:]
     for (name, network) in networks where recipe.evaluation.includes(name) {
-      matrices[name] = try evaluator.evaluate(recipe.predictor(network))
-      if let matrix = matrices[name] { say("\(name): mIoU \(rounded(matrix.meanIoU, 2)) %") }
+      let predictor = recipe.predictor(network)
+      guard let matrix = try evaluator.evaluate(predictor, while: { StopSignals.pending == nil }) else { return nil }
+      matrices[name] = matrix
+      say("\(name): mIoU \(rounded(matrix.meanIoU, 2)) %")
     }
     return matrices
   }

@@ -53,11 +53,16 @@ extension Trainer {
     }
   }
 
-  /// Ends the run on all ranks where too many steps in a row were left out.
-  func stopIfLost(_ record: StepRecord) throws {
+  /// Whether too many steps in a row were left out.
+  var isLost: Bool {
     let limit = experiment.recipe.stepGuard.stopAfter
+    return limit > 0 && experiment.step.parts.stepGuard.skippedInARow >= limit
+  }
+
+  /// Ends the run on all ranks where it is lost.
+  func stopIfLost(_ record: StepRecord) throws {
     let count = experiment.step.parts.stepGuard.skippedInARow
-    guard let reason = record.skipped, limit > 0, count >= limit else { return }
+    guard let reason = record.skipped, isLost else { return }
     throw communicator.failTogether(
       Failure(
         .internal, "\(count) steps in a row were left out, this one because \(reason)", at: "step \(record.completed)",

@@ -9,9 +9,9 @@ import Testing
   private let limits = StallLimits(factor: 10, minimumSeconds: 5, startUpSeconds: 50, besideSeconds: 100)
 
   private func beat(
-    _ rank: Int, marks: Int = 1, standing: Double = 0, kind: Activity.Kind = .step, isLast: Bool = false
+    _ rank: Int, phases: Int = 1, standing: Double = 0, kind: Activity.Kind = .step, isLast: Bool = false
   ) -> Heartbeat {
-    let place = Activity.Place(step: kind == .startUp ? 0 : 7, phase: "mixed", kind: kind, marks: marks)
+    let place = Activity.Place(step: kind == .startUp ? 0 : 7, phase: "mixed", kind: kind, phases: phases)
     return Heartbeat(rank: rank, place: place, standing: standing, isLast: isLast)
   }
 
@@ -44,9 +44,9 @@ import Testing
   }
 
   @Test func allStandAndThoseBehindAreToBlame() {
-    let standing = [beat(0, marks: 9, standing: 6), beat(1, marks: 8, standing: 6), beat(2, marks: 9, standing: 6)]
-    #expect(judge(standing + [beat(3, marks: 9, standing: 1)]).stall(limits, usual: 0.1) == nil)
-    let stall = judge(standing + [beat(3, marks: 8, standing: 7)]).stall(limits, usual: 0.1)
+    let standing = [beat(0, phases: 9, standing: 6), beat(1, phases: 8, standing: 6), beat(2, phases: 9, standing: 6)]
+    #expect(judge(standing + [beat(3, phases: 9, standing: 1)]).stall(limits, usual: 0.1) == nil)
+    let stall = judge(standing + [beat(3, phases: 8, standing: 7)]).stall(limits, usual: 0.1)
     #expect(stall?.culprits.map(\.rank) == [1, 3])
     #expect(
       stall?.description(hosts: ["a", "b", "c", "d"])
@@ -55,7 +55,18 @@ import Testing
 
   @Test func whoWaitsForOthersIsNotToBlame() {
     let beats = (0..<4).map { rank in
-      var beat = beat(rank, marks: 8, standing: 6)
+      var beat = beat(rank, phases: 8, standing: 6)
+      beat.place.isWaiting = rank != 2
+      return beat
+    }
+    #expect(judge(beats).stall(limits, usual: 0.1)?.culprits.map(\.rank) == [2])
+  }
+
+  /// Ranks that were given more images of an evaluation have told more, but have not come further.
+  @Test func ticksDoNotTellWhoHasComeFarthest() {
+    let beats = (0..<4).map { rank in
+      var beat = beat(rank, phases: 8, standing: 6)
+      beat.place.marks = rank < 3 ? 12 : 10
       beat.place.isWaiting = rank != 2
       return beat
     }
@@ -75,7 +86,7 @@ import Testing
   @Test func preparationsHaveALimitOfTheirOwn() {
     let early = judge((0..<4).map { beat($0, standing: 49, kind: .startUp) })
     #expect(early.stall(limits, usual: nil) == nil)
-    let late = judge((0..<4).map { beat($0, marks: $0 == 2 ? 3 : 4, standing: 51, kind: .startUp) })
+    let late = judge((0..<4).map { beat($0, phases: $0 == 2 ? 3 : 4, standing: 51, kind: .startUp) })
     #expect(
       late.stall(limits, usual: nil)?.description(hosts: ["a", "b", "c", "d"])
         == "rank 2 on c has stood still for 51 s, before the first step, phase mixed")

@@ -30,7 +30,7 @@ import Training
   }
 
   @Test(arguments: [SIGINT, SIGUSR1, SIGTERM]) func aSignalSavesAndTheRunGoesOn(signal: Int32) async throws {
-    let stopped = try await signalled(signal)
+    let stopped = try await signalled(signal) { self.loggedSteps >= 2 }
     #expect(stopped.status == 75)
     let last = stopped.output.split(separator: "\n").last.map(String.init) ?? ""
     #expect(last.hasPrefix("stopped by a signal after step ") && last.hasSuffix("; go on with --resume"))
@@ -47,11 +47,27 @@ import Training
     #expect(try TrainedState(run).matches(try await referenceRun.value))
   }
 
-  /// Trains alone and sends a signal once the first steps are logged.
-  private func signalled(_ signal: Int32) async throws -> (status: Int32, output: String, errors: String) {
+  /// An evaluation may take longer than the time that a batch system leaves.
+  @Test func aSignalEndsAnEvaluationAndNothingIsLost() async throws {
+    let options = ["evaluation.every=3", "checkpoint.every=3", "data.validation.count=100000"]
+    let stopped = try await signalled(SIGUSR1, options.flatMap { ["--set", $0] }) {
+      FileManager.default.fileExists(atPath: self.run + "/checkpoints/step-00000003.h5")
+    }
+    #expect(stopped.status == 75)
+    #expect(stopped.output.hasSuffix("stopped by a signal after step 3; go on with --resume\n"), "\(stopped)")
+    #expect(!stopped.output.contains("mIoU"))
+    let rest = try await startTraining(in: run, ["--resume"])
+    try #require(rest.status == 0, "\(rest)")
+    #expect(try TrainedState(run).matches(try await referenceRun.value))
+  }
+
+  /// Trains alone and sends a signal once something is so.
+  private func signalled(
+    _ signal: Int32, _ options: [String] = [], once isReady: () -> Bool
+  ) async throws -> (status: Int32, output: String, errors: String) {
     let process = Process()
     process.executableURL = apusExecutable
-    process.arguments = ["train", testRecipe, "--run-directory", run]
+    process.arguments = ["train", testRecipe, "--run-directory", run] + options
     process.environment = ProcessInfo.processInfo.environment.merging(["APUS_THREADS": "1"]) { $1 }
     let files = try ["output", "errors"].map { name in
       try folder.write([], to: name)
@@ -61,9 +77,7 @@ import Training
     process.standardError = files[1]
     try process.run()
     let deadline = ContinuousClock.now + .seconds(300)
-    while process.isRunning, ContinuousClock.now < deadline, loggedSteps < 2 {
-      try await Task.sleep(for: .milliseconds(5))
-    }
+    while process.isRunning, ContinuousClock.now < deadline, !isReady() { try await Task.sleep(for: .milliseconds(5)) }
     #expect(try blockedSignals(of: process.processIdentifier).isSuperset(of: [SIGINT, SIGUSR1, SIGTERM]))
     kill(process.processIdentifier, signal)
     while process.isRunning, ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(5)) }

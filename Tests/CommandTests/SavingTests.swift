@@ -57,6 +57,28 @@ import Testing
     for (name, bytes) in files[0] { #expect(bytes == files[1][name], "\(name)") }
   }
 
+  /// Parts are on disk and their manifest is not begun when all ranks learn that the evaluation cannot go on.
+  @Test func aFailureOfAllRanksLosesNoCheckpoint() async throws {
+    let scenes = folder.file("scenes")
+    let made = try apus(
+      "data", "generate", "--output", scenes, "--domain", "target", "--count", "2", "--size", "256x136")
+    try #require(made.status == 0, "\(made)")
+    for name in try FileManager.default.contentsOfDirectory(atPath: scenes + "/images") {
+      var bytes = try Data(contentsOf: URL(filePath: "\(scenes)/images/\(name)"))
+      bytes[bytes.count / 2] ^= 0xff
+      try bytes.write(to: URL(filePath: "\(scenes)/images/\(name)"))
+    }
+    let validation = "data.validation={kind: folder, images: \(scenes)/images, labels: \(scenes)/labels}"
+    let result = try await startTraining(
+      in: run, ranks: 2,
+      ["checkpoint.sharded=true", "checkpoint.every=3", "evaluation.every=3", validation].flatMap { ["--set", $0] })
+    #expect(result.status == 65 && result.errors.contains(scenes), "\(result)")
+    #expect(checkpoints.filter { !$0.contains("part") } == ["step-00000003.h5"], "\(checkpoints)")
+    let rest = try await startTraining(in: run, ["--resume"])
+    #expect(rest.status == 0 && rest.output.contains("resuming after step 3 from "), "\(rest)")
+    #expect(try TrainedState(run).digests == (try await referenceRun.value.digests))
+  }
+
   @Test func aMissingPartIsPassedOver() async throws {
     let settings = ["--set", "checkpoint.sharded=true", "--set", "checkpoint.every=5"]
     let begun = try await startTraining(in: run, ranks: 2, ["--steps", "10"] + settings)

@@ -48,6 +48,16 @@ import Training
     #expect(differences.contains { $0.key == "data.validation.kind" && $0.old == nil && !$0.affectsWeights })
     #expect(old.fingerprint != new.fingerprint)
   }
+
+  /// Where gradients are cut and who adds them decides nothing in reproducible sums only.
+  @Test(arguments: [("reproducible", false), ("bf16", true), ("native", true)])
+  func cutsOfGradientsMatterToOtherSums(reduction: String, matter: Bool) throws {
+    for change in ["communication.bucketMB=2", "batch.cropShards=2"] {
+      let new = try recipe(minimal, "reduction=\(reduction)", change)
+      let difference = try #require(Recipe.compare(try recipe(minimal, "reduction=\(reduction)"), new).first)
+      #expect(difference.affectsWeights == matter, "\(difference)")
+    }
+  }
 }
 
 @Suite struct RecipeReferenceTests {
