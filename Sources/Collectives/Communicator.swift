@@ -10,11 +10,11 @@ import Support
   import Darwin
 #endif
 
-/// A group of ranks that call the same operations in the same order.
+/// A group of ranks that call the same collective operations in the same order.
 ///
-/// Whether an operation is reached may depend only on the step number or on reduced values. All operations are
-/// called by every rank, from the training thread; `abort` alone may be called from any thread. A failure on one rank
-/// ends the job on all.
+/// Whether an operation is reached may depend only on the step number or on reduced values. `send`, `receive` and
+/// `exchange` are called by the ranks they concern, all others by every rank. They are called by one thread at a time;
+/// `abort` alone may be called from any thread at any time, and by one rank. A failure on one rank ends the job on all.
 public protocol Communicator: AnyObject {
   /// This rank, 0 ..< worldSize.
   var rank: Int { get }

@@ -1,6 +1,7 @@
 // Sums of long vectors over ranks along the fixed tree, piece by piece over a channel of their own: blocking, or moved on
 // by polls while the rank computes. Either way, and for every size of piece, each element is added along the same tree
-// as in `RankTree`, so the bits are the same.
+// as in `RankTree`, so the bits are the same where values travel as Float32. As bfloat16 they are rounded at places that
+// depend on where a piece is halved.
 
 import Support
 
@@ -69,9 +70,10 @@ public final class PiecewiseSum {
   ///   - communicator: the ranks.
   ///   - order: rank at each position of the tree; nil is the order of ranks, which alone gives the promised bits.
   ///   - wire: how values travel.
-  ///   - pieceBytes: bytes of one piece; speed only.
+  ///   - pieceBytes: bytes of one piece; speed only with `.float32`.
   ///   - lanes: pieces under way at once, equal on all ranks; nil: `usualLanes`.
-  ///   - wholeBytes: stretches of at most so many bytes are summed in one piece, equal on all ranks; speed only. nil:
+  ///   - wholeBytes: stretches of at most so many bytes are summed in one piece, equal on all ranks; speed only with
+  ///     `.float32`. nil:
   ///     `usualWholeBytes` with one lane; none with several, as pieces shall travel while others are added, nor with
   ///     numbers of half the width, whose bits depend on where a piece is halved.
   /// - Precondition: `order` holds each rank once.

@@ -67,7 +67,8 @@ public final class Watchdog: @unchecked Sendable {
     }
   }
 
-  /// Ends the watch. Called by all ranks at about the same time; returns when no message is under way any more.
+  /// Ends the watch. Called by all ranks at about the same time; returns when no message is under way any more, or
+  /// after 10 s.
   public func stop() {
     shared.withLock { $0.isStopping = true }
     pthread_join(thread, nil)

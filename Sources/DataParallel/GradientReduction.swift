@@ -18,7 +18,8 @@ public enum ReductionMethod: String, Sendable, CaseIterable {
 
 /// What the sums over ranks of one step took.
 public struct ReductionFigures: Sendable, Equatable, Codable {
-  /// Bytes of gradients this rank has sent.
+  /// Bytes this rank has sent: of gradients, and of parameters after them where moments are dealt out. Where the library
+  /// adds, which does not tell, those of the vector.
   public var bytes = 0
   /// Seconds in which sums were under way, hidden behind the backward pass or not.
   public var seconds = 0.0
@@ -37,14 +38,15 @@ public struct ReductionFigures: Sendable, Equatable, Codable {
 /// Adds gradient slots up the fixed tree: over this rank's samples, then over ranks.
 ///
 /// The arena goes in buckets: one may start as soon as nothing more is added to it (`landed`), and then travels while the
-/// backward pass goes on, as long as somebody polls; what is left starts at the end, last bucket first. As each element is added along the same tree wherever it lies and whenever it travels, neither the bucket's
-/// size nor the time of its start changes a bit.
+/// backward pass goes on, as long as somebody polls; what is left starts at the end, last bucket first. With Float32 along
+/// the fixed tree, each element is added along the same tree wherever it lies and whenever it travels, so that neither the
+/// bucket's size nor the time of its start changes a bit. With bfloat16 and with the library's sum, sizes do.
 public final class GradientReduction {
   /// How ranks are added.
   public let method: ReductionMethod
   /// Whether sums end at the owners of their parts, and are undefined elsewhere, instead of on every rank.
   public let scatters: Bool
-  /// Bytes of one bucket. May be changed between sums, on all ranks alike; speed only.
+  /// Bytes of one bucket. May be changed between sums, on all ranks alike; speed only with `.reproducible`.
   public var bucketBytes: Int {
     didSet { precondition(bucketBytes >= 4, "a bucket of \(bucketBytes) bytes holds no value") }
   }
@@ -73,8 +75,8 @@ public final class GradientReduction {
   /// - Parameters:
   ///   - communicator: the ranks.
   ///   - method: how gradients are summed.
-  ///   - bucketBytes: bytes of one bucket; speed only.
-  ///   - pieceBytes: bytes of one message's vector; speed only.
+  ///   - bucketBytes: bytes of one bucket; speed only with `.reproducible`.
+  ///   - pieceBytes: bytes of one message's vector; speed only with `.reproducible`, without effect with `.native`.
   ///   - lanes: pieces under way at once, nil: `PiecewiseSum.usualLanes`; speed only.
   ///   - scatters: leave sums with the owners of their parts. Buckets are then of whole pieces, and pieces no longer
   ///     than the first bucket, so that owners stay the same whatever the size of later buckets.

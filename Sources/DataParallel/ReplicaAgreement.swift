@@ -122,7 +122,8 @@ public struct ReplicaAgreement {
   }
 }
 
-/// A 64-bit digest of a tensor's bits. Tensors that differ in one value, or in two neighbours, never share one.
+/// A 64-bit digest of a tensor's bits. Tensors of one length that differ within one pair of values alone never share one:
+/// pairs begin at even positions. Others may by chance.
 ///
 /// It guards against faults, not against intent. The same for every thread count.
 public func digest(of tensor: Tensor) -> UInt64 {

@@ -1,4 +1,5 @@
-// What a recipe says about a data set, and the catalogue that makes it. A new kind is one file and one line here.
+// What a recipe says about a data set, and the catalogue that makes it. A new kind is one file and one line here; recipes
+// name it as `kind` and fill in whatever they say of the other values.
 
 import Support
 

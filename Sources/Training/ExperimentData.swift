@@ -7,7 +7,7 @@ import Networks
 import Support
 
 extension RecipeCatalogue {
-  /// The methods, encoders, class sets and label maps that this program has.
+  /// The methods, encoders, kinds of data set, class sets and label maps that this program has.
   public static var standard: RecipeCatalogue {
     RecipeCatalogue(
       methods: [
@@ -16,6 +16,7 @@ extension RecipeCatalogue {
         Method("mic", options: MaskedConsistencyOptions()),
       ],
       encoders: EncoderCatalogue.names,
+      dataSets: DatasetCatalogue.entries.map(\.kind),
       classSets: Dictionary(uniqueKeysWithValues: ClassSet.builtIn.map { ($0.name, $0.count) }),
       labelMaps: LabelIdMap.names)
   }
@@ -72,17 +73,12 @@ extension Recipe.DataSet {
   ///   - withLabels: whether labels are wanted; target images are trained on without.
   /// - Throws: `Failure` 65 or 66 that names the file or key.
   public func make(_ classes: ClassSet, withLabels: Bool) throws -> any Dataset {
-    let map = try self.map.labelIdMap(classCount: classes.count)
-    let specification =
-      switch kind {
-      case .procedural:
-        DatasetSpecification.procedural(domain: domain.rawValue, count: count, size: size, seed: seed)
-      case .folder:
-        DatasetSpecification(
-          kind: "folder", images: images ?? "", labels: withLabels ? labels : nil, imageSuffix: imageSuffix,
-          labelSuffix: labelSuffix, map: map, resize: resize.map { .fit($0) })
-      }
-    return try makeDataset(specification, classes: classes)
+    try makeDataset(
+      DatasetSpecification(
+        kind: kind, domain: domain.rawValue, count: count, size: size, seed: seed, images: images ?? "",
+        labels: withLabels ? labels : nil, imageSuffix: imageSuffix, labelSuffix: labelSuffix,
+        map: try map.labelIdMap(classCount: classes.count), resize: resize.map { .fit($0) }),
+      classes: classes)
   }
 }
 

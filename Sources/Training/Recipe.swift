@@ -15,7 +15,8 @@ public struct Recipe: Sendable, Equatable {
   public var name = ""
   /// Seed of every random draw.
   public var seed: UInt64 = 0
-  /// Compute threads a rank uses; 0 is all the cores it may run on. `APUS_THREADS` replaces it.
+  /// Compute threads a rank uses; 0 is its share of the cores it may run on: their number divided by the ranks of its
+  /// host, at least one. `APUS_THREADS` replaces it.
   public var threads = 0
   /// How gradients are summed over ranks.
   public var reduction = Reduction.reproducible
@@ -144,15 +145,20 @@ public struct RecipeCatalogue: Sendable {
   public var methods: [Method]
   /// Names of encoders.
   public var encoders: [String]
+  /// Kinds of data set.
+  public var dataSets: [String]
   /// Built-in class sets and their numbers of classes.
   public var classSets: [String: Int]
   /// Names of built-in maps from the ids in label files to train ids.
   public var labelMaps: [String]
 
   /// A catalogue.
-  public init(methods: [Method], encoders: [String], classSets: [String: Int], labelMaps: [String]) {
+  public init(
+    methods: [Method], encoders: [String], dataSets: [String], classSets: [String: Int], labelMaps: [String]
+  ) {
     self.methods = methods
     self.encoders = encoders
+    self.dataSets = dataSets
     self.classSets = classSets
     self.labelMaps = labelMaps
   }

@@ -149,14 +149,15 @@ extension Recipe {
   private func check(
     _ set: DataSet, _ key: String, needsLabels: Bool, _ check: RecipeCheck, _ catalogue: RecipeCatalogue
   ) throws {
+    try check.require(set.kind, in: catalogue.dataSets, "\(key).kind")
     if case .named(let name) = set.map { try check.require(name, in: ["identity"] + catalogue.labelMaps, "\(key).map") }
-    if let size = set.resize ?? (set.kind == .procedural ? set.size : nil) {
+    if let size = set.resize ?? (set.kind == "procedural" ? set.size : nil) {
       let margins = set.margins
       try check.require(
         margins.top + margins.bottom < size.height && margins.left + margins.right < size.width, "\(key).margins",
         "leave nothing of an image of \(size)")
     }
-    guard set.kind == .folder else { return }
+    guard set.kind == "folder" else { return }
     try check.require(set.images != nil, "\(key).images", "is missing; a folder of images is expected")
     try check.require(!needsLabels || set.labels != nil, "\(key).labels", "is missing; a folder of labels is expected")
   }

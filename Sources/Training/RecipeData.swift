@@ -22,16 +22,8 @@ extension Recipe {
     }
   }
 
-  /// One data set: a folder of files, or scenes that are drawn on demand.
+  /// One data set: a folder of files, scenes that are drawn on demand, or another kind of the catalogue.
   public struct DataSet: SettingGroup {
-    /// Where images come from.
-    public enum Kind: String, SettingChoice {
-      /// Files, paired by stem.
-      case folder
-      /// Embedded street scenes.
-      case procedural
-    }
-
     /// Look of procedural scenes.
     public enum Domain: String, SettingChoice {
       /// The labelled domain.
@@ -40,8 +32,8 @@ extension Recipe {
       case target
     }
 
-    /// Where images come from.
-    public var kind = Kind.folder
+    /// Where images come from: a name in the catalogue of data sets.
+    public var kind = "folder"
     /// Procedural: look of the scenes.
     public var domain = Domain.source
     /// Procedural: number of scenes.

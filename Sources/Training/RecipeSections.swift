@@ -165,7 +165,7 @@ extension Recipe {
     public var betas = [0.9, 0.999]
     /// Added to the root of the second moment.
     public var epsilon = 1e-8
-    /// Whether each rank keeps its share of the moments only. Never changes a result.
+    /// Whether each rank keeps its share of the moments only. Changes no result with `reproducible`.
     public var shardMoments = false
 
     /// The published values.

@@ -254,11 +254,8 @@ extension Report {
   }
 
   private func words(_ set: Recipe.DataSet) -> String {
-    switch set.kind {
-    case .procedural:
-      "\(set.count) procedural scenes of the \(set.domain.rawValue) domain, \(set.size), seed \(set.seed)"
-    case .folder: set.images ?? ""
-    }
+    guard set.kind == "procedural" else { return set.images ?? set.kind }
+    return "\(set.count) procedural scenes of the \(set.domain.rawValue) domain, \(set.size), seed \(set.seed)"
   }
 
   private var footer: String {

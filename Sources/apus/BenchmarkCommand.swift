@@ -48,7 +48,7 @@ struct BenchmarkStepCommand: ParsableCommand {
   @Option(
     help: "Whether gradients travel during the last backward pass, as communication.overlap; auto needs --warm-up 10.")
   var overlap = OverlapSetting.off
-  @Option(help: "Compute threads; APUS_THREADS or all cores if not given.")
+  @Option(help: "Compute threads of a rank; APUS_THREADS, or its share of the cores of its host, if not given.")
   var threads: Int?
   @Option(help: "Steps to time; by default 7, 5 or 3, by the size of the case.")
   var repeats: Int?

@@ -87,10 +87,11 @@ private func printJSON(_ value: some Encodable) throws {
   print(String(decoding: try encoder.encode(value), as: UTF8.self))
 }
 
-/// Counts the class pixels of every image and writes them to a file that training can start from.
+/// Counts the class pixels of every image and writes them to a file, which `data statistics --index` reads. Training
+/// counts for itself.
 struct DataIndexCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "index", abstract: "Count class pixels of every image, for rare class sampling.")
+    commandName: "index", abstract: "Count class pixels of every image into a file for data statistics.")
 
   @OptionGroup var set: LabelledSetOptions
 

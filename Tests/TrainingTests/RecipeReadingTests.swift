@@ -21,7 +21,8 @@ let catalogue = RecipeCatalogue(
   methods: [
     .init("source-only", needsTarget: false), .init("hrda"), .init("masked", options: BlockOptions()),
   ],
-  encoders: ["tiny", "b0", "b5"], classSets: ["cityscapes19": 19, "small": 4], labelMaps: ["gta"])
+  encoders: ["tiny", "b0", "b5"], dataSets: ["folder", "procedural"], classSets: ["cityscapes19": 19, "small": 4],
+  labelMaps: ["gta"])
 
 let minimal = """
   seed: 7
@@ -98,7 +99,7 @@ func complaint(_ yaml: String, _ overrides: String...) -> Failure? {
     #expect(try recipe(minimal, "seed=1", "seed=2").seed == 2)
     #expect(try recipe(minimal, "optimizer.betas=[0.8, 0.9]").optimizer.betas == [0.8, 0.9])
     #expect(try recipe(minimal, "encoder.weights=w.pth").encoder.weights == folder + "/w.pth")
-    #expect(try recipe(minimal, "data.validation.kind=procedural").data.validation?.kind == .procedural)
+    #expect(try recipe(minimal, "data.validation.kind=procedural").data.validation?.kind == "procedural")
     #expect(try recipe(minimal, "method=source-only", "data.target=").data.target == nil)
     #expect(try recipe(minimal, "teacher.confidence=image").teacher.confidence == .image)
   }
@@ -184,6 +185,9 @@ func complaint(_ yaml: String, _ overrides: String...) -> Failure? {
     let margins = complaint("data:\n  source: {kind: procedural, margins: {top: 300}}\n  \(target)\n")
     #expect(margins?.what == "data.source.margins leave nothing of an image of 512x256")
     let map = complaint("data:\n  source: {kind: procedural, map: gat}\n  \(target)\n")
+    let kind = complaint("data:\n  source: {kind: proceduarl}\n  \(target)\n")
+    #expect(kind?.what == "data.source.kind is proceduarl; expected one of folder, procedural")
+    #expect(kind?.remedy == "did you mean procedural?")
     #expect(map?.what == "data.source.map is gat; expected one of identity, gta" && map?.remedy == "did you mean gta?")
   }
 
