@@ -1,4 +1,4 @@
-// The level that our kernels and oneDNN compute at.
+// What the kernels say about themselves: the level they and oneDNN compute at, and the libraries behind them.
 
 import Kernels
 import Support
@@ -24,5 +24,11 @@ import Testing
       _ = try #require(throws: Failure.self) { try CPULevel.use(.portable) }
       try #require(CPULevel.current == .supported)
     }
+  }
+
+  @Test func versionsOfAllLibrariesWithArithmeticAreKnown() {
+    let versions = arithmeticLibraryVersions
+    #expect(versions.keys.sorted() == ["OpenBLAS", "glibc", "oneDNN"])
+    for (name, version) in versions { #expect(version.contains(/^\d+\.\d+/), "\(name) \(version)") }
   }
 }
