@@ -18,6 +18,9 @@ public struct PseudoLabels {
   public let weights: Tensor
   /// Share of pixels of the (micro-)batch of all ranks whose probability reaches the threshold.
   public let confidentShare: Float
+  /// Pixels of the (micro-)batch of all ranks whose probability is not-a-number. They are not confident, so that no loss
+  /// tells of them.
+  public let brokenPixels: Int
   /// The logits they come from, as coarse as they were; nil for labels that were kept.
   public let logits: Tensor?
   /// Whether an earlier pass of the teacher made them.
@@ -43,6 +46,7 @@ public struct PseudoLabels {
     let shares = try confidentShares(confidence, threshold: threshold, share)
     weights = scope.weights(shares, labels, valid: valid)
     confidentShare = shares.batch
+    brokenPixels = shares.broken
   }
 
   /// From labels that were kept; otherwise as above, with the confident pixels counted when the labels were made.
@@ -53,6 +57,7 @@ public struct PseudoLabels {
     let shares = try confidentShares(counts: kept.confidentPixels, pixels: confidence.perSample, share)
     weights = scope.weights(shares, labels, valid: valid)
     confidentShare = shares.batch
+    brokenPixels = shares.broken
   }
 }
 
@@ -83,7 +88,9 @@ public enum ConfidenceScope: String, SettingChoice {
   /// Those of the image: each has its own weight, as in the papers.
   case image
 
-  fileprivate func weights(_ shares: (batch: Float, images: [Float]), _ labels: LabelMap, valid: Tensor?) -> Tensor {
+  fileprivate func weights(_ shares: (batch: Float, images: [Float], broken: Int), _ labels: LabelMap, valid: Tensor?)
+    -> Tensor
+  {
     pseudoWeights(
       self == .batch ? [Float](repeating: shares.batch, count: labels.samples) : shares.images,
       height: labels.height, width: labels.width, valid: valid)
@@ -133,21 +140,27 @@ extension Teacher {
   }
 }
 
-/// Shares of pixels whose probability reaches the threshold: of the global batch, and of each local image.
+/// Shares of pixels whose probability reaches the threshold: of the global batch, and of each local image; and how many
+/// pixels of the global batch have not-a-number for a probability.
 ///
 /// Shape: `probability` [N, H, W]. A collective: called by all ranks.
 public func confidentShares(
   _ probability: Tensor, threshold: Float, _ share: BatchShare
-) throws -> (batch: Float, images: [Float]) {
-  try confidentShares(counts: Kernels.countAtLeast(probability, threshold), pixels: probability.perSample, share)
+) throws -> (batch: Float, images: [Float], broken: Int) {
+  // Everything but not-a-number is at least minus infinity.
+  let numbers = Kernels.countAtLeast(probability, -.infinity).reduce(0, +)
+  return try confidentShares(
+    counts: Kernels.countAtLeast(probability, threshold), broken: probability.count - numbers,
+    pixels: probability.perSample, share)
 }
 
 private func confidentShares(
-  counts: [Int], pixels: Int, _ share: BatchShare
-) throws -> (batch: Float, images: [Float]) {
-  let total = try share.communicator.sumIntegers([Int64(counts.reduce(0, +))])[0]
+  counts: [Int], broken: Int = 0, pixels: Int, _ share: BatchShare
+) throws -> (batch: Float, images: [Float], broken: Int) {
+  let totals = try share.communicator.sumIntegers([Int64(counts.reduce(0, +)), Int64(broken)])
   return (
-    Float(Double(total) / Double(share.globalBatch * pixels)), counts.map { Float(Double($0) / Double(pixels)) }
+    Float(Double(totals[0]) / Double(share.globalBatch * pixels)),
+    counts.map { Float(Double($0) / Double(pixels)) }, Int(totals[1])
   )
 }
 

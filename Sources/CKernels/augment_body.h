@@ -30,7 +30,7 @@ ATTR static inline __attribute__((always_inline)) float NAME(channel)(float hue6
   return value * (1 - saturation * NAME(clamped)(ramp));
 }
 
-// Hue in 0 ..< 1, saturation and value of one pixel.
+// Hue in 0...1, saturation and value of one pixel; adding 1 to a tiny negative turn gives 1 itself.
 ATTR static inline __attribute__((always_inline)) void NAME(to_hsv)(float r, float g, float b, float *hue,
                                                                     float *saturation, float *value) {
   float most = r >= g ? (r >= b ? r : b) : (g >= b ? g : b);

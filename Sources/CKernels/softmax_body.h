@@ -52,7 +52,8 @@ ATTR static void NAME(best_class)(const float *restrict logits, uint8_t *restric
     const float maximum = ck_row_maximum(line, columns);
     long best = 0;
     while (best < columns - 1 && line[best] != maximum) best++;
-    // A row with not-a-number has no equal element; its label is then the last class, its confidence not-a-number.
+    // A positive not-a-number is the maximum and equal to nothing, so that the label is the last class; a negative one
+    // counts as smallest. Either makes the confidence not-a-number.
     labels[row] = (uint8_t)best;
   }
   if (!confidence) return;

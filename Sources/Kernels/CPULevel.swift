@@ -2,6 +2,7 @@
 
 import CDNNL
 import CKernels
+import Support
 
 /// Instruction-set levels of the vector kernels, lowest first.
 public enum CPULevel: Int, Sendable, CaseIterable, CustomStringConvertible {
@@ -18,17 +19,34 @@ public enum CPULevel: Int, Sendable, CaseIterable, CustomStringConvertible {
   /// The level in use.
   public static var current: CPULevel { CPULevel(rawValue: Int(ck_level())) ?? .portable }
 
-  /// Uses a level no higher than the supported one. Call before the first kernel: oneDNN keeps its first choice.
+  /// Uses a level no higher than the supported one, in our kernels and in oneDNN. Call before the first matrix product:
+  /// oneDNN keeps its first choice.
   /// - Returns: the level now in use.
+  /// - Throws: `Failure` 70 if oneDNN keeps to another level; ours then stays what it was.
   @discardableResult
-  public static func use(_ level: CPULevel) -> CPULevel {
-    let chosen = CPULevel(rawValue: Int(ck_set_level(Int32(level.rawValue)))) ?? .portable
-    switch chosen {
-    case .portable: _ = dnnl_set_max_cpu_isa(dnnl_cpu_isa_sse41)
-    case .avx2: _ = dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2)
-    case .avx512: _ = dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx512_core)
-    }
+  public static func use(_ level: CPULevel) throws -> CPULevel {
+    let chosen = level.rawValue < supported.rawValue ? level : supported
+    try chosen.limitOneDNN()
+    _ = ck_set_level(Int32(chosen.rawValue))
     return chosen
+  }
+
+  private func limitOneDNN() throws {
+    // Other architectures have one level, which is not oneDNN's to choose.
+    #if arch(x86_64)
+      let limit =
+        switch self {
+        case .portable: dnnl_cpu_isa_sse41
+        case .avx2: dnnl_cpu_isa_avx2
+        case .avx512: dnnl_cpu_isa_avx512_core
+        }
+      // Every call but the first has a bad status, even for the level that is in use.
+      if dnnl_set_max_cpu_isa(limit) == dnnl_success || dnnl_get_effective_cpu_isa() == limit { return }
+      throw Failure(
+        .internal, "oneDNN does not keep to CPU level \(self)",
+        remedy:
+          "use a oneDNN that was built with ONEDNN_ENABLE_MAX_CPU_ISA, and choose the level before its first product")
+    #endif
   }
 
   /// Its name in recipes, logs and the environment: `portable`, `avx2` or `avx512`.

@@ -130,6 +130,7 @@ public func convolution(
   defer { KernelMeter.end(mark) }
   let sizes = ConvolutionSizes(geometry, input: x.shape, outputs: weight.channels)
   precondition(weight.count == sizes.patch * sizes.outputs, "weight \(weight.shape) for input \(x.shape)")
+  precondition(bias == nil || bias?.count == sizes.outputs, "bias \(bias?.shape ?? []) for weight \(weight.shape)")
   if sizes.prefersWinograd {
     return winogradConvolution(x, weight: weight, bias: bias, outputs: sizes.outputs, turned: false, role)
   }
@@ -222,6 +223,7 @@ private func scatterRow(
 /// Shapes: `x` [N, H, W, I], `gradient` [N, h, w, O]; a slot holds k·k·I·O numbers. Small weights sum gathered patches
 /// over chunks of output rows; large ones multiply all patches at once, or run tap by tap over the rows where the patches
 /// would take much memory. The choice depends on shape.
+/// - Precondition: `geometry` takes H×W to h×w; slots as above, at least as many as samples.
 public func convolutionWeightGradient(
   _ x: Tensor, _ gradient: Tensor, into slots: GradientSlots, _ geometry: ConvolutionGeometry
 ) {
@@ -229,6 +231,9 @@ public func convolutionWeightGradient(
   let mark = KernelMeter.begin(.convolution)
   defer { KernelMeter.end(mark) }
   let sizes = ConvolutionSizes(geometry, input: x.shape, outputs: gradient.channels)
+  precondition(
+    gradient.shape == [x.samples, sizes.outputHeight, sizes.outputWidth, sizes.outputs],
+    "gradient \(gradient.shape) of a convolution of \(x.shape)")
   precondition(slots.count == sizes.patch * sizes.outputs, "slot of \(slots.count) for \(x.shape), \(gradient.shape)")
   precondition(x.samples <= slots.samples, "\(x.samples) samples for \(slots.samples) slots")
   if sizes.prefersWinograd {

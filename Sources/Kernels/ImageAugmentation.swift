@@ -66,7 +66,7 @@ public struct ColourJitter: Equatable, Sendable {
   }
 }
 
-/// Hue in 0..<1 (0 for greys), saturation (max - min)/(max + 10⁻⁶) and value of pixels with RGB in 0...1.
+/// Hue in 0...1 (0 for greys), saturation (max - min)/(max + 10⁻⁶) and value of pixels with RGB in 0...1.
 ///
 /// Shapes: `image` and result [N, H, W, 3].
 public func hueSaturationValue(_ image: Tensor) -> Tensor { converted(image, ck_augment_hsv) }

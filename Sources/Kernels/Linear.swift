@@ -40,7 +40,7 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil) -> Tensor {
   return y
 }
 
-/// The same into some channels of another tensor, which has as many rows.
+/// The same into some channels of another tensor, which has as many samples of as many rows.
 public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil, into result: ChannelSlice) {
   let mark = KernelMeter.begin(.matrixProduct)
   defer { KernelMeter.end(mark) }
@@ -48,7 +48,7 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil, into result
   let inputs = x.channels
   let rows = x.perSample / inputs
   precondition(
-    weight.count == inputs * outputs && result.rows == rows,
+    weight.count == inputs * outputs && result.rows == rows && result.tensor.samples == x.samples,
     "linear map of \(x.shape) by weight \(weight.shape) into \(result.tensor.shape)")
   precondition(bias == nil || bias?.count == outputs, "bias \(bias?.shape ?? []) for weight \(weight.shape)")
   let tiles = productRows(rows, columns: outputs, depth: inputs)
@@ -108,7 +108,8 @@ public func linearWeightGradient(_ x: Tensor, _ gradient: ChannelSlice, into slo
   defer { KernelMeter.end(mark) }
   let inputs = x.channels
   precondition(
-    slots.count == inputs * gradient.channels.count && gradient.rows == x.perSample / inputs,
+    slots.count == inputs * gradient.channels.count && gradient.rows == x.perSample / inputs
+      && gradient.tensor.samples == x.samples,
     "slot of \(slots.count) for \(x.shape) and \(gradient.tensor.shape)")
   precondition(x.samples <= slots.samples, "\(x.samples) samples for \(slots.samples) slots")
   let rows = x.perSample / inputs

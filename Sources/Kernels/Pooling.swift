@@ -7,7 +7,8 @@ import Tensors
 /// Largest value of each channel in every window; padding never counts.
 ///
 /// Shapes: `x` [N, H, W, C]; `output` and `taps` [N, h, w, C]. `taps` numbers, row by row, the first tap of the window
-/// that has the value; the gradient goes there, as in PyTorch. Not-a-number counts as largest.
+/// that has the value; the gradient goes there, as in PyTorch. Not-a-number counts as largest, and of several the last
+/// one does.
 /// - Precondition: the padding is smaller than the window, so that no window is empty.
 public func maxPooling(_ x: Tensor, _ window: PaddedWindow) -> (output: Tensor, taps: Tensor) {
   let mark = KernelMeter.begin(.pooling)

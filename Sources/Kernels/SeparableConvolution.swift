@@ -26,7 +26,7 @@ public struct FixedNorm {
     self.rectifier = rectifier
   }
 
-  /// Normalises rows in place.
+  /// Normalises rows of as many channels in place.
   func apply(_ rows: UnsafeMutablePointer<Float>, count: Int) {
     ck_batch_norm_apply(
       rows, mean, inverseDeviation, scale.pointer, shift.pointer, rows, count, mean.count, rectifier.lowest,
@@ -90,6 +90,7 @@ public func separableConvolution(
   precondition(
     pointwise.count == channels * outputs && result.tensor.shape.withChannels(channels) == x.shape,
     "\(x.shape) by \(pointwise.shape) into \(result.tensor.shape)")
+  precondition(norm.scale.count == channels, "norm of \(norm.scale.shape) for \(x.shape)")
   let pixelsPerSample = x.perSample / channels
   forEachDepthwiseTile(x, depthwise: depthwise, dilation: dilation) { _, sample, first, pixels, values in
     norm.apply(values, count: pixels)

@@ -56,7 +56,7 @@ private struct WinogradPlan {
   static let chunk = 256
   /// Panels of outputs whose taps are transformed together.
   static let panels = 2
-  /// Scratch that the samples of one round may take, in numbers.
+  /// Scratch that the samples of a round of several may take, in numbers; a round of one takes what it needs.
   static let roundLimit = 8 << 20
 
   /// Outputs of a tile along a side.
@@ -82,7 +82,8 @@ private struct WinogradPlan {
   var positions: Int { (side + 2) * (side + 2) }
   var tiles: Int { tileRows * tileColumns }
 
-  /// Elements between positions: not a power of two, so that the streams of a transform do not share cache sets.
+  /// Elements between positions: 16 more than the next multiple of 16, since counts are often multiples of a large power
+  /// of two, at which distance the streams of a transform would share cache sets.
   static func stride(_ count: Int) -> Int { (count + 15) / 16 * 16 + 16 }
 }
 

@@ -27,7 +27,7 @@ extension Experiment {
   func description(step: Int) -> RunDescription {
     RunDescription(
       step: step, recipe: recipe.resolvedYAML, classNames: classes.names, worldSize: share.world.worldSize,
-      programVersion: programVersion, libraryVersions: matrixLibraryVersions, cpuLevel: "\(CPULevel.current)",
+      programVersion: programVersion, libraryVersions: arithmeticLibraryVersions, cpuLevel: "\(CPULevel.current)",
       schedule: ["steps": Double(recipe.schedule.steps), "learningRate": recipe.optimizer.learningRate],
       digests: origin.digests)
   }

@@ -168,7 +168,7 @@ public struct ImportedWeights {
     return Snapshot(
       run: RunDescription(
         step: 0, recipe: recipe.resolvedYAML, classNames: classNames, worldSize: 1, programVersion: programVersion,
-        libraryVersions: matrixLibraryVersions, cpuLevel: "\(CPULevel.current)"),
+        libraryVersions: arithmeticLibraryVersions, cpuLevel: "\(CPULevel.current)"),
       records: parts.flatMap { networkRecords($0.group, $0.parameters) })
   }
 }

@@ -1,4 +1,5 @@
-// Numbers gone wrong: a step whose losses or gradient are not finite, or far from those of the steps before, is left out.
+// Numbers gone wrong: a step whose losses, gradient or teacher are not finite, or the former two far from those of the
+// steps before, is left out.
 
 import Collectives
 import Kernels
@@ -60,10 +61,13 @@ public final class StepGuard {
   /// Goes on from what `state` holds now.
   public func takeOver() { rows = state.values }
 
-  /// Judges a step by its loss terms and the norm of its gradient, all of the global batch.
-  public func judge(losses: [(name: String, value: Double)], gradientNorm: Double) -> Verdict {
+  /// Judges a step by its loss terms, the norm of its gradient and the pixels at which the teacher says not-a-number, all
+  /// of the global batch.
+  public func judge(
+    losses: [(name: String, value: Double)], gradientNorm: Double, brokenPixels: Int = 0
+  ) -> Verdict {
     defer { state.assign(Tensor(rows, state.shape)) }
-    if let reason = strangeness(losses, gradientNorm) {
+    if let reason = strangeness(losses, gradientNorm, brokenPixels) {
       guard options.skipsNonFinite else { return .stop(reason) }
       rows[2] += 1
       return .skip(reason)
@@ -84,9 +88,10 @@ public final class StepGuard {
   ///   - step: its number, from 0.
   ///   - communicator: the ranks, which end together where the run cannot go on.
   func reasonToSkip(
-    step: Int, losses: [(name: String, value: Double)], gradientNorm: Double, on communicator: any Communicator
+    step: Int, losses: [(name: String, value: Double)], gradientNorm: Double, brokenPixels: Int,
+    on communicator: any Communicator
   ) throws -> String? {
-    switch judge(losses: losses, gradientNorm: gradientNorm) {
+    switch judge(losses: losses, gradientNorm: gradientNorm, brokenPixels: brokenPixels) {
     case .use: return nil
     case .skip(let reason): return reason
     case .stop(let reason):
@@ -97,11 +102,15 @@ public final class StepGuard {
     }
   }
 
-  private func strangeness(_ losses: [(name: String, value: Double)], _ gradientNorm: Double) -> String? {
+  private func strangeness(
+    _ losses: [(name: String, value: Double)], _ gradientNorm: Double, _ brokenPixels: Int
+  ) -> String? {
     // The sign of what is no number depends on the order of ranks.
     func words(_ value: Double) -> String { value.isNaN ? "nan" : "\(value)" }
     if let loss = losses.first(where: { !$0.value.isFinite }) { return "loss \(loss.name) is \(words(loss.value))" }
-    return gradientNorm.isFinite ? nil : "the gradient's norm is \(words(gradientNorm))"
+    if !gradientNorm.isFinite { return "the gradient's norm is \(words(gradientNorm))" }
+    // Such pixels have no weight: the losses are finite and the student learns nothing from them.
+    return brokenPixels == 0 ? nil : "the teacher's confidence is nan at \(brokenPixels) pixels"
   }
 
   private func outlier(_ value: Float, _ column: Int, _ name: String) -> String? {

@@ -127,7 +127,7 @@ public final class Trainer {
     if run.cpuLevel != level {
       say("warning: the checkpoint was written at CPU level \(run.cpuLevel), this is \(level): bits will differ")
     }
-    let versions = matrixLibraryVersions
+    let versions = arithmeticLibraryVersions
     for (name, version) in run.libraryVersions.sorted(by: { $0.key < $1.key }) where versions[name] != version {
       say("warning: the checkpoint was written with \(name) \(version), here it is \(versions[name] ?? "none")")
     }

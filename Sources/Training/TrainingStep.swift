@@ -82,7 +82,8 @@ public final class TrainingStep {
     let rate = parts.schedule.rate(at: step)
     let losses = try sumLosses()
     let skipped = try parts.stepGuard.reasonToSkip(
-      step: step, losses: losses, gradientNorm: gradientNorm, on: parts.share.communicator)
+      step: step, losses: losses, gradientNorm: gradientNorm,
+      brokenPixels: pseudoLabels.reduce(0) { $0 + $1.brokenPixels }, on: parts.share.communicator)
     if skipped == nil {
       phases.measure("optimizer") {
         parts.optimizer.advance(

@@ -38,11 +38,11 @@ func runOnRanks(_ body: (any Communicator) throws -> ExitStatus) throws {
     })
 }
 
-/// Refuses ranks whose matrix libraries or MPI are of other versions: their sums may have other bits. HDF5 and the image
-/// libraries are not asked, as no number is computed by them.
+/// Refuses ranks whose matrix libraries, C library or MPI are of other versions: their sums may have other bits. HDF5 and
+/// the image libraries are not asked, as no number is computed by them.
 private func compareLibraries(on communicator: any Communicator) throws {
   guard communicator.worldSize > 1 else { return }
-  let versions = matrixLibraryVersions.merging(["MPI": mpiLibraryVersion()]) { own, _ in own }
+  let versions = arithmeticLibraryVersions.merging(["MPI": mpiLibraryVersion()]) { own, _ in own }
   try ReplicaAgreement(on: communicator, interval: 0).compare(
     versions.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) },
     remedy: "give all hosts the same libraries")

@@ -47,7 +47,7 @@ func setUpMachine(threads: Int, on communicator: any Communicator) throws -> CPU
   }
   let own = min(wanted.rawValue, CPULevel.supported.rawValue)
   let lowest = try communicator.allMinimum(Int64(own))
-  CPULevel.use(CPULevel(rawValue: Int(lowest)) ?? .portable)
+  try communicator.together { _ = try CPULevel.use(CPULevel(rawValue: Int(lowest)) ?? .portable) }
   return CPULevel(rawValue: own) ?? .portable
 }
 

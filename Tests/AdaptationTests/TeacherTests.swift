@@ -132,6 +132,22 @@ import Testing
     #expect(parts.allSatisfy { $0.3 == one.confidentShare })
   }
 
+  /// Of either sign: x86 makes negative ones.
+  @Test(arguments: [1, 2, 4]) func pixelsWithoutANumberAreCounted(ranks: Int) throws {
+    var values = randomTensor([4, 8, 8, 5], seed: 3).values
+    for (place, value) in [(7, Float.nan), (320 + 9, -.nan), (960 + 11, .nan), (960 + 12, .nan)] {
+      values[place] = value
+    }
+    let logits = Tensor(values, [4, 8, 8, 5])
+    let parts = try LoopbackCommunicator.run(ranks: ranks) { communicator in
+      let own = share(of: 4, on: communicator)
+      let found = try PseudoLabels(logits.samples(own.samples).copy(), valid: nil, threshold: 0, own)
+      return (found.brokenPixels, found.confidentShare)
+    }
+    #expect(parts.allSatisfy { $0 == (3, 253 / 256) })
+    #expect(try TeacherTests.pseudoLabels(threshold: 0.5).brokenPixels == 0)
+  }
+
   @Test func untrustedPixelsGetNoWeight() throws {
     let valid = Tensor(
       (0..<4 * 4096).map { (pixel: Int) -> Float in pixel % 64 < 7 || pixel % 4096 < 640 ? 0 : 1 }, [4, 64, 64])

@@ -8,7 +8,8 @@ import Testing
 /// The parent of all kernel suites. They change the CPU level and thread count of the process, so they run one by one.
 @Suite(.serialized) struct KernelTests {}
 
-/// Runs `body` once per CPU level this machine has, then restores the highest.
+/// Runs `body` once per level of our own kernels this machine has, then restores the highest. Products by oneDNN do not
+/// follow: it keeps the level of its first one.
 func onEveryLevel(_ body: () throws -> Void) rethrows {
   defer { _ = ck_set_level(ck_supported_level()) }
   for level in 0...ck_supported_level() {

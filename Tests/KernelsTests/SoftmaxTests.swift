@@ -73,6 +73,15 @@ extension KernelTests {
       onEveryLevel { #expect(argMax(Tensor([-0.0, 0, -1], [1, 1, 1, 3])).values == [0]) }
     }
 
+    @Test("the label beside not-a-number: the last class if it is positive, else the largest number's")
+    func labelsBesideNotANumber() {
+      let logits = Tensor([5, .nan, 3, -.nan, 5, 3], [1, 1, 2, 3])
+      onEveryLevel {
+        let found = pseudoLabels(logits)
+        #expect(found.labels.values == [2, 1] && found.confidence.values.allSatisfy { $0.isNaN })
+      }
+    }
+
     @Test("counting is per sample and includes the threshold")
     func counting() {
       let confidence = Tensor([0.5, 0.968, 0.9, 1, 0.968, 0.97], [2, 3])

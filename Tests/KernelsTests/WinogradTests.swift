@@ -36,16 +36,17 @@ extension KernelTests {
       let (height, width, inputs, outputs) = size
       let naive = NaiveConvolution(Self.geometry, height: height, width: width, inputs: inputs, outputs: outputs)
       let x = randomTensor([9, height, width, inputs], seed: 5).samples(0..<1)
-      let found = with(method) { everything(x, outputs: outputs) }
       let weight = doubles(randomTensor([3, 3, inputs, outputs], seed: 6))
       let upstream = doubles(randomTensor([9, height, width, outputs], seed: 8).sample(0))
       let expected = [
         naive.forward(doubles(x), weight, bias: doubles(randomTensor([outputs], seed: 7))),
         naive.inputGradient(upstream, weight), naive.weightGradient(doubles(x), upstream),
       ]
-      for (one, other) in zip(found, expected) {
-        let error = relativeError(one, other)
-        #expect(error < (method == .winograd4 || method == .winograd ? 1e-5 : 3e-6))
+      onEveryLevel {
+        for (one, other) in zip(with(method) { everything(x, outputs: outputs) }, expected) {
+          let error = relativeError(one, other)
+          #expect(error < (method == .winograd4 || method == .winograd ? 1e-5 : 3e-6), "\(CPULevel.current)")
+        }
       }
     }
 
@@ -79,21 +80,23 @@ extension KernelTests {
       let depthwise = randomTensor([3, 3, 1, 40], seed: 2)
       let pointwise = randomTensor([40, 24], seed: 3)
       let (scale, shift) = (randomTensor([40], seed: 4), randomTensor([40], seed: 5))
-      let wide = depthwiseConvolution(x, weight: depthwise, bias: nil, dilation: 6)
-      let sums = separableSums(x, depthwise: depthwise, dilation: 6)
-      #expect(relativeError(sums.map { Float($0) }, batchNormSums(wide)) < 1e-6)
-      let mean = (0..<40).map { Float(sums[$0] / 154) }
-      let deviation = [Float](repeating: 0.7, count: 40)
-      let normalised = batchNormApply(
-        wide, mean: mean, inverseDeviation: deviation, scale: scale, shift: shift, rectifier: .relu)
-      let result = Tensor(zeros: [2, 11, 14, 30])
-      separableConvolution(
-        x, depthwise: depthwise, dilation: 6,
-        norm: FixedNorm(mean: mean, inverseDeviation: deviation, scale: scale, shift: shift, rectifier: .relu),
-        pointwise: pointwise, into: ChannelSlice(result, 4..<28))
-      let slices = channelSlices(result, widths: [4, 24, 2])
-      #expect(relativeError(slices[1], doubles(linear(normalised, weight: pointwise))) < 1e-6)
-      #expect(slices[0].values.allSatisfy { $0 == 0 } && slices[2].values.allSatisfy { $0 == 0 })
+      onEveryLevel {
+        let wide = depthwiseConvolution(x, weight: depthwise, bias: nil, dilation: 6)
+        let sums = separableSums(x, depthwise: depthwise, dilation: 6)
+        #expect(relativeError(sums.map { Float($0) }, batchNormSums(wide)) < 1e-6)
+        let mean = (0..<40).map { Float(sums[$0] / 154) }
+        let deviation = [Float](repeating: 0.7, count: 40)
+        let normalised = batchNormApply(
+          wide, mean: mean, inverseDeviation: deviation, scale: scale, shift: shift, rectifier: .relu)
+        let result = Tensor(zeros: [2, 11, 14, 30])
+        separableConvolution(
+          x, depthwise: depthwise, dilation: 6,
+          norm: FixedNorm(mean: mean, inverseDeviation: deviation, scale: scale, shift: shift, rectifier: .relu),
+          pointwise: pointwise, into: ChannelSlice(result, 4..<28))
+        let slices = channelSlices(result, widths: [4, 24, 2])
+        #expect(relativeError(slices[1], doubles(linear(normalised, weight: pointwise))) < 1e-6)
+        #expect(slices[0].values.allSatisfy { $0 == 0 } && slices[2].values.allSatisfy { $0 == 0 })
+      }
     }
 
     @Test func resizedLinearIsItsChain() {
@@ -102,23 +105,25 @@ extension KernelTests {
         randomTensor([2, 2, 2, 7], seed: 3),
       ]
       let weight = randomTensor([20, 9], seed: 4)
-      let wide = concatenatedChannels(levels.map { bilinear($0, height: 12, width: 16) })
-      let result = Tensor(uninitialized: [2, 12, 16, 9])
-      resizedLinear(levels, weight: weight, into: ChannelSlice(result, 0..<9))
-      #expect(relativeError(result, doubles(linear(wide, weight: weight))) < 2e-6)
-      let upstream = randomTensor(result.shape, seed: 5)
-      let slots = GradientSlots(zeros: 180, samples: 2)
-      let parts = resizedLinearGradient(
-        levels, weight: weight, gradient: ChannelSlice(upstream, 0..<9), into: slots)
-      let chain = GradientSlots(zeros: 180, samples: 2)
-      linearWeightGradient(wide, upstream, into: chain)
-      let expected = channelSlices(linearInputGradient(upstream, weight: weight), widths: [8, 5, 7])
-      for sample in 0..<2 {
-        #expect(relativeError(slots.values(sample), chain.values(sample).map(Double.init)) < 3e-6)
-      }
-      for (index, part) in parts.enumerated() {
-        let twin = bilinearGradient(expected[index], height: levels[index].shape[1], width: levels[index].shape[2])
-        #expect(relativeError(part, doubles(twin)) < 3e-6)
+      onEveryLevel {
+        let wide = concatenatedChannels(levels.map { bilinear($0, height: 12, width: 16) })
+        let result = Tensor(uninitialized: [2, 12, 16, 9])
+        resizedLinear(levels, weight: weight, into: ChannelSlice(result, 0..<9))
+        #expect(relativeError(result, doubles(linear(wide, weight: weight))) < 2e-6)
+        let upstream = randomTensor(result.shape, seed: 5)
+        let slots = GradientSlots(zeros: 180, samples: 2)
+        let parts = resizedLinearGradient(
+          levels, weight: weight, gradient: ChannelSlice(upstream, 0..<9), into: slots)
+        let chain = GradientSlots(zeros: 180, samples: 2)
+        linearWeightGradient(wide, upstream, into: chain)
+        let expected = channelSlices(linearInputGradient(upstream, weight: weight), widths: [8, 5, 7])
+        for sample in 0..<2 {
+          #expect(relativeError(slots.values(sample), chain.values(sample).map(Double.init)) < 3e-6)
+        }
+        for (index, part) in parts.enumerated() {
+          let twin = bilinearGradient(expected[index], height: levels[index].shape[1], width: levels[index].shape[2])
+          #expect(relativeError(part, doubles(twin)) < 3e-6)
+        }
       }
     }
   }

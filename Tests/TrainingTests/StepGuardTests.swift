@@ -36,6 +36,9 @@ import Training
     #expect(stepGuard.skippedInARow == 0 && !stepGuard.remembers)
     let strict = StepGuard(StepGuard.Options(skipsNonFinite: false))
     #expect(strict.judge(losses: [], gradientNorm: .nan) == .stop("the gradient's norm is nan"))
+    let reason = "the teacher's confidence is nan at 3 pixels"
+    #expect(strict.judge(losses: [("mixed", 1)], gradientNorm: 1, brokenPixels: 3) == .stop(reason))
+    #expect(stepGuard.judge(losses: [("mixed", 1)], gradientNorm: 1, brokenPixels: 3) == .skip(reason))
   }
 
   @Test func outliersNeedAFullWindow() {
@@ -79,6 +82,8 @@ import Training
     case image(of: Int)
     /// The gradient alone of a sample, by a pass that itself is in order.
     case gradient(of: Int)
+    /// The teacher's weights: all losses and the gradient stay finite, since its pixels have no weight.
+    case teacher
   }
 
   /// What a rank ended with: digests, why steps were left out and what that changed, losses of the other steps.
@@ -133,6 +138,7 @@ import Training
   }
 
   private func spoil(_ experiment: Experiment, _ batches: [DomainBatch], _ fault: Fault?, _ spoiler: Spoiler) {
+    if case .teacher = fault { experiment.teacher?.network.parameters.values.fill(.nan) }
     for batch in batches {
       switch fault {
       case .image(let sample) where batch.samples.contains(sample):
@@ -170,6 +176,20 @@ import Training
     }
     let whole = try train(ranks: 1, nil)[0]
     #expect(whole.skipped == [nil, nil, nil] && whole.digests != one.digests)
+  }
+
+  /// Every step from then on is left out, with the number of pixels of all ranks and micro-batches.
+  @Test func aBrokenTeacherIsNoticedOnEveryRank() throws {
+    for settings in [["batch.global=4"], ["batch.global=8", "batch.accumulate=2"]] {
+      let one = try train(ranks: 1, .teacher, settings)[0]
+      let reasons = one.skipped.compactMap(\.self)
+      #expect(one.skipped.count == 3 && one.skipped[0] == nil && reasons.count == 2, "\(one.skipped)")
+      #expect(reasons.allSatisfy { $0.hasPrefix("the teacher's confidence is nan at ") }, "\(reasons)")
+      for (ranks, shards) in [(2, 1), (4, 2)] {
+        let many = try train(ranks: ranks, .teacher, settings + ["batch.cropShards=\(shards)"])
+        #expect(many.allSatisfy { $0.skipped == one.skipped && $0.digests.student == one.digests.student })
+      }
+    }
   }
 
   /// Of either micro-batch: what the other one has added goes with it.

@@ -10,7 +10,7 @@ void ck_augment_normalise(const unsigned char *pixels, float *out, long count, c
 void ck_augment_denormalise(const float *image, unsigned char *out, long count, const float *mean,
                             const float *deviation);
 
-/// Hue in 0 ..< 1, saturation and value of `count` pixels.
+/// Hue in 0...1 (1 where a tiny negative turn is rounded up), saturation and value of `count` pixels.
 void ck_augment_hsv(const float *rgb, float *hsv, long count);
 
 /// Red, green and blue of `count` pixels of hue, saturation and value.

@@ -6,7 +6,7 @@
 void ck_adamw(float *parameters, const float *gradient, float *first, float *second, long count, float keep,
               float first_weight, float second_keep, float second_weight, float rate, float second_share,
               float epsilon);
-/// average = keep * average + weight * value, in place.
 /// Sum of squares in double, in one order for every CPU level: the squares are exact.
 void ck_sum_of_squares(const float *x, long count, double *sum);
+/// average = keep * average + weight * value, in place.
 void ck_exponential_average(float *average, const float *value, float keep, float weight, long count);

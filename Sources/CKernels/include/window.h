@@ -17,7 +17,7 @@ void ck_window_input_gradient(const float *gradient, const float *weight, float 
 void ck_window_weight_gradient(const float *x, const float *gradient, float *weight_gradient,
                                const struct ck_window *window, long first_row, long last_row);
 /// Largest value of each window, and in `taps` the number i * kernel + j of the first tap that has it; not-a-number
-/// counts as largest. Output rows first_row ..< last_row, overwritten.
+/// counts as largest, and of several the last one does. Output rows first_row ..< last_row, overwritten.
 void ck_window_maximum(const float *x, float *out, float *taps, const struct ck_window *window, long first_row,
                        long last_row);
 /// Gradient of the maximum: input rows first_row ..< last_row, overwritten.
