@@ -245,7 +245,7 @@ public final class Trainer {
       if !isLast, !stops, recipe.evaluation.every > 0, completed % recipe.evaluation.every == 0 {
         scores = try evaluate().mapValues(\.meanIoU)
       }
-      if isLast || recipe.log.includes(completed) || record.skipped != nil {
+      if isLast || stops || recipe.log.includes(completed) || record.skipped != nil {
         try writeLog(record, batches, seconds, scores)
       }
       try stopIfLost(record)

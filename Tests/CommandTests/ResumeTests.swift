@@ -47,11 +47,33 @@ import Training
     #expect(try TrainedState(run).matches(try await referenceRun.value))
   }
 
-  /// Trains alone and sends a signal once the first steps are logged.
-  private func signalled(_ signal: Int32) async throws -> (status: Int32, output: String, errors: String) {
+  @Test func aStopIsLoggedWhereItsLineIsNotDue() async throws {
+    let options = ["--set", "log.every=0", "--set", "checkpoint.every=2"]
+    let first = run + "/checkpoints/step-00000002.h5"
+    let stopped = try await signalled(SIGTERM, options) { FileManager.default.fileExists(atPath: first) }
+    try #require(stopped.status == 75, "\(stopped)")
+    let lines = try RunLog.read(run + "/log.jsonl")
+    try #require(lines.count == 1 && lines[0].step < 20, "\(lines)")
+    #expect(stopped.output.contains("stopped by a signal after step \(lines[0].step); "), "\(stopped)")
+    let before = try #require(lines[0].trainingSeconds)
+    let rest = try await startTraining(in: run, ["--resume"] + options)
+    try #require(rest.status == 0, "\(rest)")
+    #expect(try RunLog.read(run + "/log.jsonl").map(\.step) == [lines[0].step, 20])
+    // The seconds of both sessions count.
+    let summary = try Summary(contentsOf: run + "/summary.json")
+    #expect(before > 0 && summary.seconds > before)
+    #expect(abs(summary.imagesPerSecond * summary.seconds - 4 * 20) < 1e-6, "\(summary)")
+    #expect(try TrainedState(run).digests == (try await referenceRun.value.digests))
+  }
+
+  /// Trains alone and sends a signal once the first steps are logged, or something else has come about.
+  private func signalled(
+    _ signal: Int32, _ options: [String] = [], once: (() -> Bool)? = nil
+  ) async throws -> (status: Int32, output: String, errors: String) {
+    let isReady = once ?? { loggedSteps >= 2 }
     let process = Process()
     process.executableURL = apusExecutable
-    process.arguments = ["train", testRecipe, "--run-directory", run]
+    process.arguments = ["train", testRecipe, "--run-directory", run] + options
     process.environment = ProcessInfo.processInfo.environment.merging(["APUS_THREADS": "1"]) { $1 }
     let files = try ["output", "errors"].map { name in
       try folder.write([], to: name)
@@ -61,7 +83,7 @@ import Training
     process.standardError = files[1]
     try process.run()
     let deadline = ContinuousClock.now + .seconds(300)
-    while process.isRunning, ContinuousClock.now < deadline, loggedSteps < 2 {
+    while process.isRunning, ContinuousClock.now < deadline, !isReady() {
       try await Task.sleep(for: .milliseconds(5))
     }
     #expect(try blockedSignals(of: process.processIdentifier).isSuperset(of: [SIGINT, SIGUSR1, SIGTERM]))
