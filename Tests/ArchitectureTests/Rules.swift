@@ -63,7 +63,7 @@ func commandFindings(_ file: SourceFile) -> [String] {
   return file.code.indices.compactMap { index in
     guard file.code[index].text.contains(start) else { return nil }
     let body = file.code[index...].prefix { !$0.text.hasPrefix("  }") }.map(\.text).joined(separator: "\n")
-    let runners = ["runAlone", "runOnRanks", "withWorldCommunicator"]
+    let runners = ["runAlone", "runHere", "runOnRanks", "withWorldCommunicator"]
     guard !runners.contains(where: { body.contains($0) }) else { return nil }
     return "\(file.path):\(file.code[index].number) runs outside \(runners.joined(separator: ", "))"
   }

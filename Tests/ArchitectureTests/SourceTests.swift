@@ -38,7 +38,7 @@ import Testing
     let file = SourceFile(path: "Sources/apus/A.swift", text: text)
     #expect(
       commandFindings(file) == [
-        "Sources/apus/A.swift:1 runs outside runAlone, runOnRanks, withWorldCommunicator"
+        "Sources/apus/A.swift:1 runs outside runAlone, runHere, runOnRanks, withWorldCommunicator"
       ])
   }
 
