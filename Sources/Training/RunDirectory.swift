@@ -38,6 +38,13 @@ public struct RunLayout: Sendable, Equatable {
 
   /// The checkpoint after `step` completed steps, such as `checkpoints/step-00000100.h5`.
   public func checkpoint(_ step: Int) -> String { "\(checkpoints)/step-\(padded(step, 8)).h5" }
+  /// What of `recipe` and `pseudoLabels` was the run's until a step, where it went on with a recipe of other weights,
+  /// such as `pseudo-labels-until-step-00000100`.
+  public func former(_ path: String, until step: Int) -> String {
+    let name = URL(fileURLWithPath: path)
+    let kind = name.pathExtension.isEmpty ? "" : ".\(name.pathExtension)"
+    return "\(name.deletingPathExtension().path)-until-step-\(padded(step, 8))\(kind)"
+  }
   /// The pseudo-label cache of a rank, such as `pseudo-labels/rank-00000.h5`.
   public func pseudoLabels(rank: Int) -> String { "\(pseudoLabels)/rank-\(padded(rank, 5)).h5" }
 

@@ -19,7 +19,7 @@ public struct LogEntry: Codable, Sendable, Equatable {
   public var imagesPerSecond: Double
   /// Seconds by phase.
   public var seconds: [String: Double]
-  /// Bytes of gradients that rank 0 has brought to sums over ranks in this session so far.
+  /// Bytes that rank 0 sent in this step to reduce gradients; 0 with one rank.
   public var bytesReduced: Int
   /// Messages of rank 0 in this step besides those of gradients; nil with one rank.
   public var messages: MessageFigures?

@@ -30,6 +30,8 @@ public final class Trainer {
   let agreement: ReplicaAgreement
   let say: (String) -> Void
   private var firstStep = 0
+  /// Whether the checkpoint that the run goes on from is of a recipe of other weights, until one of this recipe is made.
+  private var recipeIsNew = false
   private var keeper: CheckpointKeeper?
   var log: RunLog?
   private var recorder: PseudoLabelRecorder?
@@ -115,9 +117,17 @@ public final class Trainer {
     }
     try experiment.dealOutMoments(found?.snapshot)
     if let run = found?.snapshot.run { warnOfChanges(since: run) }
-    visits = found?.snapshot.tensor(PseudoLabelRecorder.visitsRecord)
     firstStep = step
+    let isNew = try communicator.together {
+      try found.map { try experiment.recipe.differsInWeights(from: $0.snapshot.run, in: $0.file) } ?? false
+    }
+    recipeIsNew = try communicator.orBits(isNew ? 1 : 0) != 0 && step > 0
     say("resuming after step \(step) from \(store.file(step: step))")
+    if recipeIsNew {
+      say("the recipe is another than until there: pseudo-labels are begun anew, former ones are kept beside them")
+    } else {
+      visits = found?.snapshot.tensor(PseudoLabelRecorder.visitsRecord)
+    }
     return true
   }
 
@@ -144,7 +154,8 @@ public final class Trainer {
       height: experiment.targetSize.height, width: experiment.targetSize.width, rank: communicator.rank,
       worldSize: communicator.worldSize)
     recorder = try PseudoLabelRecorder(
-      pseudoLabels, origin, completedSteps: firstStep, holders: holders, ownSamples: experiment.share.samples,
+      pseudoLabels, origin, completedSteps: recipeIsNew ? 0 : firstStep, holders: holders,
+      ownSamples: experiment.share.samples,
       ages: ages, on: communicator)
     recorder?.observer = { [pseudoLabelWatch] in pseudoLabelWatch?.saw($0) }
   }
@@ -241,7 +252,7 @@ public final class Trainer {
       let isDue = recipe.checkpoint.every > 0 && completed % recipe.checkpoint.every == 0
       let isScored =
         recipe.evaluation.every > 0 && completed % recipe.evaluation.every == 0 && !isLast && !stops && !isLost
-      let isTold = isLast || recipe.log.includes(completed) || record.skipped != nil
+      let isTold = isLast || stops || recipe.log.includes(completed) || record.skipped != nil
       if isTold, !isScored { try writeLog(record, batches, seconds, nil) }
       try stopIfLost(record)
       // An evaluation may take long: what is saved comes before what is only known.
@@ -250,7 +261,7 @@ public final class Trainer {
       if isScored {
         let scores = try evaluate()?.mapValues(\.meanIoU)
         stops = try isAskedToStop()
-        if isTold { try writeLog(record, batches, seconds, scores) }
+        if isTold || stops { try writeLog(record, batches, seconds, scores) }
         if stops { try isSaved ? keeper?.finish() : save(completed, isLast: true) }
       }
       if let spans = trace?.stepEnded(isLast: isLast || stops) { try write(trace: spans) }
@@ -286,6 +297,8 @@ public final class Trainer {
     // Entries first: a checkpoint whose pseudo-labels are missing could not be resumed.
     try keeper.save(snapshot(step: step), isLast: isLast, deliver: experiment.deliverMoments) {
       try communicator.together { try reclaimFolder(step) }
+      if recipeIsNew { try communicator.together { try directory?.goOn(with: experiment.recipe, after: firstStep) } }
+      recipeIsNew = false
       try recorder?.publish(completedSteps: step, restartingFrom: keeper.newestSaved)
     }
   }

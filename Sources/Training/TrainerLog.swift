@@ -24,7 +24,7 @@ extension Trainer {
       step: record.completed, losses: values, learningRate: record.learningRate, gradientNorm: record.gradientNorm,
       imagesPerSecond: images,
       seconds: Dictionary(uniqueKeysWithValues: record.phases.seconds.map { ($0.name, $0.seconds) }),
-      bytesReduced: experiment.step.parts.reduction.reducedBytes,
+      bytesReduced: record.reduction.bytes,
       messages: communicator.worldSize > 1 ? record.messages : nil,
       reduction: communicator.worldSize > 1 ? record.reduction : nil, peakMemoryBytes: peakMemoryBytes(), mIoU: scores)
     entry.trainingSeconds = time.seconds

@@ -12,7 +12,8 @@ struct Apus: ParsableCommand {
     commandName: "apus",
     abstract: "Train domain-adaptive semantic segmentation on CPU clusters.",
     discussion: """
-      Under mpirun or srun a command uses the ranks it was given; Launch/mpirun sets them up.
+      Under mpirun or srun a command uses the ranks it was given, or refuses them if it is for one process; Launch/mpirun
+      sets them up.
       Recipes are explained in docs/recipes.md; apus doctor tells whether this machine is ready.
       """,
     version: programVersion,

@@ -9,11 +9,28 @@ import Kernels
 import Support
 import Training
 
-/// Runs the body of a command that needs one process only.
+/// Runs the body of a command that is for one process only: several ranks, which would do everything as often, are
+/// refused in one line.
+/// - Throws: `ExitCode` unless the status is 0.
+func runAlone(_ body: () throws -> ExitStatus) throws {
+  // What cannot be found out is told by whoever asks for the ranks next.
+  let ranks = Result { try announcedRanks(ProcessInfo.processInfo.environment) ?? 1 }
+  guard case .success(1) = ranks else {
+    return try runOnRanks { communicator in
+      try communicator.together {
+        throw Failure(
+          .usage, "this command runs alone, not on \(communicator.worldSize) ranks", remedy: "start it without mpirun")
+      }
+    }
+  }
+  try runHere(body)
+}
+
+/// Runs the body of a command in this process, whether or not it has neighbours.
 ///
 /// A `Failure` is printed as `apus: ...` and ends the command with its status; any other error counts as internal (70).
 /// - Throws: `ExitCode` unless the status is 0.
-func runAlone(_ body: () throws -> ExitStatus) throws {
+func runHere(_ body: () throws -> ExitStatus) throws {
   let status: ExitStatus
   do {
     status = try body()

@@ -1,10 +1,11 @@
 // `apus data index` and `apus data statistics`: class pixels of a labelled data set.
 
 import ArgumentParser
+import Collectives
 import Domains
 import Foundation
 import Support
-import Tensors
+import Training
 
 /// The options that name a labelled data set.
 struct LabelledSetOptions: ParsableArguments {
@@ -53,22 +54,10 @@ struct LabelledSetOptions: ParsableArguments {
     guard threads.map({ $0 > 0 }) ?? true else { throw ValidationError("--threads must be positive") }
   }
 
-  private func threadCount() throws -> Int {
-    if let threads { return threads }
-    guard let text = ProcessInfo.processInfo.environment["APUS_THREADS"], !text.isEmpty else {
-      return ProcessInfo.processInfo.activeProcessorCount
-    }
-    guard let count = Int(text), count > 0 else {
-      throw Failure(
-        .badData, "\"\(text)\" is no number of threads", at: "APUS_THREADS", remedy: "give a positive number")
-    }
-    return count
-  }
-
   /// The class set and the data set, on a worker pool of the threads asked for.
   func make() throws -> (classes: ClassSet, dataset: any Dataset) {
     let set = try ClassSet.named(classes)
-    WorkerPool.configure(threads: try threadCount())
+    try setUpMachine(threads: try threads ?? environmentThreads(), on: SoloCommunicator())
     if let domain, let size = PixelSize(size) {
       let specification = DatasetSpecification.procedural(domain: domain, count: count, size: size, seed: seed)
       return (set, try makeDataset(specification, classes: set))
@@ -78,13 +67,6 @@ struct LabelledSetOptions: ParsableArguments {
       map: try map.map { try LabelIdMap.named($0, classCount: set.count) }, cacheBytes: 0)
     return (set, try makeDataset(specification, classes: set))
   }
-}
-
-/// Prints one JSON object on standard output, keys sorted.
-private func printJSON(_ value: some Encodable) throws {
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-  print(String(decoding: try encoder.encode(value), as: UTF8.self))
 }
 
 /// Counts the class pixels of every image and writes them to a file, which `data statistics --index` reads. Training
@@ -110,15 +92,19 @@ struct DataIndexCommand: ParsableCommand {
     let seconds: Double
   }
 
-  func run() throws {
+  func run() throws { try runAlone { try index() } }
+
+  private func index() throws -> ExitStatus {
     let watch = Stopwatch()
     let (classes, dataset) = try set.make()
     let statistics = try ClassStatistics(of: dataset, classCount: classes.count)
     try statistics.save(to: output)
     let report = Report(
       output: output, images: dataset.count, classes: classes.count, digest: statistics.digest, seconds: watch.seconds)
-    if json { return try printJSON(report) }
-    print("\(output): \(report.images) images, \(report.classes) classes, digest \(report.digest)")
+    say(
+      "\(output): \(report.images) images, \(report.classes) classes, digest \(report.digest)", json: json)
+    if json { print(try jsonLine(report)) }
+    return .done
   }
 }
 
@@ -165,10 +151,13 @@ struct DataStatisticsCommand: ParsableCommand {
   }
 
   func run() throws {
-    let (classes, dataset) = try set.make()
-    let report = try report(classes, dataset)
-    if json { return try printJSON(report) }
-    printTable(report)
+    try runAlone {
+      let (classes, dataset) = try set.make()
+      let report = try report(classes, dataset)
+      tell(report)
+      if json { print(try jsonLine(report)) }
+      return .done
+    }
   }
 
   private func report(_ classes: ClassSet, _ dataset: any Dataset) throws -> Report {
@@ -197,10 +186,10 @@ struct DataStatisticsCommand: ParsableCommand {
       })
   }
 
-  private func printTable(_ report: Report) {
+  private func tell(_ report: Report) {
     func row(_ name: String, _ columns: [String]) {
       let padded = columns.map { String(repeating: " ", count: max(0, 12 - $0.count)) + $0 }
-      print(name.padding(toLength: 16, withPad: " ", startingAt: 0) + padded.joined())
+      say(name.padding(toLength: 16, withPad: " ", startingAt: 0) + padded.joined(), json: json)
     }
     func percent(_ value: Double) -> String { String(format: "%.3f", 100 * value) }
     row("class", ["pixels", "share %", "images", "> \(report.minimumPixels)", "drawn %"])
@@ -213,7 +202,7 @@ struct DataStatisticsCommand: ParsableCommand {
         ])
     }
     let sizes = report.sizes.sorted { $0.key < $1.key }.map { "\($0.value) of \($0.key)" }.joined(separator: ", ")
-    print("\(report.images) images (\(sizes)), \(percent(report.ignoredShare)) % of pixels ignored")
-    print("digest \(report.digest)")
+    say("\(report.images) images (\(sizes)), \(percent(report.ignoredShare)) % of pixels ignored", json: json)
+    say("digest \(report.digest)", json: json)
   }
 }

@@ -9,7 +9,10 @@ import Training
 struct DoctorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor", abstract: "Tell what this machine offers, what would go wrong and how to mend it.",
-    discussion: "Exit status 1 means that something must be mended before training works.")
+    discussion: """
+      Exit status 1 means that something must be mended before training works. Under mpirun or srun every process tells
+      what it finds in its own place, such as the cores that the launcher has left to it.
+      """)
 
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
@@ -22,7 +25,7 @@ struct DoctorCommand: ParsableCommand {
   }
 
   func run() throws {
-    try runAlone {
+    try runHere {
       let machine = Machine()
       let findings = machine.findings(ProcessInfo.processInfo.environment)
       say(machine.description, json: json)

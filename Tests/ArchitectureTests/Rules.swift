@@ -57,6 +57,18 @@ func pointerFindings(_ file: SourceFile) -> [String] {
   }
 }
 
+/// Commands whose body is not run by what turns a failure into one line and an exit status.
+func commandFindings(_ file: SourceFile) -> [String] {
+  let start = "func run() throws {"
+  return file.code.indices.compactMap { index in
+    guard file.code[index].text.contains(start) else { return nil }
+    let body = file.code[index...].prefix { !$0.text.hasPrefix("  }") }.map(\.text).joined(separator: "\n")
+    let runners = ["runAlone", "runHere", "runOnRanks", "withWorldCommunicator"]
+    guard !runners.contains(where: { body.contains($0) }) else { return nil }
+    return "\(file.path):\(file.code[index].number) runs outside \(runners.joined(separator: ", "))"
+  }
+}
+
 /// Files of more than 400 lines.
 func lengthFindings(_ file: SourceFile) -> [String] {
   let lines =

@@ -27,6 +27,21 @@ import Testing
     #expect(catalogueFindings(sources, names: catalogue.names, page: page) == [])
   }
 
+  @Test("every command ends with an exit status of its own") func commandsAreRun() {
+    let commands = sources.filter { $0.path.hasPrefix("Sources/apus/") && $0.text.contains("func run() throws") }
+    #expect(commands.count > 5)
+    #expect(commands.flatMap(commandFindings) == [])
+  }
+
+  @Test("a command that lets failures out is reported") func bareCommandsAreReported() {
+    let text = "  func run() throws {\n    try work()\n  }\n  func run() throws { try runAlone { try work() } }\n"
+    let file = SourceFile(path: "Sources/apus/A.swift", text: text)
+    #expect(
+      commandFindings(file) == [
+        "Sources/apus/A.swift:1 runs outside runAlone, runHere, runOnRanks, withWorldCommunicator"
+      ])
+  }
+
   @Test("pointers and vectors above their floors are reported") func pointersAreReported() {
     let text = "/// An UnsafePointer in a comment.\nlet a: UnsafeMutableRawBufferPointer\nlet b = SIMD8<Float>()\n"
     let above = SourceFile(path: "Sources/Networks/Layer.swift", text: text)

@@ -47,6 +47,43 @@ import Testing
     #expect(try TrainedState(folder.file("resumed")).matches(one))
   }
 
+  @Test func aMeantChangeOfTheRecipeBeginsLabelsAnew() async throws {
+    let folder = try TemporaryFolder()
+    try await run(folder, "one", ranks: 2, ["--steps", "10"])
+    try FileManager.default.copyItem(atPath: folder.file("one"), toPath: folder.file("two"))
+    let former = try contents(of: folder.file("one/pseudo-labels"))
+    let recipe = try folder.bytes("one/recipe.yaml")
+    let meant = ["--resume", "--set", "schedule.steps=30", "--set", "teacher.threshold=0.09"]
+
+    let whole = try await startTraining(in: folder.file("one"), options + meant)
+    try #require(whole.status == 0, "\(whole)")
+    #expect(whole.output.contains("changed since the run began: schedule.steps: 24 -> 30\n"), "\(whole)")
+    #expect(whole.output.contains("\nthe recipe is another than until there: pseudo-labels are begun anew"), "\(whole)")
+    let one = try TrainedState(folder.file("one"))
+    #expect(one.layout.step == 30)
+    #expect(try contents(of: folder.file("one/pseudo-labels-until-step-00000010")) == former)
+    #expect(try folder.bytes("one/recipe-until-step-00000010.yaml") == recipe)
+    let verified = try await runCommand(["cache", "verify", folder.file("one/pseudo-labels")])
+    #expect(verified.status == 0, "\(verified)")
+    // The run's own recipe is the new one now.
+    let unmeant = try await startTraining(in: folder.file("one"), options + ["--resume"])
+    #expect(unmeant.refuses(65, "one/recipe.yaml", "teacher.threshold: 0.09 -> 0.08"), "\(unmeant)")
+
+    // Until a checkpoint of the new recipe is made, nothing is changed.
+    try await run(folder, "two", ranks: nil, meant + ["--steps", "10"])
+    #expect(try contents(of: folder.file("two/pseudo-labels")) == former)
+    #expect(try folder.bytes("two/recipe.yaml") == recipe)
+    // Its first checkpoint is lost: what it had begun is not used again, whatever the ranks.
+    try await run(folder, "two", ranks: nil, meant + ["--steps", "12"])
+    try FileManager.default.removeItem(atPath: folder.file("two/checkpoints/step-00000012.h5"))
+    try await run(folder, "two", ranks: 2, meant + ["--steps", "18"])
+    let rest = try await startTraining(in: folder.file("two"), options + meant)
+    try #require(rest.status == 0 && !rest.output.contains("begun anew"), "\(rest)")
+    #expect(try TrainedState(folder.file("two")).matches(one))
+    #expect(try contents(of: folder.file("two/pseudo-labels-until-step-00000010")) == former)
+    #expect(try !contents(of: folder.file("two/pseudo-labels-until-step-00000010-2")).isEmpty)
+  }
+
   @Test func aRefreshNeedsACache() async throws {
     let folder = try TemporaryFolder()
     let result = try await startTraining(in: folder.file("run"), options + ["--set", "teacher.cache=false"])

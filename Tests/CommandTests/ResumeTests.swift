@@ -61,6 +61,25 @@ import Training
     #expect(try TrainedState(run).matches(try await referenceRun.value))
   }
 
+  @Test func aStopIsLoggedWhereItsLineIsNotDue() async throws {
+    let options = ["--set", "log.every=0", "--set", "checkpoint.every=2"]
+    let first = run + "/checkpoints/step-00000002.h5"
+    let stopped = try await signalled(SIGTERM, options) { FileManager.default.fileExists(atPath: first) }
+    try #require(stopped.status == 75, "\(stopped)")
+    let lines = try RunLog.read(run + "/log.jsonl")
+    try #require(lines.count == 1 && lines[0].step < 20, "\(lines)")
+    #expect(stopped.output.contains("stopped by a signal after step \(lines[0].step); "), "\(stopped)")
+    let before = try #require(lines[0].trainingSeconds)
+    let rest = try await startTraining(in: run, ["--resume"] + options)
+    try #require(rest.status == 0, "\(rest)")
+    #expect(try RunLog.read(run + "/log.jsonl").map(\.step) == [lines[0].step, 20])
+    // The seconds of both sessions count.
+    let summary = try Summary(contentsOf: run + "/summary.json")
+    #expect(before > 0 && summary.seconds > before)
+    #expect(abs(summary.imagesPerSecond * summary.seconds - 4 * 20) < 1e-6, "\(summary)")
+    #expect(try TrainedState(run).digests == (try await referenceRun.value.digests))
+  }
+
   /// Trains alone and sends a signal once something is so.
   private func signalled(
     _ signal: Int32, _ options: [String] = [], once isReady: () -> Bool

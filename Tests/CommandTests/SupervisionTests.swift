@@ -205,6 +205,9 @@ import Training
     #expect(four.map(\.pseudoLabels) == one.map(\.pseudoLabels))
     #expect(one.contains { $0.pseudoLabels?.agreement != nil })
     #expect(four.allSatisfy { ($0.straggler?.ratio ?? 0) >= 1 } && one.allSatisfy { $0.straggler == nil })
+    // A line tells the bytes of its step: every step sends equally many.
+    #expect(four.allSatisfy { $0.bytesReduced > 0 && $0.bytesReduced == $0.reduction?.bytes })
+    #expect(Set(four.map(\.bytesReduced)).count == 1 && one.allSatisfy { $0.bytesReduced == 0 })
     // A guard that leaves steps out must change the weights, or the digests above would prove nothing.
     #expect(whole.digests != (try await referenceRun.value.digests))
   }

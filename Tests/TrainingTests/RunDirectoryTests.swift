@@ -61,6 +61,28 @@ import Training
     again.release()
   }
 
+  @Test func whatAFormerRecipeMadeIsPutAside() throws {
+    let run = try RunDirectory(folder.path + "/run", resume: false)
+    let labels = run.layout.pseudoLabels
+    #expect(run.layout.former(labels, until: 20) == labels + "-until-step-00000020")
+    for number in 1...3 {
+      try FileManager.default.createDirectory(atPath: labels, withIntermediateDirectories: true)
+      try run.write("labels \(number)", to: run.layout.pseudoLabels(rank: 0))
+      try run.goOn(with: try recipe(minimal, "seed=\(number)"), after: 20)
+      #expect(try run.storedRecipe(catalogue)?.seed == UInt64(number))
+    }
+    #expect(!FileManager.default.fileExists(atPath: labels))
+    for (number, end) in [(1, ""), (2, "-2"), (3, "-3")] {
+      #expect(
+        try folder.bytes("run/pseudo-labels-until-step-00000020\(end)/rank-00000.h5")
+          == "labels \(number)".utf8.map { $0 })
+    }
+    // There was no recipe before the first.
+    let former = try Recipe.read(run.layout.former(run.layout.recipe, until: 20), catalogue: catalogue)
+    #expect(former.seed == 1)
+    run.release()
+  }
+
   @Test func foldersThatCannotBeMadeAreReported() throws {
     try "text".write(toFile: folder.path + "/file", atomically: true, encoding: .utf8)
     #expect(refusal(folder.path + "/file/run", resume: false)?.status == .cannotCreate)
