@@ -101,7 +101,9 @@ public struct Evaluator {
   }
 
   /// The same, unless it is given up between images. A collective.
-  /// - Parameter mayGoOn: asked between images.
+  /// - Parameters:
+  ///   - predictor: the network and its windows.
+  ///   - mayGoOn: asked between images.
   /// - Returns: nil if one rank could not go on.
   /// - Throws: what reading throws, on all ranks.
   public func evaluate(_ predictor: Predictor, while mayGoOn: () -> Bool) throws -> ConfusionMatrix? {
