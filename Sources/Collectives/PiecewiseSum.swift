@@ -73,9 +73,8 @@ public final class PiecewiseSum {
   ///   - pieceBytes: bytes of one piece; speed only with `.float32`.
   ///   - lanes: pieces under way at once, equal on all ranks; nil: `usualLanes`.
   ///   - wholeBytes: stretches of at most so many bytes are summed in one piece, equal on all ranks; speed only with
-  ///     `.float32`. nil:
-  ///     `usualWholeBytes` with one lane; none with several, as pieces shall travel while others are added, nor with
-  ///     numbers of half the width, whose bits depend on where a piece is halved.
+  ///     `.float32`. nil: `usualWholeBytes` with one lane; none with several, as pieces shall travel while others are
+  ///     added, nor with numbers of half the width, whose bits depend on where a piece is halved.
   /// - Precondition: `order` holds each rank once.
   public init(
     on communicator: any Communicator, order: [Int]? = nil, wire: WireFormat = .float32,

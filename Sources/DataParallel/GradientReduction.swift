@@ -50,8 +50,6 @@ public final class GradientReduction {
   public var bucketBytes: Int {
     didSet { precondition(bucketBytes >= 4, "a bucket of \(bucketBytes) bytes holds no value") }
   }
-  /// Bytes of gradients this rank has brought to sums over ranks so far.
-  public internal(set) var reducedBytes = 0
   /// What the last sum took.
   public private(set) var figures = ReductionFigures()
 
@@ -226,7 +224,6 @@ public final class GradientReduction {
       if passEnded { try sums.waitForQueue() } else { figures.earlyBuckets += 1 }
       figures.bytes += sums.sentBytes - before
     }
-    reducedBytes += bucket.count * MemoryLayout<Float>.stride
     figures.exposedSeconds += watch.seconds
     noteIdle()
   }

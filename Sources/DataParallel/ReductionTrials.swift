@@ -116,8 +116,6 @@ extension GradientReduction {
       $0 / 2 < slots.perSample * MemoryLayout<Float>.stride && holdsPieces($0)
     }
     guard method == .reproducible, communicator.worldSize > 1, candidates.count > 1 else { return nil }
-    let counted = reducedBytes
-    defer { reducedBytes = counted }
     var times: [(bytes: Int, nanoseconds: Int64)] = []
     let whole = Stopwatch()
     for bytes in candidates {

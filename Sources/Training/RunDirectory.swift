@@ -38,6 +38,7 @@ public struct RunLayout: Sendable, Equatable {
 
   /// The checkpoint after `step` completed steps, such as `checkpoints/step-00000100.h5`.
   public func checkpoint(_ step: Int) -> String { "\(checkpoints)/step-\(padded(step, 8)).h5" }
+
   /// What of `recipe` and `pseudoLabels` was the run's until a step, where it went on with a recipe of other weights,
   /// such as `pseudo-labels-until-step-00000100`.
   public func former(_ path: String, until step: Int) -> String {

@@ -60,14 +60,15 @@ import Testing
     #expect(native != tree, "a sum in rank order has other bits, or this test could not tell them apart")
   }
 
-  @Test func bytesAreCounted() throws {
+  /// Half of the vector to be added, half of the sum to be told.
+  @Test func bytesOfOneSumAreCounted() throws {
     let counted = try LoopbackCommunicator.run(ranks: 2) { communicator in
       let reduction = try GradientReduction(on: communicator, bucketBytes: 1024)
       _ = try reduction.sum(Tensor(zeros: [2, 1000]))
       _ = try reduction.sum(Tensor(zeros: [2, 1000]))
-      return reduction.reducedBytes
+      return reduction.figures.bytes
     }
-    #expect(counted == [8000, 8000])
+    #expect(counted == [4000, 4000])
   }
 }
 
