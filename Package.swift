@@ -63,25 +63,41 @@ let package = Package(
       ]),
     // 8
     floor(
+      "Recipes",
+      [
+        "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Kernels", "Imagery", "Support",
+        .product(name: "Yams", package: "Yams"),
+      ]),
+    floor("Methods", ["Adaptation", "Networks", "Autograd", "Kernels", "Tensors", "Collectives", "Support"]),
+    // 9
+    floor(
       "Training",
       [
-        "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels",
-        "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives", "Support",
-        .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
+        "Recipes", "Methods", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd",
+        "Kernels", "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives", "Support",
+        .product(name: "Logging", package: "swift-log"),
       ]),
     floor(
       "Verification",
       [
-        "Training", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels",
-        "Storage", "Tensors", "Collectives", "Support",
+        "Training", "Methods", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd",
+        "Kernels", "Storage", "Tensors", "Collectives", "Support",
       ]),
-    // 9
+    // 10
+    floor(
+      "Benchmarks",
+      [
+        "Training", "Recipes", "Methods", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks",
+        "Autograd", "Kernels", "Storage", "Tensors", "Collectives", "Support",
+      ]),
+    // 11
     .executableTarget(
       name: "apus",
       dependencies: [
-        "Verification", "Training", "StorageHDF5", "CollectivesMPI", "Adaptation", "Optimization", "DataParallel",
-        "Domains", "Networks", "Autograd", "Kernels", "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives",
-        "Support", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Benchmarks", "Verification", "Training", "Recipes", "StorageHDF5", "CollectivesMPI", "Adaptation",
+        "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels", "Imagery", "Storage",
+        "WeightFiles", "Tensors", "Collectives", "Support",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: warningsAreErrors),
     // Tests
@@ -112,17 +128,18 @@ let package = Package(
     tests(
       "Adaptation",
       [
-        "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels",
+        "Methods", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels",
         "Tensors", "Collectives", "StorageHDF5", "Support",
       ]),
     tests(
       "Training",
       [
-        "Training", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd",
-        "Kernels", "Imagery", "Storage", "StorageHDF5", "WeightFiles", "Tensors", "Collectives", "Support",
+        "Benchmarks", "Training", "Recipes", "Methods", "Adaptation", "Optimization", "DataParallel", "Domains",
+        "Networks", "Autograd", "Kernels", "Imagery", "Storage", "StorageHDF5", "WeightFiles", "Tensors", "Collectives",
+        "Support",
       ]),
     tests("Verification", ["Verification", "StorageHDF5", "Storage", "Tensors", "Support"]),
-    tests("Command", ["apus", "StorageHDF5", "Storage", "Support"]),
+    tests("Command", ["apus", "Recipes", "StorageHDF5", "Storage", "Support"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -81,6 +81,8 @@ public final class Tape {
 
   private var nodes: [Node] = []
   private var block = 0
+  /// Numbers of nodes at which views begin, but for the first.
+  private var cuts: [Int] = []
   /// Nodes recorded since it was made.
   public private(set) var recorded = 0
   /// Where weight gradients go that may wait for the end of the step; nil: none waits.
@@ -113,6 +115,10 @@ public final class Tape {
   /// already there would say something wrong and is passed over.
   public func mark(_ offset: Int) { block = max(block, offset) }
 
+  /// Notes that what follows is another view, whose gradients are added up apart from those before it; see
+  /// `walkBack(divided:)`.
+  public func divide() { cuts.append(nodes.count) }
+
   /// Records computations that do not use each other's results, such as those of several crops by the same network, so
   /// that they are walked back side by side: block by block as marked, the last one's first.
   ///
@@ -144,10 +150,7 @@ public final class Tape {
     while let node = nodes.popLast() {
       let left = nodes.indices.last.map { highest[$0] } ?? -1
       let gradient = node.output.take()
-      if let gradient {
-        node.weights?(gradient)
-        if node.weights == nil { node.propagate(gradient) }
-      }
+      if let gradient { (node.weights ?? node.propagate)(gradient) }
       if left < node.block {
         let part = (nodes.isEmpty ? 0 : node.block)..<complete
         complete = part.lowerBound
@@ -155,6 +158,19 @@ public final class Tape {
       }
       if let gradient, node.weights != nil { node.propagate(gradient) }
       try passed()
+    }
+  }
+
+  /// Walks back as below and calls `divided` between two views, the last one's first.
+  public func walkBack(divided: () throws -> Void) rethrows {
+    while let node = nodes.popLast() {
+      if let gradient = node.output.take() {
+        node.weights?(gradient)
+        node.propagate(gradient)
+      }
+      guard nodes.count == cuts.last else { continue }
+      cuts.removeLast()
+      try divided()
     }
   }
 

@@ -14,6 +14,16 @@ ATTR static void NAME(adamw)(float *restrict parameters, const float *restrict g
   }
 }
 
+ATTR static void NAME(sgd)(float *restrict parameters, const float *restrict gradient, float *restrict velocity,
+                           long count, float decay, float momentum, float rate) {
+  for (long i = 0; i < count; i++) {
+    const float g = gradient[i] + decay * parameters[i];
+    const float v = momentum * velocity[i] + g;
+    velocity[i] = v;
+    parameters[i] -= rate * v;
+  }
+}
+
 ATTR static void NAME(exponential_average)(float *restrict average, const float *restrict value, float keep,
                                            float weight, long count) {
   for (long i = 0; i < count; i++) average[i] = keep * average[i] + weight * value[i];

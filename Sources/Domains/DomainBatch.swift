@@ -1,4 +1,4 @@
-// What a training step is fed: crops of both domains.
+// What a training step is fed: crops of its domains.
 // n samples of this rank, H x W the crop.
 
 import Imagery
@@ -31,6 +31,34 @@ public struct SampleProvenance: Sendable, Equatable {
   }
 }
 
+/// This rank's samples of one domain in a step, or in one part of it.
+public struct DomainSamples: Sendable {
+  /// Normalised crops `[n, H, W, 3]`.
+  public var image: Tensor
+  /// Train ids `[n, H, W]`; nil where the domain is not labelled.
+  public var labels: LabelMap?
+  /// 1 where pseudo-labels may be trusted, else 0 `[n, H, W]`; nil trusts every pixel.
+  public var validMask: Tensor?
+  /// Where each crop is from; empty where nobody asks.
+  public var provenance: [SampleProvenance]
+
+  /// From its parts.
+  /// - Precondition: all hold as many samples as `image`, at its size.
+  public init(
+    image: Tensor, labels: LabelMap? = nil, validMask: Tensor? = nil, provenance: [SampleProvenance] = []
+  ) {
+    let plane: Shape = [image.samples, image.shape[1], image.shape[2]]
+    precondition(
+      labels.map { Shape([$0.samples, $0.height, $0.width]) == plane } ?? true, "labels beside images \(image.shape)")
+    precondition(validMask.map { $0.shape == plane } ?? true, "a mask beside images \(image.shape)")
+    precondition(provenance.isEmpty || provenance.count == image.samples, "\(provenance.count) places")
+    self.image = image
+    self.labels = labels
+    self.validMask = validMask
+    self.provenance = provenance
+  }
+}
+
 /// One rank's samples of one step, or of one part of it.
 public struct DomainBatch: Sendable {
   /// The step, from 0.
@@ -39,38 +67,33 @@ public struct DomainBatch: Sendable {
   public let microBatch: Int
   /// Indices of the samples in the global batch of the step.
   public let samples: Range<Int>
-  /// Normalised source crops `[n, H, W, 3]`.
-  public let sourceImage: Tensor
-  /// Train ids of the source crops `[n, H, W]`.
-  public let sourceLabels: LabelMap
-  /// Normalised target crops `[n, H, W, 3]`.
-  public let targetImage: Tensor
-  /// 1 where pseudo-labels may be trusted, else 0 `[n, H, W]`; nil trusts every pixel.
-  public let validMask: Tensor?
-  /// Where each source crop is from.
-  public let sourceProvenance: [SampleProvenance]
-  /// Where each target crop is from.
-  public let targetProvenance: [SampleProvenance]
+  /// Labelled samples to learn from; nil for methods that have none.
+  public var source: DomainSamples?
+  /// Samples to adapt to; nil for methods that do not adapt.
+  public var target: DomainSamples?
 
   /// From its parts.
-  /// - Precondition: all hold as many samples as `samples`.
+  /// - Precondition: there is a domain, and each has as many samples as `samples`, of one size.
   public init(
-    step: Int, microBatch: Int = 0, samples: Range<Int>, sourceImage: Tensor, sourceLabels: LabelMap,
-    targetImage: Tensor,
-    validMask: Tensor? = nil, sourceProvenance: [SampleProvenance] = [], targetProvenance: [SampleProvenance] = []
+    step: Int, microBatch: Int = 0, samples: Range<Int>, source: DomainSamples?, target: DomainSamples?
   ) {
-    let counts = [
-      sourceImage.samples, sourceLabels.samples, targetImage.samples, validMask?.samples ?? samples.count,
-    ]
-    precondition(counts.allSatisfy { $0 == samples.count }, "samples \(samples), parts of \(counts)")
+    let images = [source, target].compactMap { $0?.image }
+    precondition(!images.isEmpty && images.allSatisfy { $0.shape == images[0].shape }, "images \(images.map(\.shape))")
+    precondition(images[0].samples == samples.count, "samples \(samples), images \(images[0].shape)")
     self.step = step
     self.microBatch = microBatch
     self.samples = samples
-    self.sourceImage = sourceImage
-    self.sourceLabels = sourceLabels
-    self.targetImage = targetImage
-    self.validMask = validMask
-    self.sourceProvenance = sourceProvenance
-    self.targetProvenance = targetProvenance
+    self.source = source
+    self.target = target
+  }
+
+  /// Rows of a crop.
+  public var height: Int { anyImage.shape[1] }
+  /// Columns of a crop.
+  public var width: Int { anyImage.shape[2] }
+
+  private var anyImage: Tensor {
+    guard let image = source?.image ?? target?.image else { preconditionFailure("a batch without a domain") }
+    return image
   }
 }

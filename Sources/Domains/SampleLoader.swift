@@ -11,7 +11,7 @@ import Tensors
 /// Every draw is a function of (seed, step, index in the global batch, purpose), so the samples of a step depend neither
 /// on how many ranks share them nor on what was loaded before; sampling is with replacement and there are no epochs.
 /// Source images are drawn by rare class sampling where a sampler is given, else uniformly; target images uniformly, and
-/// their labels are never read.
+/// their labels are never read. A loader without one of the domains makes batches without it; the other's draws stay.
 /// Source: DAFormer and HRDA (Hoyer et al., 2022); differs from the published code in its generator only.
 public final class SampleLoader: Sendable {
   /// What a loader is made of besides the data sets.
@@ -53,14 +53,17 @@ public final class SampleLoader: Sendable {
   /// Checks what can be checked before the first step.
   ///
   /// - Parameters:
-  ///   - source: labelled images.
-  ///   - target: images to adapt to.
+  ///   - source: labelled images; nil for methods that learn from none.
+  ///   - target: images to adapt to; nil for methods that do not adapt.
   ///   - sampler: draws source images by rare classes; nil draws them uniformly.
   ///   - options: crops, seed and samples of this rank.
-  /// - Precondition: there is a part, no part is empty, and `prefetch` is 0...2.
+  /// - Precondition: there is a domain and a part, no part is empty, and `prefetch` is 0...2.
   /// - Throws: a `Failure`: 65 if the crop is empty or larger than an image, the margins leave nothing of a target
   ///   image, or the source has no labels; 66 if a set is empty; what reading throws.
-  public init(source: any Dataset, target: any Dataset, sampler: RareClassSampler?, options: Options) throws {
+  public init(
+    source: (any Dataset)?, target: (any Dataset)?, sampler: RareClassSampler?, options: Options
+  ) throws {
+    precondition(source != nil || target != nil, "a loader without a domain")
     precondition(!options.parts.isEmpty && options.parts.allSatisfy { !$0.isEmpty }, "parts \(options.parts)")
     precondition((0...2).contains(options.prefetch), "\(options.prefetch) batches ahead")
     try SampleLoader.check(source, target, options)
@@ -77,7 +80,7 @@ public final class SampleLoader: Sendable {
       }
   }
 
-  private static func check(_ source: any Dataset, _ target: any Dataset, _ options: Options) throws {
+  private static func check(_ source: (any Dataset)?, _ target: (any Dataset)?, _ options: Options) throws {
     let crop = options.rules.crop
     guard crop.height > 0, crop.width > 0 else {
       throw Failure(.badData, "a crop of \(crop) holds no pixel", remedy: "choose a crop size")
@@ -85,14 +88,12 @@ public final class SampleLoader: Sendable {
     guard (0...1).contains(options.flipProbability) else {
       throw Failure(.badData, "flip probability \(options.flipProbability) is outside 0...1", remedy: "choose 0.5 or 0")
     }
-    guard source.count > 0, target.count > 0 else {
-      throw Failure(
-        .missingInput, "\(source.count) source and \(target.count) target images", remedy: "give both sets an image")
+    for (name, set) in [("source", source), ("target", target)] where set?.count == 0 {
+      throw Failure(.missingInput, "the \(name) set has no image", remedy: "give it at least one")
     }
     guard options.checksSizes else { return }
-    try options.rules.checkFits(source)
-    try options.rules.checkFits(target)
-    if let margins = options.margins {
+    for set in [source, target].compactMap({ $0 }) { try options.rules.checkFits(set) }
+    if let margins = options.margins, let target {
       let size = try target.size(0)
       guard margins.top + margins.bottom < size.height, margins.left + margins.right < size.width else {
         throw Failure(
@@ -100,6 +101,7 @@ public final class SampleLoader: Sendable {
           remedy: "choose smaller margins")
       }
     }
+    guard let source else { return }
     guard try source.labels(0) != nil else {
       throw Failure(.badData, "the source set has no labels", at: source.place(0), remedy: "give a folder of labels")
     }
@@ -121,13 +123,24 @@ public final class SampleLoader: Sendable {
     let crops =
       try prefetcher?.take(step * options.parts.count + part)
       ?? preparer.prepare(step: step, samples: samples, sharesPool: true)
-    let source = stride(from: 0, to: crops.count, by: 2).map { crops[$0] }
-    let target = stride(from: 1, to: crops.count, by: 2).map { crops[$0] }
+    let domains = preparer.domains
+    func own(_ domain: SamplePreparer.Domain) -> [PreparedCrop]? {
+      domains.firstIndex(of: domain).map { first in
+        stride(from: first, to: crops.count, by: domains.count).map { crops[$0] }
+      }
+    }
     return DomainBatch(
-      step: step, microBatch: part, samples: samples, sourceImage: normalisedTensor(source.map(\.image)),
-      sourceLabels: LabelMap(stacking: source.compactMap(\.labels)),
-      targetImage: normalisedTensor(target.map(\.image)), validMask: options.margins.map { mask($0, target) },
-      sourceProvenance: source.map(\.provenance), targetProvenance: target.map(\.provenance))
+      step: step, microBatch: part, samples: samples,
+      source: own(.source).map { crops in
+        DomainSamples(
+          image: normalisedTensor(crops.map(\.image)), labels: LabelMap(stacking: crops.compactMap(\.labels)),
+          provenance: crops.map(\.provenance))
+      },
+      target: own(.target).map { crops in
+        DomainSamples(
+          image: normalisedTensor(crops.map(\.image)), validMask: options.margins.map { mask($0, crops) },
+          provenance: crops.map(\.provenance))
+      })
   }
 
   private func mask(_ margins: ImageMargins, _ crops: [PreparedCrop]) -> Tensor {

@@ -14,23 +14,34 @@ struct PreparedCrop: Sendable {
 
 /// Makes the crops of any sample of any step: each a function of (seed, step, sample) alone.
 struct SamplePreparer: Sendable {
-  let source: any Dataset
-  let target: any Dataset
+  /// A domain that samples come from.
+  enum Domain: String {
+    case source, target
+  }
+
+  let source: (any Dataset)?
+  let target: (any Dataset)?
   let sampler: RareClassSampler?
   let rules: CropRules
   let flipProbability: Float
   let seed: UInt64
 
-  /// Source and target crops of some samples, by turns.
+  /// The domains there are, in the order of a sample's crops.
+  var domains: [Domain] { (source == nil ? [] : [.source]) + (target == nil ? [] : [.target]) }
+
+  /// Crops of some samples: of each sample one for every domain.
   ///
   /// - Parameter sharesPool: whether the worker pool may be used; a background thread must leave it to the kernels.
   /// - Throws: what reading an image throws; a `Failure` (65) if a crop does not fit.
   func prepare(step: Int, samples: Range<Int>, sharesPool: Bool) throws -> [PreparedCrop] {
     let make = { (index: Int) throws -> PreparedCrop in
-      let sample = samples.lowerBound + index / 2
-      return try index % 2 == 0 ? prepareSource(step, sample) : prepareTarget(step, sample)
+      let sample = samples.lowerBound + index / domains.count
+      switch domains[index % domains.count] {
+      case .source: return try prepareSource(step, sample)
+      case .target: return try prepareTarget(step, sample)
+      }
     }
-    let count = 2 * samples.count
+    let count = domains.count * samples.count
     return sharesPool ? try parallelMap(count, make) : try (0..<count).map(make)
   }
 
@@ -39,6 +50,7 @@ struct SamplePreparer: Sendable {
   }
 
   private func prepareSource(_ step: Int, _ sample: Int) throws -> PreparedCrop {
+    guard let source else { preconditionFailure("a crop of a source that is not there") }
     let index: Int
     var wish: RareClassWish?
     if let sampler {
@@ -66,6 +78,7 @@ struct SamplePreparer: Sendable {
   }
 
   private func prepareTarget(_ step: Int, _ sample: Int) throws -> PreparedCrop {
+    guard let target else { preconditionFailure("a crop of a target that is not there") }
     var images = stream("target", "image", step, sample)
     let index = images.nextIndex(below: target.count)
     let image = try target.image(index)

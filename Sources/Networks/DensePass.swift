@@ -71,9 +71,9 @@ extension SegmentationNetwork {
   private func contextPrediction(_ image: Tensor, _ context: ForwardContext) throws -> ContextPrediction {
     let pass = context.with(unit: "context", rank: 0)
     let features = try encoder(Variable(constant: contextImage(image)), pass)
-    let logits = try head(features, pass)
+    let logits = try head(features, pass).logits
     return ContextPrediction(
-      logits: logits.value, gate: try scaleAttention.map { sigmoid(try $0(features, pass), pass).value })
+      logits: logits.value, gate: try scaleAttention.map { sigmoid(try $0(features, pass).logits, pass).value })
   }
 
   /// Logits `[windows · N, h, w, K]` of this rank's windows, window-major; nil if it has none.
@@ -84,7 +84,7 @@ extension SegmentationNetwork {
     guard !own.isEmpty else { return nil }
     let pass = context.with(
       unit: "windows", rank: 1, tilesPerSample: boxes.count, sharedTiles: shares?.sharedTiles)
-    return try head(try encoder(Variable(constant: windows(image, Array(boxes[own]))), pass), pass).value
+    return try head(try encoder(Variable(constant: windows(image, Array(boxes[own]))), pass), pass).logits.value
   }
 
   /// Context logits, resized and damped, plus gated detail logits.

@@ -80,10 +80,8 @@ public struct TrainingOutput {
   public let context: Variable?
   /// Scale attention in 0...1 before it is cut to the detail crop; nil without one.
   public let attention: Variable?
-  /// The encoder's feature maps of the context, empty without one and on ranks that did not compute it.
-  public let contextFeatures: [Variable]
-  /// The encoder's feature maps of the detail crop, empty without one and on ranks that did not compute it.
-  public let detailFeatures: [Variable]
+  /// The declared maps. In a team, those of the other rank's crop are constants here.
+  public let maps: [Site: Variable]
 }
 
 /// Encoder and heads of one network, with its parameters.
@@ -97,16 +95,21 @@ public final class SegmentationNetwork {
   let encoder: any Encoder
   let head: any SegmentationHead
   let scaleAttention: (any SegmentationHead)?
+  /// Small heads that objectives train on maps, with what runs them.
+  let attached: [(head: AttachedHead, body: AttachedHead.Body)]
   /// Where the heads' parameters begin in the arena.
-  private let headOffset: Int, attentionOffset: Int
+  let headOffset: Int, attentionOffset: Int, attachedOffset: Int
 
   /// Builds the network and draws its parameters from `seed`.
   /// - Parameters:
   ///   - configuration: encoder, heads and shapes.
+  ///   - attaching: heads that objectives train on maps; their parameters come last.
   ///   - gradientSlots: local samples whose gradients are kept; 0 for a network that is not trained.
   ///   - seed: the run's seed.
   /// - Throws: `Failure` if no encoder or no head has the configured name.
-  public init(_ configuration: NetworkConfiguration, gradientSlots: Int, seed: UInt64) throws {
+  public init(
+    _ configuration: NetworkConfiguration, attaching heads: [AttachedHead] = [], gradientSlots: Int, seed: UInt64
+  ) throws {
     self.configuration = configuration
     let registry = ParameterRegistry()
     encoder = try configuration.encoder.make(registry, prefix: "backbone", configuration.encoderOptions)
@@ -125,6 +128,16 @@ public final class SegmentationNetwork {
       ? entry.makeAttention(
         registry, "decode_head.scale_attention", channels: encoder.channels, classCount: configuration.classCount,
         width: configuration.attentionWidth, options: options) : nil
+    attachedOffset = registry.elements
+    var widths = Dictionary(
+      uniqueKeysWithValues: encoder.channels.reversed().enumerated().map { (Site.Map.encoder(fromCoarsest: $0), $1) })
+    widths[.fused] = entry.hasWidth ? configuration.headWidth : nil
+    attached = heads.map { head in
+      guard let channels = widths[head.input.map] else {
+        preconditionFailure("head \(head.name) of \(head.owner) reads \(head.input.map), which this network lacks")
+      }
+      return (head, head.make(registry, "\(head.owner)_head.\(head.name)", channels))
+    }
     parameters = NetworkParameters(registry, gradientSlots: gradientSlots, seed: seed)
   }
 
@@ -134,62 +147,21 @@ public final class SegmentationNetwork {
     return Kernels.bilinear(image, height: image.shape[1] / reduction, width: image.shape[2] / reduction)
   }
 
+  /// The same, recorded where a gradient flows to the image.
+  func contextImage(_ image: Variable, _ context: ForwardContext) -> Variable {
+    let reduction = configuration.contextReduction
+    let shape = image.value.shape
+    return bilinear(image, height: shape[1] / reduction, width: shape[2] / reduction, context)
+  }
+
+  /// The encoder's feature maps of a crop, finest first.
+  public func encoderSites(_ unit: Site.Unit) -> [Site] {
+    encoder.channels.indices.reversed().map { Site(.encoder(fromCoarsest: $0), unit) }
+  }
+
   /// The encoder's feature maps of an image, without gradients into the image.
   public func features(_ image: Variable, _ context: ForwardContext) throws -> [Variable] {
     try encoder(image, context)
-  }
-
-  /// A pass over a whole crop at context scale and one detail crop at full resolution.
-  ///
-  /// Both sides are walked back side by side, so that the gradients of a block are complete, and can travel, while the
-  /// blocks below are walked back; the detail side is computed first, so that the context's gradients are added before
-  /// the detail's. Batch statistics enter the running ones in the published order, context before detail.
-  /// In a team, place 0 computes the context, place 1 the detail, and all places get the logits of both.
-  /// A collective where batch norm uses batch statistics, and in a team.
-  /// - Parameters:
-  ///   - image: normalised images, `[N, H, W, 3]`.
-  ///   - box: the detail crop, edges divisible by the grid's `offsetMultiple`; one for all samples of all ranks.
-  ///   - context: sample share, draws and statistics of the pass.
-  public func train(_ image: Tensor, box: Box, _ context: ForwardContext) throws -> TrainingOutput {
-    defer { context.statistics.apply() }
-    let contextPass = context.with(unit: "context", rank: 0)
-    let detailPass = context.with(unit: "detail", rank: 1)
-    let hasContext = configuration.resolution != .detailOnly && (context.team?.rank ?? 0) == 0
-    let hasDetail = configuration.resolution != .contextOnly && (context.team?.rank ?? 1) == 1
-    var (contextFeatures, detailFeatures): ([Variable], [Variable]) = ([], [])
-    var (logits, attention, detail): (Variable?, Variable?, Variable?)
-    let detailSide: () throws -> Void = {
-      guard hasDetail else { return }
-      detailFeatures = try self.encoder(Variable(constant: cropped(image, to: box)), detailPass)
-      context.tape?.mark(self.headOffset)
-      detail = try self.head(detailFeatures, detailPass)
-    }
-    let contextSide: () throws -> Void = {
-      guard hasContext else { return }
-      contextFeatures = try self.encoder(Variable(constant: self.contextImage(image)), contextPass)
-      context.tape?.mark(self.headOffset)
-      logits = try self.head(contextFeatures, contextPass)
-      guard let scaleAttention = self.scaleAttention else { return }
-      context.tape?.mark(self.attentionOffset)
-      attention = sigmoid(try scaleAttention(contextFeatures, contextPass), contextPass)
-    }
-    try context.sideBySide([detailSide, contextSide])
-    if let team = context.team {
-      let parts = try team.gatheredTensors([logits, attention, detail].compactMap { $0?.value })
-      logits = logits ?? Variable(constant: parts[0][0])
-      attention = attention ?? Variable(constant: parts[0][1])
-      detail = detail ?? Variable(constant: parts[1][0])
-      try context.statistics.share(among: team, parameters.batchNorms)
-    }
-    var fused = logits
-    if let logits, let attention, let detail {
-      fused = SegmentationNetwork.fused(
-        context: logits, attention: attention, detail: detail, box: box, height: image.shape[1] / grid.stride,
-        width: image.shape[2] / grid.stride, grid, contextPass)
-    }
-    return TrainingOutput(
-      fused: fused, detail: detail, context: logits, attention: attention, contextFeatures: contextFeatures,
-      detailFeatures: detailFeatures)
   }
 
   /// Context and detail logits blended by scale attention, which counts inside the detail crop only (Hoyer et al., HRDA,

@@ -5,6 +5,7 @@ import Collectives
 import DataParallel
 import Foundation
 import Kernels
+import Methods
 import Networks
 import Optimization
 import Support
@@ -71,20 +72,24 @@ struct StepsConfiguration: Decodable {
     let student = try fixture.network(network, gradientSlots: samples)
     let teacher = Teacher(try fixture.network(network, gradientSlots: 0), threshold: pseudoThreshold)
     var distance = FeatureDistanceOptions()
-    distance.weight = fdWeight
-    distance.classes = fdClasses.map { UInt8($0) }
-    distance.minimumShare = fdMinRatio
+    distance.weight = Double(fdWeight)
+    distance.classes = fdClasses
+    distance.minimumShare = Double(fdMinRatio)
     var masking = MaskedConsistencyOptions()
     masking.weight = micWeight
     masking.block = micBlock
     masking.ratio = micRatio
+    var objectives: [any Objective] = []
+    if fdWeight != 0 {
+      objectives.append(
+        FeatureDistance(try fixture.referenceEncoder(network), distance, classCount: network.classes))
+    }
+    if mic { objectives.append(MaskedConsistency(masking)) }
     return TrainingStep(
       StepParts(
         share: BatchShare(communicator: solo, globalBatch: samples, samples: 0..<samples), student: student,
-        teacher: teacher,
-        featureDistance: fdWeight == 0
-          ? nil : FeatureDistanceTerm(try fixture.referenceEncoder(network), distance, classCount: network.classes),
-        extraTargetPasses: mic ? masking.extraTargetPasses : [], draws: draws,
+        teacher: teacher, host: .selfTraining, objectives: objectives,
+        sites: fdWeight == 0 ? [:] : FeatureDistance.requirements.sites, draws: draws,
         reduction: try GradientReduction(on: solo),
         optimizer: AdamW(
           slices: student.parameters.slices.map { groups.slice(name: $0.name, range: $0.range) }, beta1: betas[0],

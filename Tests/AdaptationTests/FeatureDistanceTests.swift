@@ -3,7 +3,9 @@
 import Adaptation
 import Autograd
 import Collectives
+import Domains
 import Kernels
+import Methods
 import Networks
 import Tensors
 import TestSupport
@@ -52,11 +54,18 @@ import Testing
     let reference = try ReferenceEncoder(network.configuration, seed: 9)
     let context = own.context(tape: Tape(), normalization: .batch)
     let images = image.samples(own.samples).copy()
-    let output = try network.train(images, box: box, context)
     let ownLabels = LabelMap(stacking: own.samples.map { labels.sample($0) })
-    let term = try FeatureDistanceTerm(reference, options(), classCount: 5).afterSource(
-      output, image: images, labels: ownLabels, box: box, network: network, context)
-    let feature = resolution == .detailOnly ? output.detailFeatures[3] : output.contextFeatures[3]
+    let step = try stepView(
+      DomainBatch(step: 0, samples: own.samples, source: DomainSamples(image: images, labels: ownLabels), target: nil),
+      network, own)
+    let distance = FeatureDistance(reference, options(), classCount: 5)
+    let view = View("source", image: Variable(constant: images), labels: ownLabels, box: box)
+    let output = try network.train(images, box: box, keeping: [.coarsest], context)
+    let runs = [StudentRun(view: view, output: output, context: context)]
+    let totals = try PassTotals.exchanged(
+      [try distance.statistics(runs, of: "source", step)], samples: own.samples.count, on: communicator)
+    let term = try distance.losses(runs, of: "source", totals[0], step).first
+    let feature = runs[0].map(.coarsest)
     let seen = resolution == .detailOnly ? cropped(images, to: box) : network.contextImage(images)
     return Found(
       name: term?.name, perSample: term?.perSample ?? [], gradient: feature.gradient?.values,

@@ -3,6 +3,7 @@
 import Adaptation
 import Autograd
 import Collectives
+import Domains
 import Networks
 import Tensors
 import TestSupport
@@ -23,6 +24,17 @@ func share(of globalBatch: Int, on communicator: any Communicator) -> BatchShare
   let count = globalBatch / communicator.worldSize
   let first = communicator.rank * count
   return BatchShare(communicator: communicator, globalBatch: globalBatch, samples: first..<first + count)
+}
+
+/// A step over a batch; without a network of its own, nobody asks for one.
+func stepView(
+  _ batch: DomainBatch, _ student: SegmentationNetwork? = nil, _ own: BatchShare? = nil
+) throws -> StepView {
+  let student = try student ?? smallNetwork()
+  return StepView(
+    step: 0, batch: batch, share: own ?? share(of: batch.samples.count, on: SoloCommunicator()), student: student,
+    teacher: nil, seed: 1,
+    draws: SeededDraws(seed: 1, configuration: student.configuration, augmentation: AugmentationOptions()))
 }
 
 /// Bit patterns, which tell 0 from -0 and find not-a-number equal to itself.

@@ -6,7 +6,7 @@ let floors: [String: Int] = [
   "CHeap": 0, "Support": 1, "Tensors": 2, "Collectives": 2, "Kernels": 3, "CollectivesMPI": 3, "Imagery": 3,
   "Autograd": 4, "Storage": 4, "StorageHDF5": 4, "WeightFiles": 4, "Networks": 5, "Domains": 5,
   "Optimization": 6, "DataParallel": 6,
-  "Adaptation": 7, "Training": 8, "Verification": 8, "apus": 9,
+  "Adaptation": 7, "Recipes": 8, "Methods": 8, "Training": 9, "Verification": 9, "Benchmarks": 10, "apus": 11,
 ]
 
 /// An implementation may use the protocols it stands beside, and a check what it checks.

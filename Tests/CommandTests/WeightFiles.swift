@@ -2,6 +2,7 @@
 
 import Foundation
 import Networks
+import Recipes
 import TestSupport
 import Training
 import WeightFiles

@@ -29,10 +29,10 @@ import Testing
   private func samples(_ batch: DomainBatch) -> [String] {
     batch.samples.indices.map { index in
       let place = index - batch.samples.lowerBound
-      let tensors = [batch.sourceImage, batch.targetImage].map { "\($0.sample(place).values)" }
-      let mask = batch.validMask.map { "\($0.sample(place).values)" } ?? "none"
-      return "\(tensors) \(mask) \(batch.sourceLabels.sample(place).values) \(batch.sourceProvenance[place]) "
-        + "\(batch.targetProvenance[place])"
+      let tensors = [batch.source!.image, batch.target!.image].map { "\($0.sample(place).values)" }
+      let mask = batch.target!.validMask.map { "\($0.sample(place).values)" } ?? "none"
+      return "\(tensors) \(mask) \(batch.source!.labels!.sample(place).values) \(batch.source!.provenance[place]) "
+        + "\(batch.target!.provenance[place])"
     }
   }
 
@@ -77,12 +77,12 @@ import Testing
     var flips = 0
     for step in 0..<8 {
       let batch = try loader.batch(step: step)
-      let mask = try #require(batch.validMask).values
+      let mask = try #require(batch.target!.validMask).values
       for place in 0..<4 {
-        let provenance = batch.targetProvenance[place]
+        let provenance = batch.target!.provenance[place]
         flips += provenance.flipped ? 1 : 0
         #expect(provenance.box.height == crop.height && provenance.box.width == crop.width)
-        let values = batch.targetImage.sample(place).values
+        let values = batch.target!.image.sample(place).values
         var wrong = 0
         for row in 0..<crop.height {
           for column in 0..<crop.width {
@@ -105,9 +105,9 @@ import Testing
   }
 
   private func expectSource(_ batch: DomainBatch, _ place: Int) throws {
-    let provenance = batch.sourceProvenance[place]
+    let provenance = batch.source!.provenance[place]
     let labels = try #require(try ToyDataset().labels(provenance.image)).cropped(to: provenance.box)
-    #expect(batch.sourceLabels.sample(place) == (provenance.flipped ? labels.flippedHorizontally() : labels))
+    #expect(batch.source!.labels!.sample(place) == (provenance.flipped ? labels.flippedHorizontally() : labels))
     let rare = try #require(provenance.rareClass)
     #expect(try #require(try ToyDataset().labels(provenance.image)).values.contains(UInt8(rare)))
   }
@@ -126,8 +126,8 @@ import Testing
       for step in 0..<50 {
         let batch = try loader.batch(step: step)
         for place in 0..<4 {
-          let rare = UInt8(try #require(batch.sourceProvenance[place].rareClass))
-          if batch.sourceLabels.sample(place).values.count(where: { $0 == rare }) > 40 { served += 1 }
+          let rare = UInt8(try #require(batch.source!.provenance[place].rareClass))
+          if batch.source!.labels!.sample(place).values.count(where: { $0 == rare }) > 40 { served += 1 }
         }
       }
       return Double(served) / 200
@@ -142,9 +142,9 @@ import Testing
     var seen = Set<Int>()
     for step in 0..<30 {
       let batch = try loader.batch(step: step)
-      seen.formUnion(batch.sourceProvenance.map(\.image))
-      #expect(batch.sourceProvenance.allSatisfy { $0.rareClass == nil && !$0.flipped })
-      #expect(batch.validMask == nil)
+      seen.formUnion(batch.source!.provenance.map(\.image))
+      #expect(batch.source!.provenance.allSatisfy { $0.rareClass == nil && !$0.flipped })
+      #expect(batch.target!.validMask == nil)
     }
     #expect(seen == Set(0..<6))
   }
@@ -152,7 +152,7 @@ import Testing
   @Test func cropsOfTheWholeImageAreTaken() throws {
     let whole = ToyDataset(height: 16, width: 24)
     let batch = try loader([0..<2], source: whole, target: whole).batch(step: 0)
-    #expect(batch.sourceProvenance[0].box == Box(top: 0, bottom: 16, left: 0, right: 24))
+    #expect(batch.source!.provenance[0].box == Box(top: 0, bottom: 16, left: 0, right: 24))
   }
 
   @Test func cropsLargerThanAnImageAreFoundAtTheStart() {
@@ -192,7 +192,7 @@ import Testing
     for step in 0..<40 {
       let found = failure {
         let batch = try loader.batch(step: step)
-        #expect(batch.targetProvenance[0].image != 3)
+        #expect(batch.target!.provenance[0].image != 3)
       }
       if let found {
         failed += 1

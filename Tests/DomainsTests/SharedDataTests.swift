@@ -79,11 +79,11 @@ import Testing
         rules: CropRules(crop: PixelSize(height: 64, width: 64)), seed: 1, parts: [0..<4],
         margins: ImageMargins(top: 4, bottom: 8, left: 4, right: 4)))
     let batch = try loader.batch(step: 3)
-    #expect(batch.sourceImage.shape == [4, 64, 64, 3] && batch.targetImage.shape == [4, 64, 64, 3])
-    #expect(batch.validMask?.shape == [4, 64, 64])
-    #expect(batch.sourceImage.values.allSatisfy { abs($0) < 2.7 })
+    #expect(batch.source!.image.shape == [4, 64, 64, 3] && batch.target!.image.shape == [4, 64, 64, 3])
+    #expect(batch.target!.validMask?.shape == [4, 64, 64])
+    #expect(batch.source!.image.values.allSatisfy { abs($0) < 2.7 })
     for place in 0..<4 {
-      let pavement = batch.sourceLabels.sample(place).values.count { $0 == 1 }
+      let pavement = batch.source!.labels!.sample(place).values.count { $0 == 1 }
       #expect(pavement > 0)
     }
   }

@@ -21,14 +21,16 @@ import Testing
   @Test(arguments: [(64, 96), (72, 88), (100, 76)]) func trainingOutputsHaveTheirSizes(height: Int, width: Int) throws {
     let network = try FusionTests.network(detail: (32, 40))
     let box = Box(top: 8, bottom: 40, left: 16, right: 56)
-    let output = try network.train(randomTensor([1, height, width, 3], seed: 1), box: box, soloContext(1))
+    let sites = Set(Site.Unit.allCases.flatMap(network.encoderSites) + [.fused])
+    let output = try network.train(
+      randomTensor([1, height, width, 3], seed: 1), box: box, keeping: sites, soloContext(1))
     let fused = try #require(output.fused).value
     #expect(fused.shape == [1, height / 4, width / 4, 3] && fused.values.allSatisfy { $0.isFinite })
     #expect(try #require(output.detail).value.shape == [1, 8, 10, 3])
     let attention = try #require(output.attention).value
     #expect(attention.shape == output.context?.value.shape)
     #expect(attention.values.allSatisfy { $0 > 0 && $0 < 1 })
-    #expect(output.contextFeatures.count == 4 && output.detailFeatures.count == 4)
+    #expect(Set(output.maps.keys) == sites)
   }
 
   @Test func oneResolutionLeavesTheOtherOut() throws {
@@ -36,9 +38,9 @@ import Testing
     let box = Box(top: 0, bottom: 32, left: 8, right: 40)
     let context = try FusionTests.network(.contextOnly).train(image, box: box, soloContext(1))
     #expect(context.fused?.value.shape == [1, 8, 8, 3] && context.fused?.value.values == context.context?.value.values)
-    #expect(context.detail == nil && context.attention == nil && context.detailFeatures.isEmpty)
+    #expect(context.detail == nil && context.attention == nil)
     let detail = try FusionTests.network(.detailOnly).train(image, box: box, soloContext(1))
-    #expect(detail.detail?.value.shape == [1, 8, 8, 3] && detail.fused == nil && detail.contextFeatures.isEmpty)
+    #expect(detail.detail?.value.shape == [1, 8, 8, 3] && detail.fused == nil)
   }
 
   /// With a constant classifier every window, gate and mean must give the constant back.

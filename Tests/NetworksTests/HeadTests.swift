@@ -72,7 +72,7 @@ private struct HeadCase {
   func logits(_ features: [Tensor], _ mode: NormalizationMode = .batch) throws -> Tensor {
     let context = soloContext(features[0].samples, mode)
     defer { context.statistics.apply() }
-    return try head(features.map { Variable(constant: $0) }, context).value
+    return try head(features.map { Variable(constant: $0) }, context).logits.value
   }
 }
 
@@ -82,7 +82,7 @@ private struct HeadCase {
     let tape = Tape()
     let context = soloContext(2, tape: tape)
     let features = test.features.map { Variable(tracked: $0) }
-    let output = try test.head(features, context)
+    let output = try test.head(features, context).logits
     context.statistics.apply()
     let shape = output.value.shape
     let official = nhwcToNCHW(output.value)
@@ -132,7 +132,7 @@ private struct HeadCase {
     let cotangent = randomTensor(try test.logits(test.features).shape, seed: 9)
     let tape = Tape()
     let features = test.features.map { Variable(tracked: $0) }
-    let output = try test.head(features, soloContext(2, tape: tape))
+    let output = try test.head(features, soloContext(2, tape: tape)).logits
     output.cell?.accumulate(cotangent)
     tape.walkBack()
     let origin = start.copy()

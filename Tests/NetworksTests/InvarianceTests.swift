@@ -41,7 +41,8 @@ import Testing
     let context = ForwardContext(
       tape: tape, normalization: normalization, draws: StochasticDraws(seed: 3, step: 2, pass: "mixed"),
       communicator: communicator, globalBatch: globalBatch, firstSample: samples.lowerBound)
-    let output = try network.train(image.samples(samples).copy(), box: box, context)
+    let output = try network.train(
+      image.samples(samples).copy(), box: box, keeping: Set(Site.Unit.allCases.flatMap(network.encoderSites)), context)
     let own = LabelMap(stacking: samples.map { labels.sample($0) })
     let fused = try #require(output.fused)
     let detail = try #require(output.detail)
@@ -49,7 +50,7 @@ import Testing
     _ = crossEntropy(detail, labels: own.cropped(to: box), weights: nil, factor: 0.1, name: "detail", context)
     tape.walkBack()
     let gradients = try #require(network.parameters.gradients)
-    let maps = [fused.value, detail.value] + (output.contextFeatures + output.detailFeatures).map(\.value)
+    let maps = [fused.value, detail.value] + output.maps.keys.sorted().compactMap { output.maps[$0]?.value }
     return Trace(
       samples: (0..<samples.count).map { sample in
         bits((maps + [gradients]).flatMap { $0.sample(sample).values })

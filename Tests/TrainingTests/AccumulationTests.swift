@@ -4,6 +4,7 @@ import Adaptation
 import Collectives
 import Domains
 import Foundation
+import Recipes
 import Support
 import Tensors
 import Testing
@@ -40,8 +41,8 @@ private final class GradientView: StepObserver {
     let view = GradientView()
     let step = TrainingStep(
       StepParts(
-        share: share, student: parts.student, teacher: parts.teacher, featureDistance: parts.featureDistance,
-        extraTargetPasses: parts.extraTargetPasses, draws: parts.draws, reduction: parts.reduction,
+        share: share, student: parts.student, teacher: parts.teacher, host: parts.host,
+        objectives: parts.objectives, sites: parts.sites, draws: parts.draws, reduction: parts.reduction,
         optimizer: parts.optimizer, schedule: parts.schedule, momentum: parts.momentum, observer: view),
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: false, stochasticSeed: recipe.seed))
@@ -100,7 +101,7 @@ private final class GradientView: StepObserver {
     let experiment = try AccumulationTests.experiment(global: 4, parts: 2)
     for step in 0..<2 {
       let batches = try experiment.loader.batches(step: step)
-      if step == 1 { batches[1].sourceImage.sample(1).fill(.nan) }
+      if step == 1 { batches[1].source?.image.sample(1).fill(.nan) }
       let before = try experiment.digests
       let record = try experiment.step.run(batches, step: step)
       #expect((record.skipped != nil) == (step == 1))

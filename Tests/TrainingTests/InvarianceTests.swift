@@ -2,6 +2,7 @@
 
 import Collectives
 import Foundation
+import Recipes
 import Support
 import Tensors
 import Testing

@@ -4,6 +4,7 @@ import Adaptation
 import Collectives
 import Foundation
 import Networks
+import Recipes
 import Tensors
 import TestSupport
 import Testing
@@ -30,12 +31,11 @@ import Training
     let student = try SegmentationNetwork(configuration, gradientSlots: 0, seed: recipe.seed)
     let box = SeededDraws(seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation).draws(
       DrawRequest(
-        pass: "masked", step: 0, samples: 0..<batch.samples.count, height: batch.targetImage.shape[1],
-        width: batch.targetImage.shape[2])
+        pass: "masked", step: 0, samples: 0..<batch.samples.count, height: batch.height, width: batch.width)
     ).box
     let context = experiment.share.context(normalization: .batch)
     let terms = segmentationLosses(
-      try student.train(batch.targetImage, box: box, context), pass: "plain", labels: pseudo.labels,
+      try student.train(try #require(batch.target).image, box: box, context), pass: "plain", labels: pseudo.labels,
       weights: pseudo.weights, box: box, detailWeight: Float(recipe.network.detailWeight), context)
     return (
       record.losses.filter { $0.name.hasPrefix("masked.") }.map(\.value), terms.map { $0.perSample.reduce(0, +) }

@@ -1,6 +1,7 @@
 // The head in recipes: published options by name, options a head does not have, sizes that fit its stride.
 
 import Networks
+import Recipes
 import Support
 import Testing
 import Training

@@ -2,6 +2,7 @@
 
 import Adaptation
 import Foundation
+import Recipes
 import Support
 import TestSupport
 import Testing

@@ -1,6 +1,7 @@
 // A resolved recipe repeats the run, and two recipes tell their difference.
 
 import Foundation
+import Recipes
 import Support
 import Testing
 import Training

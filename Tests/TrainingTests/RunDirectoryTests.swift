@@ -1,6 +1,7 @@
 // A run's folder: who may write into it, and what the log and the summary hold.
 
 import Foundation
+import Recipes
 import Support
 import TestSupport
 import Testing

@@ -1,5 +1,6 @@
 // The step benchmark on a small network: counts, steady state and the trace. Never a time.
 
+import Benchmarks
 import Foundation
 import Networks
 import Support

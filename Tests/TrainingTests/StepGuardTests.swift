@@ -4,6 +4,7 @@ import Adaptation
 import Collectives
 import Domains
 import Foundation
+import Recipes
 import Support
 import Tensors
 import Testing
@@ -142,7 +143,7 @@ import Training
     for batch in batches {
       switch fault {
       case .image(let sample) where batch.samples.contains(sample):
-        batch.sourceImage.sample(sample - batch.samples.lowerBound).fill(.nan)
+        batch.source?.image.sample(sample - batch.samples.lowerBound).fill(.nan)
       case .gradient(let sample):
         guard batch.samples.contains(sample), let slots = experiment.student.parameters.gradients else { continue }
         spoiler.microBatch = batch.microBatch
@@ -159,8 +160,8 @@ import Training
 
   private func watched(_ parts: StepParts, by observer: any StepObserver) -> StepParts {
     StepParts(
-      share: parts.share, student: parts.student, teacher: parts.teacher, featureDistance: parts.featureDistance,
-      extraTargetPasses: parts.extraTargetPasses, draws: parts.draws, reduction: parts.reduction,
+      share: parts.share, student: parts.student, teacher: parts.teacher, host: parts.host,
+      objectives: parts.objectives, sites: parts.sites, draws: parts.draws, reduction: parts.reduction,
       teamGradients: parts.teamGradients, overlap: parts.overlap, optimizer: parts.optimizer, shards: parts.shards,
       schedule: parts.schedule, momentum: parts.momentum, stepGuard: parts.stepGuard, observer: observer)
   }

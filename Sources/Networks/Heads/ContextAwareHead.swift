@@ -53,8 +53,8 @@ public struct ContextAwareHead: SegmentationHead {
       initializer: .normal(deviation: 0.01))
   }
 
-  /// Logits `[N, H, W, K]` at the stride of the first feature map.
-  public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> Variable {
+  /// Logits `[N, H, W, K]` and the fused map, at the stride of the first feature map.
+  public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> HeadOutput {
     var levels = zip(embeddings, features).map { $0($1, context) }
     if let coarsestContext {
       let finest = features[0].value.shape
@@ -63,6 +63,7 @@ public struct ContextAwareHead: SegmentationHead {
     }
     let fused = try fusion(levels, context)
     context.marks(classifier.weight)
-    return classifier(channelDropout(fused, rate: dropout, layer: name, context), context)
+    let logits = classifier(channelDropout(fused, rate: dropout, layer: name, context), context)
+    return HeadOutput(logits: logits, fused: fused)
   }
 }

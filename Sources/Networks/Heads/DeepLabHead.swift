@@ -33,11 +33,11 @@ public struct DeepLabHead: SegmentationHead {
   }
 
   /// Logits `[N, H, W, K]` at the stride of the last feature map.
-  public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> Variable {
+  public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> HeadOutput {
     let outputs = branches.map { branch in
       context.marks(branch.weight)
       return branch(features[features.count - 1], context)
     }
-    return outputs.dropFirst().reduce(outputs[0]) { add($0, $1, context) }
+    return HeadOutput(logits: outputs.dropFirst().reduce(outputs[0]) { add($0, $1, context) })
   }
 }

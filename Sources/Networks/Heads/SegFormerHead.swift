@@ -37,10 +37,11 @@ public struct SegFormerHead: SegmentationHead {
       initializer: .normal(deviation: 0.01))
   }
 
-  /// Logits `[N, H, W, K]` at the stride of the first feature map.
-  public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> Variable {
+  /// Logits `[N, H, W, K]` and the fused map, at the stride of the first feature map.
+  public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> HeadOutput {
     let fused = try fusion(zip(embeddings, features).map { $0($1, context) }, context)
     context.marks(classifier.weight)
-    return classifier(channelDropout(fused, rate: dropout, layer: name, context), context)
+    let logits = classifier(channelDropout(fused, rate: dropout, layer: name, context), context)
+    return HeadOutput(logits: logits, fused: fused)
   }
 }

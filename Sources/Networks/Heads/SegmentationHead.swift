@@ -4,9 +4,10 @@ import Autograd
 
 /// Turns an encoder's feature maps into logits.
 public protocol SegmentationHead {
-  /// Logits `[N, H, W, K]` on the grid that the catalogue says, of feature maps `[N, h, w, C]`, finest first.
+  /// Logits `[N, H, W, K]` on the grid that the catalogue says, of feature maps `[N, h, w, C]`, finest first; with them
+  /// the map that they classify.
   /// A collective where batch norm uses batch statistics.
-  func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> Variable
+  func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> HeadOutput
 }
 
 /// The feature map whose grid a head's logits have.

@@ -52,8 +52,8 @@ public struct UnifiedPerceptualHead: SegmentationHead {
       initializer: .normal(deviation: 0.01))
   }
 
-  /// Logits `[N, H, W, K]` at the stride of the first feature map.
-  public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> Variable {
+  /// Logits `[N, H, W, K]` and the fused map, at the stride of the first feature map.
+  public func callAsFunction(_ features: [Variable], _ context: ForwardContext) throws -> HeadOutput {
     let deepest = try pyramidPooling(features[features.count - 1], context)
     var levels = try zip(laterals, features).map { try $0($1, context) } + [deepest]
     for index in levels.indices.dropLast().reversed() {
@@ -64,7 +64,8 @@ public struct UnifiedPerceptualHead: SegmentationHead {
     let sameSize = outputs.map { resized($0, as: outputs[0], context) }
     let fused = try fusion(concatenated(sameSize, context), context)
     context.marks(classifier.weight)
-    return classifier(channelDropout(fused, rate: dropout, layer: name, context), context)
+    let logits = classifier(channelDropout(fused, rate: dropout, layer: name, context), context)
+    return HeadOutput(logits: logits, fused: fused)
   }
 
   /// The map beside its means over grids of several sizes, fused.

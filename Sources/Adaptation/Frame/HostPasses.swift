@@ -1,0 +1,60 @@
+// The passes that hosts bring: source, target and mixed.
+
+import Autograd
+import Networks
+import Tensors
+
+/// The passes of a host over the images of a step.
+public struct HostPasses {
+  private let host: Host
+  private let augmentsSource: Bool
+  private let objectives: [any Objective]
+
+  /// The passes of a run.
+  /// - Parameters:
+  ///   - host: how it trains.
+  ///   - augmentsSource: whether source images are jittered and blurred like mixed ones.
+  ///   - objectives: one of them may make the mixed images.
+  public init(_ host: Host, augmentsSource: Bool, objectives: [any Objective]) {
+    self.host = host
+    self.augmentsSource = augmentsSource
+    self.objectives = objectives
+  }
+
+  /// All of them, in their order.
+  public var passes: [Pass] { host.passes.map { name in Pass(name) { [try view(name, $0)] } } }
+
+  private func view(_ name: String, _ step: StepView) throws -> View {
+    switch name {
+    case "source": source(step)
+    case "target": target(step)
+    default: try mixed(step)
+    }
+  }
+
+  private func source(_ step: StepView) -> View {
+    let drawn = step.draws("source")
+    let (image, labels) = step.sourceSamples
+    return View(
+      "source", image: Variable(constant: augmentsSource ? strongAugmentation(image, drawn) : image), labels: labels,
+      box: drawn.box)
+  }
+
+  private func target(_ step: StepView) -> View {
+    View("target", image: Variable(constant: step.targetSamples.image), box: step.draws("target").box)
+  }
+
+  private func mixed(_ step: StepView) throws -> View {
+    for objective in objectives {
+      guard let mixed = try objective.mixed(step) else { continue }
+      return View(
+        "mixed", image: Variable(constant: mixed.image), labels: mixed.labels, weights: mixed.weights,
+        box: step.draws("mixed").box)
+    }
+    let present = try classesPresent(step.sourceSamples.labels, on: step.share.communicator)
+    let drawn = step.draws("mixed") { $0.present = present }
+    let mixed = classMix(step, drawn)
+    return View(
+      "mixed", image: Variable(constant: mixed.image), labels: mixed.labels, weights: mixed.weights, box: drawn.box)
+  }
+}

@@ -1,0 +1,186 @@
+// What a method adds to the steps of its host: one object a run, whose hooks are called in the order of a step.
+
+import Autograd
+import Domains
+import Networks
+import Support
+import Tensors
+
+/// A tensor of an objective's state.
+public struct NamedTensor {
+  /// Its name within the objective.
+  public let name: String
+  /// The values, changed in place.
+  public let tensor: Tensor
+
+  /// A tensor with its name.
+  public init(_ name: String, _ tensor: Tensor) {
+    self.name = name
+    self.tensor = tensor
+  }
+}
+
+/// What a method adds to a step.
+///
+/// Every hook has a default that adds nothing. All are called on all ranks, for every micro-batch, and objective after
+/// objective in the order of the catalogue, so that two spellings of a recipe give the same bits. Whether a collective is
+/// reached may depend on the step number or on reduced values only; random choices come from the `StepView`.
+public protocol Objective: AnyObject {
+  /// Name in recipes, and of its state in checkpoints.
+  var name: String { get }
+  /// What it remembers: tensors of fixed shape, changed in place, equal on all ranks.
+  var state: [NamedTensor] { get }
+  /// An encoder that it keeps frozen as it was before training; nil for most.
+  var frozenEncoder: ReferenceEncoder? { get }
+  /// Passes after the host's: a function of the step number.
+  func passes(at step: Int) -> [Pass]
+  /// Before anything is predicted: other labels, other images.
+  func prepare(_ step: inout StepView) throws
+  /// After the target images were labelled: other labels or weights.
+  func refine(_ labels: inout PseudoLabels, _ step: StepView) throws
+  /// The mixed images; nil is the host's ClassMix. At most one objective of a run answers.
+  func mixed(_ step: StepView) throws -> LabelledImages?
+  /// Before the student runs: other boxes or crops, and work beside it.
+  func before(_ views: inout [View], of pass: String, _ step: StepView) throws
+  /// What it must know of the whole micro-batch.
+  func statistics(_ runs: [StudentRun], of pass: String, _ step: StepView) throws -> PassStatistics
+  /// Factors on the pixel weights of a run's cross-entropy, `[N, H, W]`; nil is 1.
+  func weights(_ run: StudentRun, of pass: String, _ totals: PassTotals, _ step: StepView) throws -> Tensor?
+  /// Puts gradients into maps and returns its loss terms.
+  func losses(_ runs: [StudentRun], of pass: String, _ totals: PassTotals, _ step: StepView) throws -> [LossTerm]
+  /// Once a step that the optimizer used, after it.
+  func finish(step: Int) throws
+}
+
+extension Objective {
+  /// Remembers nothing.
+  public var state: [NamedTensor] { [] }
+  /// Freezes none.
+  public var frozenEncoder: ReferenceEncoder? { nil }
+  /// Adds no pass.
+  public func passes(at step: Int) -> [Pass] { [] }
+  /// Changes nothing.
+  public func prepare(_ step: inout StepView) throws {}
+  /// Changes nothing.
+  public func refine(_ labels: inout PseudoLabels, _ step: StepView) throws {}
+  /// Leaves it to the host.
+  public func mixed(_ step: StepView) throws -> LabelledImages? { nil }
+  /// Changes nothing.
+  public func before(_ views: inout [View], of pass: String, _ step: StepView) throws {}
+  /// Asks for nothing.
+  public func statistics(_ runs: [StudentRun], of pass: String, _ step: StepView) throws -> PassStatistics {
+    PassStatistics()
+  }
+  /// 1.
+  public func weights(_ run: StudentRun, of pass: String, _ totals: PassTotals, _ step: StepView) throws -> Tensor? {
+    nil
+  }
+  /// Adds none.
+  public func losses(
+    _ runs: [StudentRun], of pass: String, _ totals: PassTotals, _ step: StepView
+  ) throws -> [LossTerm] { [] }
+  /// Does nothing.
+  public func finish(step: Int) throws {}
+}
+
+/// What an objective needs of network, passes and data; known before either exists.
+public struct Requirements: Sendable {
+  /// Maps of the student that it reads, by pass.
+  public var sites: [String: Set<Site>] = [:]
+  /// Heads that it trains on maps.
+  public var heads: [AttachedHead] = []
+  /// Passes of the host that it hangs on.
+  public var passes: Set<String> = []
+  /// Whether target images must be labelled, also where the host needs no labels.
+  public var needsLabels = false
+  /// Whether it makes the mixed images.
+  public var mixes = false
+
+  /// Nothing.
+  public init() {}
+}
+
+/// What an objective is made with.
+public struct ObjectiveSetup {
+  /// Shapes of the networks.
+  public let configuration: NetworkConfiguration
+  /// The host that it takes part in.
+  public let host: Host
+  /// The run's seed.
+  public let seed: UInt64
+  /// Steps of the schedule, of which options that name shares take theirs.
+  public let scheduledSteps: Int
+
+  /// From its parts.
+  public init(configuration: NetworkConfiguration, host: Host, seed: UInt64, scheduledSteps: Int) {
+    self.configuration = configuration
+    self.host = host
+    self.seed = seed
+    self.scheduledSteps = scheduledSteps
+  }
+}
+
+/// The options of an objective, and with them the objective itself. One type is one method.
+public protocol MethodOptions: SettingGroup {
+  /// What the objective needs, given the shapes of the networks.
+  func requirements(_ configuration: NetworkConfiguration) -> Requirements
+  /// The objective; nil where the options switch it off.
+  /// - Throws: a `Failure` where something from outside is missing.
+  func make(_ setup: ObjectiveSetup) throws -> (any Objective)?
+  /// What is wrong with the options for a training crop; nil where they fit. Single values are limited by `visit`.
+  func misfit(cropHeight: Int, cropWidth: Int) -> OptionMisfit?
+}
+
+extension MethodOptions {
+  /// Nothing.
+  public func requirements(_ configuration: NetworkConfiguration) -> Requirements { Requirements() }
+  /// Fits every crop.
+  public func misfit(cropHeight: Int, cropWidth: Int) -> OptionMisfit? { nil }
+}
+
+/// Why an option of a method does not fit the rest of a recipe.
+public struct OptionMisfit: Sendable, Equatable {
+  /// Key within `methodOptions`.
+  public let key: String
+  /// The rest of a sentence that starts with the key.
+  public let what: String
+  /// What to do about it.
+  public let remedy: String
+
+  /// A complaint.
+  public init(key: String, what: String, remedy: String) {
+    self.key = key
+    self.what = what
+    self.remedy = remedy
+  }
+}
+
+/// The options of a method that has none of its own and adds nothing to its host.
+public struct NoOptions: MethodOptions {
+  /// Nothing.
+  public init() {}
+  /// Shows nothing.
+  public mutating func visit(_ settings: inout some SettingVisitor) throws {}
+  /// No objective.
+  public func make(_ setup: ObjectiveSetup) throws -> (any Objective)? { nil }
+}
+
+/// A method that recipes may name: a host, and mostly one objective.
+public struct MethodEntry: Sendable {
+  /// Its name in recipes.
+  public let name: String
+  /// How it trains.
+  public let host: Host
+  /// The defaults of its objective's options.
+  public let options: any MethodOptions
+  /// Authors, title, venue.
+  public let paper: String
+
+  /// A line of the catalogue.
+  public init(_ name: String, _ host: Host, options: any MethodOptions = NoOptions(), paper: String) {
+    self.name = name
+    self.host = host
+    self.options = options
+    self.paper = paper
+  }
+}

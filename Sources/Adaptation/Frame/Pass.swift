@@ -1,0 +1,70 @@
+// Passes of a step: one tape each, walked back once, over one or several views of the images.
+
+import Autograd
+import Kernels
+import Networks
+import Tensors
+
+/// One tape of a step. Its views are made when the pass is due.
+public struct Pass {
+  /// Name of the pass, unique in a step: the phase it is timed as, and the name of what it draws.
+  public let name: String
+  /// What the student looks at.
+  public let views: (StepView) throws -> [View]
+
+  /// A pass.
+  public init(_ name: String, views: @escaping (StepView) throws -> [View]) {
+    self.name = name
+    self.views = views
+  }
+}
+
+/// One run of the student in a pass. N local samples, H×W crop.
+public struct View {
+  /// Prefix of its losses, and the name under which its dropout is drawn; unique in a step.
+  public let name: String
+  /// What the student sees, `[N, H, W, 3]`: a constant, unless a network made it.
+  public var image: Variable
+  /// What it shall answer; nil: objectives alone say what is learned.
+  public var labels: LabelMap?
+  /// Weight of every pixel, `[N, H, W]`; nil is 1.
+  public var weights: Tensor?
+  /// The detail crop, one for all samples of all ranks.
+  public var box: Box
+  /// The crops that are seen.
+  public var crops = Crops.all
+  /// Factor on its cross-entropy.
+  public var factor: Float = 1
+
+  /// A view.
+  public init(_ name: String, image: Variable, labels: LabelMap? = nil, weights: Tensor? = nil, box: Box) {
+    self.name = name
+    self.image = image
+    self.labels = labels
+    self.weights = weights
+    self.box = box
+  }
+}
+
+/// A view and what the network made of it.
+public struct StudentRun {
+  /// What was seen.
+  public let view: View
+  /// Logits and declared maps.
+  public let output: TrainingOutput
+  /// Sample share, tape and draws of the run.
+  public let context: ForwardContext
+
+  /// A run.
+  public init(view: View, output: TrainingOutput, context: ForwardContext) {
+    self.view = view
+    self.output = output
+    self.context = context
+  }
+
+  /// A map that was declared for this pass.
+  public func map(_ site: Site) -> Variable {
+    guard let map = output.maps[site] else { preconditionFailure("\(view.name): nobody declared \(site)") }
+    return map
+  }
+}

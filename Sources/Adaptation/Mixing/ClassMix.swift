@@ -1,0 +1,72 @@
+// ClassMix (Olsson et al., WACV 2021) across domains (DACS, Tranheden et al., WACV 2021): half of the classes of the
+// source labels are pasted onto the target image, with their labels and weight 1.
+
+import Collectives
+import Domains
+import Kernels
+import Tensors
+
+/// Images with labels and pixel weights. N local samples, H×W crop.
+public struct LabelledImages {
+  /// The images, `[N, H, W, 3]`.
+  public var image: Tensor
+  /// Their labels.
+  public var labels: LabelMap
+  /// Weight of every pixel, `[N, H, W]`; nil is 1.
+  public var weights: Tensor?
+
+  /// Images, their labels and weights.
+  public init(image: Tensor, labels: LabelMap, weights: Tensor? = nil) {
+    self.image = image
+    self.labels = labels
+    self.weights = weights
+  }
+}
+
+/// One set of images pasted onto another: `top` where the mask is set, `bottom` elsewhere.
+///
+/// - Parameters:
+///   - top: what is pasted.
+///   - bottom: what it is pasted onto.
+///   - mask: N·H·W bytes.
+public func pasted(_ top: LabelledImages, onto bottom: LabelledImages, where mask: [UInt8]) -> LabelledImages {
+  LabelledImages(
+    image: mix(top.image, bottom.image, mask: mask), labels: mix(top.labels, bottom.labels, mask: mask),
+    weights: mixedWeights(top, bottom, mask))
+}
+
+private func mixedWeights(_ top: LabelledImages, _ bottom: LabelledImages, _ mask: [UInt8]) -> Tensor? {
+  guard let above = top.weights else { return bottom.weights.map { mix(weights: $0, mask: mask) } }
+  let plane: Shape = [bottom.labels.samples, bottom.labels.height, bottom.labels.width, 1]
+  let below = bottom.weights?.reshaped(plane) ?? Tensor(repeating: 1, plane)
+  return mix(above.reshaped(plane), below, mask: mask).reshaped(
+    [bottom.labels.samples, bottom.labels.height, bottom.labels.width])
+}
+
+/// Classes in the labels of the whole global batch, ascending; 255 among them where it occurs, as in the published
+/// code, which looks at the batch of its one process.
+///
+/// A collective: called by all ranks.
+public func classesPresent(_ labels: LabelMap, on communicator: any Communicator) throws -> [UInt8] {
+  var words = [UInt64](repeating: 0, count: 4)
+  var seen = [Bool](repeating: false, count: 256)
+  for label in labels.values { seen[Int(label)] = true }
+  for (label, isSeen) in seen.enumerated() where isSeen { words[label / 64] |= 1 << (label % 64) }
+  let all = try communicator.orBits(words)
+  return (UInt8.min...UInt8.max).filter { label in
+    let word = all[Int(label) / 64]
+    return (word >> UInt64(label % 64)) & 1 == 1
+  }
+}
+
+/// The drawn source classes pasted onto target images with what is believed of them, then jittered and blurred.
+public func classMix(_ step: StepView, _ draws: PassDraws) -> LabelledImages {
+  let (image, labels) = step.sourceSamples
+  let pseudo = step.pseudoLabels
+  var mixed = pasted(
+    LabelledImages(image: image, labels: labels),
+    onto: LabelledImages(image: step.targetSamples.image, labels: pseudo.labels, weights: pseudo.weights),
+    where: classMask(labels, chosen: draws.chosen))
+  mixed.image = strongAugmentation(mixed.image, draws)
+  return mixed
+}

@@ -1,0 +1,19 @@
+// The methods that recipes may name. A new one is one file and one line here; docs/methods.md has a row for each.
+
+import Adaptation
+
+/// Every method, in the order in which objectives act in a step.
+public enum MethodCatalogue {
+  /// One line for each method.
+  public static let entries: [MethodEntry] = [
+    MethodEntry("source-only", .sourceOnly, paper: "supervised training on the source domain"),
+    MethodEntry(
+      "hrda", .selfTraining,
+      paper:
+        "Hoyer, Dai, Van Gool: HRDA, context-aware high-resolution domain-adaptive semantic segmentation, ECCV 2022"),
+    MethodEntry(
+      "mic", .selfTraining, options: MaskedConsistencyOptions(),
+      paper:
+        "Hoyer, Dai, Wang, Van Gool: MIC, masked image consistency for context-enhanced domain adaptation, CVPR 2023"),
+  ]
+}

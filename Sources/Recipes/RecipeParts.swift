@@ -1,0 +1,59 @@
+// From a recipe to the parts of a run that it describes.
+
+import Adaptation
+import Networks
+import Optimization
+import Support
+
+extension Recipe {
+  /// What decides the shapes of the network.
+  public func networkConfiguration(classCount: Int) -> NetworkConfiguration {
+    var configuration = NetworkConfiguration(
+      encoder: .named(encoder.name), classCount: classCount, detailHeight: network.detailCrop.height,
+      detailWidth: network.detailCrop.width, headWidth: head.width, attentionWidth: attention.width)
+    configuration.encoderOptions = EncoderOptions(dropPath: Float(encoder.dropPath))
+    configuration.resolution = Resolution(rawValue: network.resolution.rawValue) ?? .hrda
+    configuration.head = head.name
+    configuration.fusion = head.fusion
+    configuration.dilations = head.dilations
+    configuration.headDropout = Float(head.dropout)
+    configuration.contextReduction = Int((1 / network.contextScale).rounded())
+    configuration.detailOverlap = network.detailOverlap
+    return configuration
+  }
+
+  /// How mixed images are changed.
+  public var augmentation: AugmentationOptions {
+    var options = AugmentationOptions()
+    options.jitterStrength = Float(mix.jitterStrength)
+    options.jitterThreshold = Float(mix.jitterThreshold)
+    options.blurThreshold = Float(mix.blurThreshold)
+    options.blurSigma = Float(mix.blurSigma[0])...Float(mix.blurSigma[1])
+    return options
+  }
+
+  /// Learning rate over the run.
+  public var learningRate: LearningRateSchedule {
+    LearningRateSchedule(
+      baseRate: scaledLearningRate, warmUpSteps: schedule.warmUpSteps, warmUpRatio: schedule.warmUpRatio,
+      power: schedule.power, totalSteps: schedule.decaySteps ?? schedule.steps)
+  }
+
+  /// The optimizer over a network's parameters, with the published groups by name.
+  /// - Parameters:
+  ///   - parameters: the network's.
+  ///   - owned: the elements that this rank advances; nil for all.
+  public func makeOptimizer(
+    _ parameters: NetworkParameters, owned: [Range<Int>]? = nil
+  ) -> any ArenaOptimizer {
+    let groups = ParameterGroups(headFactor: optimizer.headFactor, weightDecay: optimizer.weightDecay)
+    let slices = parameters.slices.map { groups.slice(name: $0.name, range: $0.range) }
+    switch optimizer.name {
+    case .adamw:
+      return AdamW(
+        slices: slices, owned: owned, beta1: optimizer.betas[0], beta2: optimizer.betas[1],
+        epsilon: optimizer.epsilon)
+    case .sgd: return SGD(slices: slices, owned: owned, momentum: optimizer.momentum)
+    }
+  }
+}

@@ -1,0 +1,105 @@
+// Writing a recipe: complete YAML that reads back as an equal recipe, a digest of it, and the difference of two.
+
+import Support
+
+extension Recipe {
+  /// The complete recipe as YAML, every default written out and every path absolute: enough to repeat the run.
+  /// Reading it with the same catalogue gives an equal recipe.
+  public var resolvedYAML: String { tree.yaml }
+
+  /// SHA-256 of the complete recipe, in hexadecimal; ranks agree on it at start.
+  public var fingerprint: String {
+    let hash = SHA256()
+    hash.update(resolvedYAML)
+    return hash.hexadecimal()
+  }
+
+  /// SHA-256 of the settings that decide the weights, in hexadecimal: a run may go on with another recipe of the same.
+  public var weightFingerprint: String {
+    let hash = SHA256()
+    // Pseudo-labels of runs that began before there were these keys are theirs still.
+    let later = [
+      "batch.accumulate": "1", "optimizer.name": "adamw", "optimizer.momentum": "0.9", "schedule.decaySteps": "null",
+    ]
+    for (key, text) in tree.flattened() where difference(key, nil, text).affectsWeights && later[key] != text {
+      hash.update("\(key): \(text)\n")
+    }
+    return hash.hexadecimal()
+  }
+
+  /// A setting that two recipes disagree on.
+  public struct Difference: Sendable, Equatable, CustomStringConvertible {
+    /// Dotted key.
+    public let key: String
+    /// Value in the first recipe; nil where it has no such setting.
+    public let old: String?
+    /// Value in the second recipe; nil where it has no such setting.
+    public let new: String?
+    /// Whether gradients are summed to the same bits however they are cut and shared.
+    let sumsReproducibly: Bool
+
+    /// Whether a run that goes on with the new value may differ from one that went on with the old one.
+    public var affectsWeights: Bool {
+      let cuts = ["batch.cropShards", "optimizer.shardMoments", "communication.bucketMB"]
+      if cuts.contains(key) { return !sumsReproducibly }
+      let harmlessGroups = [
+        "communication.", "checkpoint.", "log.", "digest.", "watch.", "evaluation.", "data.validation.",
+      ]
+      return !["name", "threads", "trace"].contains(key) && !harmlessGroups.contains { key.hasPrefix($0) }
+    }
+
+    /// `key: old -> new`.
+    public var description: String { "\(key): \(old ?? "(none)") -> \(new ?? "(none)")" }
+  }
+
+  private func difference(_ key: String, _ old: String?, _ new: String?) -> Difference {
+    Difference(key: key, old: old, new: new, sumsReproducibly: reduction == .reproducible)
+  }
+
+  /// The settings two recipes disagree on, in the order of the documentation.
+  public static func compare(_ old: Recipe, _ new: Recipe) -> [Difference] {
+    let first = old.tree.flattened()
+    let second = new.tree.flattened()
+    let newValues = Dictionary(uniqueKeysWithValues: second.map { ($0.key, $0.text) })
+    let oldKeys = Set(first.map(\.key))
+    let changed = first.filter { newValues[$0.key] != $0.text }
+      .map { new.difference($0.key, $0.text, newValues[$0.key]) }
+    let added = second.filter { !oldKeys.contains($0.key) }.map { new.difference($0.key, nil, $0.text) }
+    return changed + added
+  }
+
+  /// The complete recipe as a tree.
+  var tree: SettingNode {
+    var recipe = self
+    var writer = SettingWriter()
+    do { try recipe.visit(&writer, nil) } catch { preconditionFailure("writing settings does not throw: \(error)") }
+    return SettingNode(.group(writer.entries))
+  }
+}
+
+/// Collects settings into a tree.
+struct SettingWriter: SettingVisitor {
+  /// The settings seen so far.
+  private(set) var entries: [SettingNode.Entry] = []
+
+  mutating func value<Value: SettingValue>(_ key: String, _ value: inout Value, _ limit: Limit<Value>) throws {
+    add(key, value.settingNode)
+  }
+
+  mutating func path(_ key: String, _ value: inout String?) throws { add(key, value.settingNode) }
+
+  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group) throws {
+    var writer = SettingWriter()
+    try group.visit(&writer)
+    add(key, SettingNode(.group(writer.entries)))
+  }
+
+  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?) throws {
+    guard var given = group else { return add(key, String?.none.settingNode) }
+    try self.group(key, &given)
+  }
+
+  private mutating func add(_ key: String, _ node: SettingNode) {
+    entries.append(SettingNode.Entry(key: key, place: "", node: node))
+  }
+}

@@ -1,0 +1,123 @@
+// log.jsonl: what happened at each logged step, one JSON object a line.
+
+import Collectives
+import DataParallel
+import Foundation
+import Support
+
+/// One line of the log.
+public struct LogEntry: Codable, Sendable, Equatable {
+  /// Completed steps.
+  public var step: Int
+  /// Losses and other values of the step, by name.
+  public var losses: [String: Double]
+  /// The encoder's learning rate in this step.
+  public var learningRate: Double
+  /// Euclidean norm of the gradient; nil in logs of versions that did not tell it.
+  public var gradientNorm: Double?
+  /// Source images a second, all ranks together.
+  public var imagesPerSecond: Double
+  /// Seconds by phase.
+  public var seconds: [String: Double]
+  /// Bytes that rank 0 sent in this step to reduce gradients; 0 with one rank.
+  public var bytesReduced: Int
+  /// Messages of rank 0 in this step besides those of gradients; nil with one rank.
+  public var messages: MessageFigures?
+  /// What summing gradients over ranks took on rank 0; nil with one rank. The hidden share of its seconds is
+  /// 1 - exposedSeconds / seconds.
+  public var reduction: ReductionFigures?
+  /// Most memory the process has held, in bytes.
+  public var peakMemoryBytes: Int
+  /// Wall-clock seconds of training up to this step in all sessions, evaluation left out.
+  public var trainingSeconds: Double?
+  /// The slowest rank; nil with one rank.
+  public var straggler: Straggler?
+  /// About the pseudo-labels since such figures were last told; nil in most lines.
+  public var pseudoLabels: PseudoLabelFigures?
+  /// Why the optimizer left this step out, and what it was made of; nil where it used it.
+  public var skipped: SkippedStep?
+  /// mIoU in percent by network, where the step was evaluated.
+  public var mIoU: [String: Double]?
+
+  /// A line of the log.
+  public init(
+    step: Int, losses: [String: Double], learningRate: Double, gradientNorm: Double? = nil, imagesPerSecond: Double,
+    seconds: [String: Double],
+    bytesReduced: Int, messages: MessageFigures? = nil,
+    reduction: ReductionFigures? = nil, peakMemoryBytes: Int, mIoU: [String: Double]? = nil
+  ) {
+    self.step = step
+    self.losses = losses
+    self.learningRate = learningRate
+    self.gradientNorm = gradientNorm
+    self.imagesPerSecond = imagesPerSecond
+    self.seconds = seconds
+    self.bytesReduced = bytesReduced
+    self.messages = messages
+    self.reduction = reduction
+    self.peakMemoryBytes = peakMemoryBytes
+    self.mIoU = mIoU
+  }
+}
+
+/// Appends to log.jsonl; a line is with the system when `append` returns. Rank 0 only.
+public final class RunLog {
+  /// The last line.
+  public private(set) var last: LogEntry?
+  private let path: String
+  private let file: FileHandle
+  private var length: UInt64
+
+  /// Opens the log, keeping the lines up to `step` and dropping those of steps that are going to be run again.
+  /// - Throws: `Failure` 74 that names the file.
+  public init(_ path: String, keepingUpTo step: Int) throws {
+    self.path = path
+    let kept = try RunLog.read(path).filter { $0.step <= step }
+    do {
+      let text = try kept.map { try jsonLine($0) + "\n" }.joined()
+      try Foundation.Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+      file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+      length = try file.seekToEnd()
+      last = kept.last
+    } catch {
+      throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: path)
+    }
+  }
+
+  /// Adds a line, whole or not at all.
+  /// - Throws: `Failure` 74 that names the file and the step.
+  public func append(_ entry: LogEntry) throws {
+    do {
+      let line = Foundation.Data((try jsonLine(entry) + "\n").utf8)
+      try file.write(contentsOf: line)
+      length += UInt64(line.count)
+      last = entry
+    } catch {
+      try? file.truncate(atOffset: length)
+      throw Failure(.inputOutput, "step \(entry.step) cannot be written: \(error.localizedDescription)", at: path)
+    }
+  }
+
+  /// The lines of a log, none if there is no such file. A last line that a stopped process left unfinished is dropped.
+  /// - Throws: `Failure` 65 for any other line that is not a log entry.
+  public static func read(_ path: String) throws -> [LogEntry] {
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return [] }
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    return try lines.enumerated().compactMap { index, line in
+      if line.isEmpty { return nil }
+      do {
+        return try decoder.decode(LogEntry.self, from: Foundation.Data(line.utf8))
+      } catch {
+        if index == lines.count - 1 { return nil }
+        throw Failure(.badData, "it is not a line of a log", at: "\(path):\(index + 1)", remedy: "remove the line")
+      }
+    }
+  }
+
+  private static var decoder: JSONDecoder {
+    let decoder = JSONDecoder()
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    return decoder
+  }
+}

@@ -1,0 +1,175 @@
+// The folder of one run: where everything lies, who holds it, and what is written into it. Only rank 0 opens it.
+
+import Foundation
+import Recipes
+import Support
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Where the files of a run lie; the layout is a promise to users.
+public struct RunLayout: Sendable, Equatable {
+  /// The run's folder.
+  public let path: String
+
+  /// The layout of the run in a folder.
+  public init(_ path: String) { self.path = URL(fileURLWithPath: path).standardizedFileURL.path }
+
+  /// The resolved recipe.
+  public var recipe: String { path + "/recipe.yaml" }
+  /// One JSON object a logged step.
+  public var log: String { path + "/log.jsonl" }
+  /// Figures of the whole run.
+  public var summary: String { path + "/summary.json" }
+  /// Folder of checkpoints.
+  public var checkpoints: String { path + "/checkpoints" }
+  /// The frozen encoder of the feature distance.
+  public var frozenEncoder: String { path + "/frozen-encoder.h5" }
+  /// Folder of pseudo-label caches.
+  public var pseudoLabels: String { path + "/pseudo-labels" }
+  /// Phases in Chrome's trace format.
+  public var trace: String { path + "/trace.json" }
+  /// The report.
+  public var report: String { path + "/report.html" }
+  /// Says who holds the folder; empty when nobody does.
+  public var lock: String { path + "/lock" }
+
+  /// The checkpoint after `step` completed steps, such as `checkpoints/step-00000100.h5`.
+  public func checkpoint(_ step: Int) -> String { "\(checkpoints)/step-\(padded(step, 8)).h5" }
+
+  /// What of `recipe` and `pseudoLabels` was the run's until a step, where it went on with a recipe of other weights,
+  /// such as `pseudo-labels-until-step-00000100`.
+  public func former(_ path: String, until step: Int) -> String {
+    let name = URL(fileURLWithPath: path)
+    let kind = name.pathExtension.isEmpty ? "" : ".\(name.pathExtension)"
+    return "\(name.deletingPathExtension().path)-until-step-\(padded(step, 8))\(kind)"
+  }
+  /// The pseudo-label cache of a rank, such as `pseudo-labels/rank-00000.h5`.
+  public func pseudoLabels(rank: Int) -> String { "\(pseudoLabels)/rank-\(padded(rank, 5)).h5" }
+
+  private func padded(_ number: Int, _ digits: Int) -> String {
+    let text = String(number)
+    return String(repeating: "0", count: max(0, digits - text.count)) + text
+  }
+
+  /// Whether a run has written here.
+  public var holdsRun: Bool {
+    let files = FileManager.default
+    let stored = (try? files.contentsOfDirectory(atPath: checkpoints)) ?? []
+    return files.fileExists(atPath: recipe) || files.fileExists(atPath: log) || !stored.isEmpty
+  }
+}
+
+/// A run's folder, held by this process until it is released or the process ends.
+public final class RunDirectory {
+  /// Where the files lie.
+  public let layout: RunLayout
+  /// Whether the folder held a run before it was opened.
+  public let heldRun: Bool
+  private var lock: FileHandle
+  private var isHeld = true
+
+  /// Makes the folder if need be and takes hold of it. Called by rank 0 only.
+  /// - Throws: `Failure` 73 if the folder cannot be made, if another process holds it, or if it holds a run and
+  ///   `resume` is false.
+  public init(_ path: String, resume: Bool) throws {
+    layout = RunLayout(path)
+    for folder in [layout.path, layout.checkpoints] { try RunDirectory.make(folder) }
+    lock = try RunDirectory.hold(layout.lock)
+    heldRun = layout.holdsRun
+    guard resume || !heldRun else {
+      release()
+      throw Failure(
+        .cannotCreate, "it holds a run", at: layout.path,
+        remedy: "go on with --resume or choose another --run-directory")
+    }
+  }
+
+  deinit { release() }
+
+  /// Lets go of the folder, as the end of the object does; the object must not be used afterwards.
+  public func release() {
+    guard isHeld else { return }
+    isHeld = false
+    try? lock.truncate(atOffset: 0)
+    // A child process that is just being started may hold the file open for a moment longer.
+    _ = flock(lock.fileDescriptor, LOCK_UN)
+    try? lock.close()
+  }
+
+  /// Takes hold of the folder again if somebody deleted it, or its lock, during the run.
+  /// - Returns: whether it was gone; its files must be written anew then.
+  /// - Throws: `Failure` 73 if another run has taken the folder, or it cannot be made.
+  public func reclaim() throws -> Bool {
+    var held = stat()
+    var found = stat()
+    if stat(layout.lock, &found) == 0 {
+      guard fstat(lock.fileDescriptor, &held) == 0, held.st_ino == found.st_ino, held.st_dev == found.st_dev else {
+        throw Failure(
+          .cannotCreate, "another run has taken the folder", at: layout.lock,
+          remedy: "never delete the folder of a run that goes on")
+      }
+      return false
+    }
+    for folder in [layout.path, layout.checkpoints] { try RunDirectory.make(folder) }
+    lock = try RunDirectory.hold(layout.lock)
+    return true
+  }
+
+  /// Writes a whole file of the run, such as the summary, so that readers see the old text or the new.
+  /// - Throws: `Failure` 74 that names the file.
+  public func write(_ text: String, to path: String) throws {
+    do {
+      try Foundation.Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+    } catch {
+      throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: path)
+    }
+  }
+
+  /// The recipe that the run was made with, or nil if none is stored.
+  /// - Throws: `Failure` 65 if it cannot be understood.
+  public func storedRecipe(_ catalogue: RecipeCatalogue) throws -> Recipe? {
+    guard FileManager.default.fileExists(atPath: layout.recipe) else { return nil }
+    return try Recipe.read(layout.recipe, environment: [:], catalogue: catalogue)
+  }
+
+  private static func make(_ folder: String) throws {
+    do {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    } catch {
+      throw Failure(.cannotCreate, "the folder cannot be made: \(error.localizedDescription)", at: folder)
+    }
+  }
+
+  /// Opens the lock file and writes this process into it. The kernel's lock settles who is first on a host and ends
+  /// with the process; the text tells other hosts, whose kernels may not share locks.
+  private static func hold(_ path: String) throws -> FileHandle {
+    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw Failure(.cannotCreate, "it cannot be made: \(String(cString: strerror(errno)))", at: path)
+    }
+    let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    let isFirst = flock(descriptor, LOCK_EX | LOCK_NB) == 0
+    let holder = String(decoding: (try? handle.readToEnd()) ?? Foundation.Data(), as: UTF8.self)
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+    let host = ProcessInfo.processInfo.hostName
+    guard isFirst else {
+      throw Failure(.cannotCreate, "the run is held by \(holder)", at: path, remedy: "wait until it ends")
+    }
+    guard holder.isEmpty || holder.hasSuffix("on host \(host)") else {
+      throw Failure(
+        .cannotCreate, "the run is held by \(holder), which this host cannot ask", at: path,
+        remedy: "if that process has ended, start with Launch/supervise --release-lock, or remove this file")
+    }
+    do {
+      try handle.truncate(atOffset: 0)
+      try handle.write(contentsOf: Foundation.Data("process \(getpid()) on host \(host)\n".utf8))
+    } catch {
+      throw Failure(.cannotCreate, "it cannot be written: \(error.localizedDescription)", at: path)
+    }
+    return handle
+  }
+}

@@ -1,0 +1,369 @@
+// The loop around the step: resume, log, check replicas, evaluate, save, stop on a signal, sum up.
+
+import Adaptation
+import Collectives
+import DataParallel
+import Domains
+import Kernels
+import Networks
+import Recipes
+import Storage
+import Support
+import Tensors
+
+/// How a run ended.
+public struct RunOutcome: Sendable {
+  /// `.done`, or `.stopped` after a signal.
+  public let status: ExitStatus
+  /// The figures; nil if the run was stopped.
+  public let summary: Summary?
+  /// Scores by network name, where the run was evaluated.
+  public let matrices: [String: ConfusionMatrix]
+}
+
+/// Trains until the last step. Every function is called by all ranks.
+public final class Trainer {
+  let experiment: Experiment
+  let communicator: any Communicator
+  let directory: RunDirectory?
+  private let store: any CheckpointStore
+  private let pseudoLabels: any PseudoLabelStore
+  let agreement: ReplicaAgreement
+  let say: (String) -> Void
+  private var firstStep = 0
+  /// Whether the checkpoint that the run goes on from is of a recipe of other weights, until one of this recipe is made.
+  private var recipeIsNew = false
+  private var keeper: CheckpointKeeper?
+  var log: RunLog?
+  private var recorder: PseudoLabelRecorder?
+  private(set) var pseudoLabelWatch: PseudoLabelWatch?
+  var events: EventFile?
+  var lostLines = 0
+  var time = TrainingTime(after: nil)
+
+  /// A trainer for an assembled experiment.
+  ///
+  /// - Parameters:
+  ///   - experiment: the parts of the run.
+  ///   - directory: the run's folder, held by rank 0; nil on other ranks.
+  ///   - store: where checkpoints are; rank 0 writes, all ranks read.
+  ///   - pseudoLabels: where pseudo-labels are kept, one file per rank.
+  ///   - say: prints a line of progress; called on rank 0.
+  public init(
+    _ experiment: Experiment, directory: RunDirectory?, store: any CheckpointStore,
+    pseudoLabels: any PseudoLabelStore, say: @escaping (String) -> Void
+  ) {
+    self.experiment = experiment
+    communicator = experiment.share.world
+    self.directory = directory
+    self.store = store
+    self.pseudoLabels = pseudoLabels
+    self.say = communicator.rank == 0 ? say : { _ in }
+    agreement = ReplicaAgreement(on: communicator, interval: experiment.recipe.digest.every)
+  }
+
+  /// Checks that all ranks mean the same run, takes rank 0's weights, and goes on from the newest good checkpoint if
+  /// asked to.
+  public func prepare(resume: Bool) throws {
+    Activity.prepare("replicas")
+    let parameters = experiment.student.parameters
+    var recipe = experiment.recipe
+    // Hosts may differ in cores, so APUS_THREADS may differ too.
+    recipe.threads = 0
+    try agreement.compare([
+      ("the recipe", recipe.fingerprint),
+      ("the network", ReplicaAgreement.layoutDigest(parameters.slices.map { ($0.name, $0.officialShape) })),
+      ("the CPU level", "\(CPULevel.current)"),
+    ])
+    var visits: Tensor?
+    if resume { Activity.prepare("checkpoint") }
+    let isResumed = resume ? try restoreNewest(&visits) : false
+    Activity.prepare("weights of rank 0")
+    try agreement.share(state.map(\.tensor))
+    experiment.step.parts.stepGuard.takeOver()
+    keeper = CheckpointKeeper(
+      store, experiment.recipe.checkpoint, on: communicator, completedSteps: firstStep, say: say)
+    let firstTeacher = try communicator.broadcastString(experiment.origin.firstTeacher ?? "")
+    Activity.prepare("run folder")
+    startPseudoLabelWatch()
+    if experiment.teacher != nil, experiment.recipe.teacher.cache { try startRecording(firstTeacher, visits) }
+    if let note = experiment.recipe.batchRuleNote { say(note) }
+    try communicator.together {
+      guard let directory else { return }
+      if !isResumed { try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store) }
+      let log = try RunLog(directory.layout.log, keepingUpTo: firstStep)
+      time = TrainingTime(after: log.last)
+      self.log = log
+      events = try EventFile(folder: directory.layout.path)
+      if firstStep == 0 { try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe) }
+    }
+  }
+
+  /// Goes on from the newest good checkpoint; false if there is none.
+  /// - Parameter visits: how often pseudo-labels were used, as rank 0 reads it.
+  private func restoreNewest(_ visits: inout Tensor?) throws -> Bool {
+    let found = try communicator.together { communicator.rank == 0 ? try store.latest() : nil }
+    let step = try communicator.broadcastString(found.map { String($0.snapshot.step) } ?? "")
+    guard let step = Int(step) else {
+      say("no checkpoint in \(store.folder): starting afresh")
+      return false
+    }
+    for skipped in found?.skipped ?? [] { say("passed over checkpoint of step \(skipped.step): \(skipped.failure)") }
+    try communicator.together {
+      guard let found else { return }
+      try experiment.restore(found.snapshot, from: found.file)
+      if let directory {
+        try experiment.restoreFrozenEncoder(from: directory.layout.frozenEncoder, store: store)
+      }
+    }
+    try experiment.dealOutMoments(found?.snapshot)
+    if let run = found?.snapshot.run { warnOfChanges(since: run) }
+    firstStep = step
+    let isNew = try communicator.together {
+      try found.map { try experiment.recipe.differsInWeights(from: $0.snapshot.run, in: $0.file) } ?? false
+    }
+    recipeIsNew = try communicator.orBits(isNew ? 1 : 0) != 0 && step > 0
+    say("resuming after step \(step) from \(store.file(step: step))")
+    if recipeIsNew {
+      say("the recipe is another than until there: pseudo-labels are begun anew, former ones are kept beside them")
+    } else {
+      visits = found?.snapshot.tensor(PseudoLabelRecorder.visitsRecord)
+    }
+    return true
+  }
+
+  /// Bits depend on the CPU level and the libraries: going on with others is allowed, but not silently.
+  private func warnOfChanges(since run: RunDescription) {
+    let level = "\(CPULevel.current)"
+    if run.cpuLevel != level {
+      say("warning: the checkpoint was written at CPU level \(run.cpuLevel), this is \(level): bits will differ")
+    }
+    let versions = arithmeticLibraryVersions
+    for (name, version) in run.libraryVersions.sorted(by: { $0.key < $1.key }) where versions[name] != version {
+      say("warning: the checkpoint was written with \(name) \(version), here it is \(versions[name] ?? "none")")
+    }
+  }
+
+  private func startRecording(_ teacherDigest: String, _ visits: Tensor?) throws {
+    let recipe = experiment.recipe
+    let holders = (0..<experiment.plan.microBatch).map { Array(experiment.plan.ranks(of: $0)) }
+    let images = experiment.targetCount
+    let ages = PseudoLabelAges(
+      period: recipe.teacher.refresh, images: images, stored: try shared(visits, count: images))
+    let origin = PseudoLabelOrigin(
+      teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint, threshold: Float(recipe.teacher.threshold),
+      height: experiment.targetSize.height, width: experiment.targetSize.width, rank: communicator.rank,
+      worldSize: communicator.worldSize)
+    recorder = try PseudoLabelRecorder(
+      pseudoLabels, origin, completedSteps: recipeIsNew ? 0 : firstStep, holders: holders,
+      ownSamples: experiment.share.samples,
+      ages: ages, on: communicator)
+    recorder?.observer = { [pseudoLabelWatch] in pseudoLabelWatch?.saw($0) }
+  }
+
+  /// Rank 0's tensor on all ranks; nil where rank 0 has none of that length.
+  private func shared(_ values: Tensor?, count: Int) throws -> Tensor? {
+    let has = communicator.rank == 0 && values?.count == count
+    guard try communicator.orBits(has ? 1 : 0) == 1 else { return nil }
+    let result = values.flatMap { has ? $0 : nil } ?? Tensor(zeros: [count])
+    try agreement.share([result])
+    return result
+  }
+
+  private func startPseudoLabelWatch() {
+    let recipe = experiment.recipe
+    guard experiment.teacher != nil, recipe.watch.pseudoLabels > 0 else { return }
+    pseudoLabelWatch = PseudoLabelWatch(
+      classes: experiment.classes.names, threshold: Float(recipe.teacher.threshold), every: recipe.watch.pseudoLabels,
+      completedSteps: firstStep, on: communicator)
+  }
+
+  /// Whether this rank speaks for its samples, which several ranks may hold.
+  private var answers: Bool { experiment.plan.place == 0 }
+
+  /// Everything that must be equal on all ranks. Moments that are dealt out over ranks exist once.
+  private var state: [(name: String, tensor: Tensor)] {
+    let optimizer = experiment.step.parts.optimizer
+    let student = experiment.student.parameters
+    var tensors = [
+      ("student parameters", student.values), ("student statistics", student.buffers),
+      ("the guard's memory", experiment.step.parts.stepGuard.state),
+    ]
+    if experiment.step.parts.shards == nil {
+      tensors += zip(["first moment", "second moment"], optimizer.moments)
+    }
+    if let teacher = experiment.teacher?.network.parameters {
+      tensors += [("teacher parameters", teacher.values), ("teacher statistics", teacher.buffers)]
+    }
+    if let frozen = experiment.reference?.parameters {
+      tensors += [("frozen encoder", frozen.values), ("frozen encoder's statistics", frozen.buffers)]
+    }
+    tensors += experiment.objectiveState.map { ($0.path, $0.tensor) }
+    return tensors
+  }
+
+  /// What lies where in the arenas of `state`; all have the student's layout.
+  private func parts(of name: String) -> [(name: String, range: Range<Int>)] {
+    let parameters = experiment.student.parameters
+    if name.hasSuffix(" parameters") || name.hasSuffix(" moment") {
+      return parameters.slices.map { ($0.name, $0.range) }
+    }
+    return ["student statistics", "teacher statistics"].contains(name)
+      ? parameters.bufferSlices.map { ($0.name, $0.range) } : []
+  }
+
+  /// Trains until `lastStep` steps are complete in total, or a signal asks to stop.
+  /// - Parameters:
+  ///   - lastStep: completed steps to stop at.
+  ///   - watchdog: is told how long steps take.
+  public func run(until lastStep: Int, _ watchdog: Watchdog? = nil) throws -> RunOutcome {
+    do {
+      return try train(until: lastStep, watchdog)
+    } catch let failure as Failure where failure == communicator.agreedFailure {
+      keeper?.finishAfterFailure()
+      throw failure
+    }
+  }
+
+  private func train(until lastStep: Int, _ watchdog: Watchdog?) throws -> RunOutcome {
+    let recipe = experiment.recipe
+    if recipe.checkpoint.every > 0 && firstStep + recipe.checkpoint.every <= lastStep {
+      keeper?.expect(snapshot(step: firstStep))
+    }
+    let trace = recipe.trace && firstStep < lastStep ? StepTrace() : nil
+    for step in firstStep..<max(firstStep, lastStep) {
+      let completed = step + 1
+      Activity.begin(step: completed)
+      let watch = Stopwatch()
+      let batches = try KernelMeter.phase("data") {
+        try communicator.together { try experiment.loader.batches(step: step) }
+      }
+      let loading = watch.seconds
+      let kept = try KernelMeter.phase("kept labels") {
+        try batches.map { try recorder?.kept($0.target?.provenance ?? []) }
+      }
+      var record = try experiment.step.run(batches, step: step, kept: kept)
+      record.phases.add("data", loading)
+      record.notes.forEach(say)
+      if record.skipped == nil { try note(record.pseudoLabels, batches, step: step) }
+      let seconds = watch.seconds
+      time.add(seconds)
+      watchdog?.stepEnded(seconds: seconds)
+      Activity.enter("replicas")
+      try agreement.check(step: completed, state, parts: parts(of:))
+      var stops = try isAskedToStop()
+      let isLast = completed == lastStep
+      let isDue = recipe.checkpoint.every > 0 && completed % recipe.checkpoint.every == 0
+      let isScored =
+        recipe.evaluation.every > 0 && completed % recipe.evaluation.every == 0 && !isLast && !stops && !isLost
+      let isTold = isLast || stops || recipe.log.includes(completed) || record.skipped != nil
+      if isTold, !isScored { try writeLog(record, batches, seconds, nil) }
+      try stopIfLost(record)
+      // An evaluation may take long: what is saved comes before what is only known.
+      let isSaved = isLast || stops || isDue
+      if isSaved { try save(completed, isLast: isLast || stops) } else { try keeper?.stepEnded() }
+      if isScored {
+        let scores = try evaluate()?.mapValues(\.meanIoU)
+        stops = try isAskedToStop()
+        if isTold || stops { try writeLog(record, batches, seconds, scores) }
+        if stops { try isSaved ? keeper?.finish() : save(completed, isLast: true) }
+      }
+      if let spans = trace?.stepEnded(isLast: isLast || stops) { try write(trace: spans) }
+      if stops, !isLast { return stopped(after: completed) }
+    }
+    guard let matrices = try evaluate() else { return stopped(after: max(firstStep, lastStep)) }
+    let summary = try summary(until: max(firstStep, lastStep), matrices)
+    return RunOutcome(status: .done, summary: summary, matrices: matrices)
+  }
+
+  /// Whether a signal has asked one rank to stop.
+  private func isAskedToStop() throws -> Bool { try communicator.allMaximum(Int64(StopSignals.pending ?? 0)) != 0 }
+
+  private func stopped(after step: Int) -> RunOutcome {
+    say("stopped by a signal after step \(step); go on with --resume")
+    return RunOutcome(status: .stopped, summary: nil, matrices: [:])
+  }
+
+  /// Records what the teacher said of each micro-batch, and counts what labels there were.
+  private func note(_ labels: [PseudoLabels], _ batches: [DomainBatch], step: Int) throws {
+    for (pseudo, batch) in zip(labels, batches) {
+      if let recorder, !pseudo.areKept {
+        Activity.enter("pseudo-labels")
+        try recorder.record(pseudo, batch.target?.provenance ?? [], step: step)
+      }
+      if answers { pseudoLabelWatch?.add(pseudo, source: batch.source?.labels) }
+    }
+  }
+
+  private func save(_ step: Int, isLast: Bool) throws {
+    guard let keeper else { preconditionFailure("a run is prepared before it saves") }
+    Activity.beside("checkpoint")
+    // Entries first: a checkpoint whose pseudo-labels are missing could not be resumed.
+    try keeper.save(snapshot(step: step), isLast: isLast, deliver: experiment.deliverMoments) {
+      try communicator.together { try reclaimFolder(step) }
+      if recipeIsNew { try communicator.together { try directory?.goOn(with: experiment.recipe, after: firstStep) } }
+      recipeIsNew = false
+      try recorder?.publish(completedSteps: step, restartingFrom: keeper.newestSaved)
+    }
+  }
+
+  /// The state of the run, equal on all ranks.
+  private func snapshot(step: Int) -> Snapshot {
+    let visits = recorder?.visits.map { Snapshot.Record(PseudoLabelRecorder.visitsRecord, $0) }
+    return experiment.snapshot(step: step, objectives: visits.map { [$0] } ?? [])
+  }
+
+  /// Where somebody deleted the run's folder, makes it anew with what a resumed run needs.
+  private func reclaimFolder(_ step: Int) throws {
+    guard let directory, try directory.reclaim() else { return }
+    say("warning: \(directory.layout.path) was deleted; it is made anew, without earlier checkpoints and log")
+    try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe)
+    try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store)
+    log = try RunLog(directory.layout.log, keepingUpTo: step)
+    events = try EventFile(folder: directory.layout.path)
+  }
+
+  /// Scores of the networks the recipe names, on the validation images: empty if there are none, nil if a signal came
+  /// between images.
+  public func evaluate() throws -> [String: ConfusionMatrix]? {
+    guard let validation = experiment.validation else { return [:] }
+    Activity.beside("evaluation")
+    let recipe = experiment.recipe
+    let scoredAs = try recipe.scoredAs(experiment.classes)
+    let evaluator = Evaluator(validation, scoredAs: scoredAs, on: communicator)
+    var matrices: [String: ConfusionMatrix] = [:]
+    for (name, network) in networks where recipe.evaluation.includes(name) {
+      let predictor = recipe.predictor(network)
+      guard let matrix = try evaluator.evaluate(predictor, while: { StopSignals.pending == nil }) else { return nil }
+      matrices[name] = matrix
+      say("\(name): mIoU \(rounded(matrix.meanIoU, 2)) %")
+    }
+    return matrices
+  }
+
+  /// The networks of the run by name.
+  var networks: [(name: String, network: SegmentationNetwork)] {
+    [("student", experiment.student)] + (experiment.teacher.map { [("teacher", $0.network)] } ?? [])
+  }
+}
+
+extension ConfusionMatrix {
+  /// mIoU and IoU by class name, in percent.
+  public func scores(_ names: [String]) -> Scores {
+    Scores(mIoU: meanIoU, iou: Dictionary(uniqueKeysWithValues: zip(names, iou)))
+  }
+}
+
+extension Recipe.Evaluation {
+  /// Whether a network is evaluated.
+  func includes(_ name: String) -> Bool { network == .both || network.rawValue == name }
+}
+
+extension Recipe {
+  /// The sliding windows of the recipe over a network.
+  public func predictor(_ network: SegmentationNetwork) -> Predictor {
+    Predictor(
+      network, crop: (height: evaluation.crop.height, width: evaluation.crop.width),
+      stride: (height: evaluation.stride.height, width: evaluation.stride.width))
+  }
+}

@@ -1,0 +1,184 @@
+// One training step, top to bottom: the teacher follows the student; for every micro-batch target images are labelled and
+// the student learns pass after pass, those of the host and those that objectives add; gradients are summed over samples
+// and ranks, the optimizer advances.
+
+import Adaptation
+import Autograd
+import Collectives
+import DataParallel
+import Domains
+import Kernels
+import Networks
+import Optimization
+import Support
+import Tensors
+
+/// A training step of HRDA (Hoyer et al., ECCV 2022) and of its relatives: a host's passes with what objectives add.
+public final class TrainingStep {
+  /// What the step works with.
+  public let parts: StepParts
+  private let options: StepOptions
+  private let exchange: GradientExchange
+  private let before: KeptTensors
+  private let hostPasses: HostPasses
+  private var terms: [LossTerm] = []
+  private var phases = PhaseTimes()
+  private var operations = 0
+
+  /// A step over its parts.
+  public init(_ parts: StepParts, _ options: StepOptions) {
+    self.parts = parts
+    self.options = options
+    before = KeptTensors(
+      [parts.student.parameters.buffers] + (parts.teacher.map { [$0.network.parameters.buffers] } ?? [])
+        + parts.objectives.flatMap { $0.state.map(\.tensor) })
+    hostPasses = HostPasses(parts.host, augmentsSource: options.augmentSource, objectives: parts.objectives)
+    exchange = GradientExchange(parts, tunesBuckets: options.tunesBuckets)
+  }
+
+  /// Runs step number `step` (from 0) on this rank's samples of a batch that is not cut. See below.
+  public func run(_ batch: DomainBatch, step: Int, kept: KeptPseudoLabels? = nil) throws -> StepRecord {
+    try run([batch], step: step, kept: [kept])
+  }
+
+  /// Runs step number `step` (from 0) on this rank's samples of each micro-batch, one after the other: their gradients are
+  /// added up, and what the passes hold is as large as one of them. A collective: called by all ranks with the same
+  /// number.
+  /// - Parameters:
+  ///   - batches: as many as the share has micro-batches.
+  ///   - step: number of the step.
+  ///   - kept: for each, what to believe of the target images instead of asking the teacher; on all ranks or none. Empty:
+  ///     the teacher is asked for all.
+  /// - Throws: what communication throws; a `Failure` on all ranks if the guard ends the run.
+  public func run(_ batches: [DomainBatch], step: Int, kept: [KeptPseudoLabels?] = []) throws -> StepRecord {
+    let count = parts.share.microBatches
+    precondition(
+      batches.count == count && (kept.isEmpty || kept.count == count),
+      "\(batches.count) batches and \(kept.count) kept labels for \(count) micro-batches")
+    terms = []
+    phases = PhaseTimes()
+    operations = 0
+    let messagesBefore = messages
+    before.keep()
+    phases.measure("teacher average") {
+      parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
+    }
+    parts.student.parameters.clearGradients()
+    try exchange.stepBegins()
+    var pseudoLabels: [PseudoLabels] = []
+    for (index, batch) in batches.enumerated() {
+      exchange.microBatchBegins(isLast: index == count - 1)
+      let view = StepView(
+        step: step, batch: batch, share: parts.share.ofMicroBatch(index), student: parts.student,
+        teacher: parts.teacher, seed: options.seed, draws: parts.draws)
+      if let labels = try learn(view, kept: kept.isEmpty ? nil : kept[index]) { pseudoLabels.append(labels) }
+    }
+    let (gradient, gradientNorm) = try phases.measure("reduction") { try exchange.sum() }
+    parts.observer?.summed(gradient)
+    let rate = parts.schedule.rate(at: step)
+    let losses = try sumLosses()
+    let skipped = try parts.stepGuard.reasonToSkip(
+      step: step, losses: losses, gradientNorm: gradientNorm,
+      brokenPixels: pseudoLabels.reduce(0) { $0 + $1.brokenPixels }, on: parts.share.communicator)
+    if skipped == nil {
+      phases.measure("optimizer") {
+        parts.optimizer.advance(
+          parameters: parts.student.parameters.values, gradient: gradient, rate: rate, step: step + 1)
+      }
+      if parts.shards != nil { try phases.measure("gather") { try exchange.gatherParameters() } }
+      for objective in parts.objectives { try objective.finish(step: step) }
+    } else {
+      before.restore()
+    }
+    let shares = pseudoLabels.map(\.confidentShare)
+    return StepRecord(
+      completed: step + 1, losses: losses, learningRate: rate,
+      confidentShare: shares.isEmpty ? nil : shares.reduce(0, +) / Float(shares.count), gradientNorm: gradientNorm,
+      skipped: skipped, messages: messages - messagesBefore, phases: phases, pseudoLabels: pseudoLabels,
+      operations: operations, reduction: parts.reduction.figures, backwardSeconds: exchange.backwardSeconds,
+      notes: exchange.notes)
+  }
+
+  /// Everything that a micro-batch teaches; its gradients are added to the slots. Returns what its target images were
+  /// labelled as.
+  private func learn(_ micro: StepView, kept: KeptPseudoLabels?) throws -> PseudoLabels? {
+    var view = micro
+    for objective in parts.objectives { try objective.prepare(&view) }
+    if var labels = try phases.measure("teacher", { try labels(view, kept) }) {
+      for objective in parts.objectives { try objective.refine(&labels, view) }
+      view.labels = labels
+    }
+    var own: [LossTerm] = []
+    let passes = passes(at: view.step)
+    for (index, pass) in passes.enumerated() {
+      own += try phases.measure(pass.name) { try learn(pass, view, isLast: index == passes.count - 1) }
+    }
+    terms = LossTerm.added(terms, own)
+    return view.labels
+  }
+
+  /// The host's passes, then those of objectives: a function of the step number.
+  private func passes(at step: Int) -> [Pass] { hostPasses.passes + parts.objectives.flatMap { $0.passes(at: step) } }
+
+  private func labels(_ view: StepView, _ kept: KeptPseudoLabels?) throws -> PseudoLabels? {
+    guard let teacher = parts.teacher else { return nil }
+    let target = view.targetSamples
+    if let kept { return try teacher.pseudoLabels(kept: kept, valid: target.validMask, view.share) }
+    return try teacher.pseudoLabels(target.image, valid: target.validMask, view.share)
+  }
+
+  /// One tape: the student looks at every view, all ranks learn what losses must know, gradients are walked back.
+  private func learn(_ pass: Pass, _ step: StepView, isLast: Bool) throws -> [LossTerm] {
+    var views = try pass.views(step)
+    for objective in parts.objectives { try objective.before(&views, of: pass.name, step) }
+    let tape = exchange.makeTape()
+    let runs = try views.enumerated().map { index, view in
+      if index > 0 { tape.divide() }
+      return try run(view, of: pass.name, tape, step)
+    }
+    let totals = try PassTotals.exchanged(
+      try parts.objectives.map { try $0.statistics(runs, of: pass.name, step) }, samples: step.share.samples.count,
+      on: step.share.communicator)
+    let asked = Array(zip(parts.objectives, totals))
+    var terms = try runs.flatMap { run in
+      try supervised(run, try asked.compactMap { try $0.weights(run, of: pass.name, $1, step) })
+    }
+    for (objective, totals) in asked { terms += try objective.losses(runs, of: pass.name, totals, step) }
+    operations += tape.recorded
+    try exchange.walkBack(tape, isLast: isLast)
+    return terms
+  }
+
+  private func run(_ view: View, of pass: String, _ tape: Tape, _ step: StepView) throws -> StudentRun {
+    let context = step.share.context(
+      tape: tape, normalization: .batch,
+      draws: options.stochasticSeed.map { StochasticDraws(seed: $0, step: step.step, pass: view.name) })
+    let output = try parts.student.train(
+      view.image, box: view.box, crops: view.crops, keeping: parts.sites[pass] ?? [], context)
+    parts.observer?.passed(
+      ObservedPass(
+        name: view.name, image: view.image.value, labels: view.labels, weights: view.weights, output: output))
+    return StudentRun(view: view, output: output, context: context)
+  }
+
+  /// The cross-entropy of a view that has labels.
+  private func supervised(_ run: StudentRun, _ factors: [Tensor]) throws -> [LossTerm] {
+    let view = run.view
+    guard let labels = view.labels else { return [] }
+    let weights = factors.reduce(view.weights) { weights, factor in weights.map { multiply($0, factor) } ?? factor }
+    return segmentationLosses(
+      run.output, pass: view.name, labels: labels, weights: weights, box: view.box,
+      detailWeight: options.detailWeight, factor: view.factor, run.context)
+  }
+
+  private var messages: MessageFigures {
+    (parts.share.world as? MeteredCommunicator)?.figures ?? MessageFigures()
+  }
+
+  private func sumLosses() throws -> [(name: String, value: Double)] {
+    let samples = parts.share.samples.count
+    let rows = (0..<samples).flatMap { sample in terms.map { $0.perSample[sample] } }
+    let sums = try globalSum(rows: rows, samples: samples, count: terms.count, on: parts.share.communicator)
+    return zip(terms, sums).map { ($0.name, $1) }
+  }
+}

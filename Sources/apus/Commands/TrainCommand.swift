@@ -1,0 +1,150 @@
+// apus train: from a recipe to a run directory.
+
+import ArgumentParser
+import Collectives
+import DataParallel
+import Foundation
+import Kernels
+import Recipes
+import StorageHDF5
+import Support
+import Tensors
+import Training
+
+/// Options that every command with a recipe takes.
+struct RecipeOptions: ParsableArguments {
+  @Option(
+    name: .customLong("set"), parsing: .singleValue,
+    help: ArgumentHelp("Override a recipe value; may repeat.", valueName: "key.path=value"))
+  var overrides: [String] = []
+
+  /// Reads the recipe on every rank; a failure is thrown on all.
+  func read(_ path: String, on communicator: any Communicator) throws -> Recipe {
+    try communicator.together { try Recipe.read(path, overrides: overrides, catalogue: .standard) }
+  }
+}
+
+/// Sets up threads and the instruction-set level of this rank. Called by all ranks.
+///
+/// Threads not given are the cores this process may use, shared with the other ranks of its host. All ranks use the
+/// lowest level that one of them has, or that `APUS_CPU_LEVEL` asks for.
+/// - Returns: the highest level that this rank may use.
+@discardableResult
+func setUpMachine(threads: Int, on communicator: any Communicator) throws -> CPULevel {
+  let hosts = try communicator.gatherStrings(communicator.hostName)
+  let neighbours = hosts.filter { $0 == communicator.hostName }.count
+  let cores = ProcessInfo.processInfo.activeProcessorCount
+  WorkerPool.configure(threads: threads > 0 ? threads : max(1, cores / neighbours))
+  let wanted = try communicator.together { () throws -> CPULevel in
+    guard let name = ProcessInfo.processInfo.environment["APUS_CPU_LEVEL"], !name.isEmpty else { return .supported }
+    guard let level = CPULevel(named: name) else {
+      let names = CPULevel.allCases.map(\.description)
+      let hint = nearestSpelling(to: name, among: names).map { "did you mean \($0)?" }
+      throw Failure(
+        .usage, "no CPU level \"\(name)\"", at: "APUS_CPU_LEVEL",
+        remedy: hint ?? "use one of \(names.joined(separator: ", "))")
+    }
+    return level
+  }
+  let own = min(wanted.rawValue, CPULevel.supported.rawValue)
+  let lowest = try communicator.allMinimum(Int64(own))
+  try communicator.together { _ = try CPULevel.use(CPULevel(rawValue: Int(lowest)) ?? .portable) }
+  return CPULevel(rawValue: own) ?? .portable
+}
+
+/// Prints who takes part, where there are several ranks, and what makes them slow. Called by all ranks.
+func showRanks(_ level: CPULevel, on communicator: any Communicator) throws {
+  let table = try RankTable(RankFacts(host: communicator.hostName, level: level), on: communicator)
+  guard communicator.rank == 0 else { return }
+  for line in (communicator.worldSize > 1 ? table.lines : []) + table.warnings { print(line) }
+}
+
+/// The threads that `APUS_THREADS` asks for, else 0.
+func environmentThreads() throws -> Int {
+  guard let text = ProcessInfo.processInfo.environment["APUS_THREADS"], !text.isEmpty else { return 0 }
+  guard let threads = Int(text), threads >= 0 else {
+    throw Failure(.usage, "\"\(text)\" is no number of threads", at: "APUS_THREADS", remedy: "give a whole number")
+  }
+  return threads
+}
+
+/// Trains a recipe.
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train", abstract: "Train a recipe, alone or on the ranks of mpirun or srun.")
+
+  @Argument(help: ArgumentHelp("The recipe, a YAML file.", valueName: "recipe"))
+  var recipe: String
+  @Option(help: ArgumentHelp("Where the run goes; Checkpoints/<recipe name> if not given.", valueName: "dir"))
+  var runDirectory: String?
+  @Flag(help: "Go on from the newest complete checkpoint in the run directory, on any number of ranks.")
+  var resume = false
+  @Option(help: "Stop once this many steps are complete in total; schedule.steps stays as it is.")
+  var steps: Int?
+  @Flag(help: "Write the first steps to trace.json in the run directory, as trace: true in the recipe does.")
+  var trace = false
+  @Option(
+    help: ArgumentHelp(
+      "Summary of a source-only run, whose scores are put beside this run's.", valueName: "file"))
+  var sourceOnlySummary: String?
+  @OptionGroup var settings: RecipeOptions
+
+  mutating func validate() throws {
+    if let steps, steps < 1 { throw ValidationError("--steps must be at least 1, not \(steps)") }
+    if trace { settings.overrides.append("trace=true") }
+  }
+
+  func run() throws {
+    // From the beginning: a signal while the run is being prepared means its first step.
+    StopSignals.install()
+    try runOnRanks { communicator in
+      let recipe = try settings.read(self.recipe, on: communicator)
+      return try recipe.watch.watching(on: communicator) { try train(recipe, on: communicator, $0) }
+    }
+  }
+
+  private func train(
+    _ recipe: Recipe, on communicator: any Communicator, _ watchdog: Watchdog?
+  ) throws -> ExitStatus {
+    // Ranks that were told other things would wait for each other at other places.
+    try ReplicaAgreement(on: communicator, interval: 0).compare(
+      [("--resume", "\(resume)"), ("--steps", steps.map(String.init) ?? "not given")],
+      remedy: "give all ranks the same options")
+    let level = try setUpMachine(threads: recipe.threads, on: communicator)
+    try showRanks(level, on: communicator)
+    let path = runDirectory ?? "Checkpoints/\(recipe.name)"
+    let isRoot = communicator.rank == 0
+    let sourceOnly = try communicator.together {
+      isRoot ? try sourceOnlySummary.map { try Summary(contentsOf: $0).student } : nil
+    }
+    let checkpoints = HDF5CheckpointStore(folder: RunLayout(path).checkpoints)
+    let hasCheckpoint = try communicator.together { isRoot && resume ? try !checkpoints.steps().isEmpty : false }
+    let experiment = try Experiment(
+      recipe, on: communicator,
+      startingWith: try communicator.orBits(hasCheckpoint ? 1 : 0) == 0 ? checkpoints : nil)
+    let directory = try communicator.together { () throws -> RunDirectory? in
+      guard isRoot else { return nil }
+      let (directory, notes) = try RunDirectory.take(
+        path, resume: resume, recipe: recipe, overrides: settings.overrides)
+      for note in notes { print(note) }
+      return directory
+    }
+    // Progress must reach a file or a pipe line by line.
+    lineBufferOutput()
+    let trainer = Trainer(
+      experiment, directory: directory, store: checkpoints,
+      pseudoLabels: HDF5PseudoLabelStore(folder: RunLayout(path).pseudoLabels)
+    ) { print($0) }
+    try trainer.prepare(resume: resume)
+    let outcome = try trainer.run(until: steps ?? recipe.schedule.steps, watchdog)
+    try communicator.together {
+      guard let directory, var summary = outcome.summary else { return }
+      summary.sourceOnly = sourceOnly
+      try directory.write(try jsonText(summary), to: directory.layout.summary)
+      try directory.write(try trainer.report(summary, log: directory.layout.log), to: directory.layout.report)
+      print("report: \(directory.layout.report)")
+    }
+    directory?.release()
+    return outcome.status
+  }
+}
