@@ -60,15 +60,3 @@ public func currentHostName() -> String {
   guard gethostname(&name, name.count - 1) == 0 else { return "unknown host" }
   return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
-
-/// Writes one line to standard error in a single system call, so that lines of several ranks do not mix.
-public func writeErrorLine(_ text: String) {
-  let bytes = Array((text + "\n").utf8)
-  _ = write(STDERR_FILENO, bytes, bytes.count)
-}
-
-/// Writes the reason and ends this process at once, without running exit handlers: other threads may still compute.
-public func leaveProcess(_ reason: String, status: Int32) -> Never {
-  writeErrorLine(reason)
-  _exit(status)
-}

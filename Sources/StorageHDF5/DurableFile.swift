@@ -157,22 +157,25 @@ struct DurableFile {
   }
 }
 
-/// A seal that is computed on another thread.
+/// A seal that is computed on another thread; at once where the system has none to give.
 private final class Sealing: @unchecked Sendable {
-  private let group = DispatchGroup()
+  private var thread: SystemThread?
   private var result: Seal?
 
   /// Begins; the bytes must stay until `seal` was asked for.
   init(_ kind: Seal.Kind, _ bytes: UnsafeRawBufferPointer) {
     nonisolated(unsafe) let bytes = bytes
-    DispatchQueue.global(qos: .utility).async(group: group) { [self] in
+    do {
+      thread = try SystemThread("apus-seal") { [self] in result = Seal(kind, sealing: bytes) }
+    } catch {
       result = Seal(kind, sealing: bytes)
     }
   }
 
   /// The seal; waits for it.
   var seal: Seal {
-    group.wait()
+    thread?.join()
+    thread = nil
     guard let result else { preconditionFailure("sealing ended without a seal") }
     return result
   }

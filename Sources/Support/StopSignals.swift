@@ -17,7 +17,8 @@ public enum StopSignals {
   /// This thread and those it starts from now on handle them no more: oneDNN's matrix product points the stack register
   /// into a buffer of the heap while it runs, and the frame of a handler that interrupts it would be written over
   /// whatever lies below that buffer.
-  public static func install() {
+  /// - Throws: `Failure` 70 where there is no thread for them.
+  public static func install() throws {
     for number in numbers {
       signal(number) { number in
         guard received.exchange(number, ordering: .relaxed) != 0 else { return }
@@ -25,16 +26,11 @@ public enum StopSignals {
       }
     }
     change(SIG_BLOCK)
-    var thread = pthread_t()
-    let status = pthread_create(
-      &thread, nil,
-      { _ in
-        // Not inherited either: a launcher may have started this process from a thread that blocks them.
-        StopSignals.change(SIG_UNBLOCK)
-        while true { pause() }
-      }, nil)
-    precondition(status == 0, "cannot start a thread for signals: error \(status)")
-    pthread_detach(thread)
+    try SystemThread("signals") {
+      // Not inherited either: a launcher may have started this process from a thread that blocks them.
+      StopSignals.change(SIG_UNBLOCK)
+      while true { pause() }
+    }.detach()
   }
 
   /// The signal that asked to stop, or nil.

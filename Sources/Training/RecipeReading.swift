@@ -176,7 +176,14 @@ struct SettingReader: SettingVisitor {
     let near = nearestSpelling(to: given, among: candidates)
     return Failure(
       .badData, "\(dotted(entry.key)) is \(given); expected \(expected)", at: entry.place,
-      remedy: near.map { "did you mean \($0)?" })
+      remedy: near.map { "did you mean \($0)?" } ?? tooLarge(given))
+  }
+
+  /// What is said of a number that is whole and beyond every whole number of a recipe.
+  private func tooLarge(_ given: String) -> String? {
+    let isWhole = !given.isEmpty && given.allSatisfy(\.isNumber)
+    guard isWhole, (Double(given) ?? 0) > Double(Int.largestSetting) else { return nil }
+    return "whole numbers go up to \(Int.largestSetting)"
   }
 
   /// Throws if the group has a key that nothing asked for.

@@ -276,9 +276,11 @@ func escaped(_ text: String) -> String {
     .replacingOccurrences(of: ">", with: "&gt;").replacingOccurrences(of: "\"", with: "&quot;")
 }
 
-/// Three significant digits, such as 0.0123, 6e-5 or 1,230.
+/// Three significant digits, such as 0.0123, 6e-5 or 1e+18, and whole numbers such as 1,230 below a billion.
 func number(_ value: Double) -> String {
-  if abs(value) >= 1000 { return Int(value.rounded()).formatted(.number.locale(Locale(identifier: "en_US"))) }
+  if (1000..<1e9).contains(abs(value)) {
+    return Int(value.rounded()).formatted(.number.locale(Locale(identifier: "en_US")))
+  }
   return String(format: "%.3g", value).replacingOccurrences(of: "e-0", with: "e-")
 }
 
@@ -287,6 +289,6 @@ func percent(_ value: Double) -> String { String(format: "%.1f", value) }
 
 private func duration(_ seconds: Double) -> String {
   if seconds < 120 { return "\(number(seconds)) s" }
-  let minutes = Int((seconds / 60).rounded())
+  let minutes = Int(clamping: (seconds / 60).rounded())
   return minutes < 120 ? "\(minutes) min" : "\(minutes / 60) h \(minutes % 60) min"
 }

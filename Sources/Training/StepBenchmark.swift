@@ -71,7 +71,8 @@ public final class StepBenchmark {
     var phases = PhaseTimes()
     var operations = 0
     var pageFaults = 0
-    var heapAllocations = 0
+    /// Nil where they are not counted.
+    var heapAllocations: Int?
     var reduction = ReductionFigures()
     var messages = MessageFigures()
     var backwardSeconds = 0.0
@@ -159,7 +160,7 @@ public final class StepBenchmark {
   /// Runs once and says what it took.
   func once() throws -> Sample {
     var sample = Sample()
-    let (faults, allocations) = (minorPageFaults(), heapAllocations())
+    let (faults, allocations) = (minorPageFaults(), heapAllocations() ?? 0)
     let watch = Stopwatch()
     switch part {
     case .step:
@@ -177,7 +178,7 @@ public final class StepBenchmark {
     number += 1
     sample.seconds = watch.seconds
     sample.pageFaults = minorPageFaults() - faults
-    sample.heapAllocations = heapAllocations() - allocations
+    sample.heapAllocations = heapAllocations().map { $0 - allocations }
     return sample
   }
 

@@ -364,12 +364,12 @@ extension Recipe {
   }
 }
 
-/// A number with a fixed count of decimals.
+/// A number with a fixed count of decimals; one that is too large for them in its shortest form, such as `1e+18`.
 func rounded(_ value: Double, _ decimals: Int) -> String {
-  guard value.isFinite else { return "\(value)" }
   var scale = 1.0
   for _ in 0..<decimals { scale *= 10 }
-  let digits = String(Int((abs(value) * scale).rounded()))
+  guard let whole = Int(exactly: (abs(value) * scale).rounded()) else { return "\(value)" }
+  let digits = String(whole)
   let padded = String(repeating: "0", count: max(0, decimals + 1 - digits.count)) + digits
   let sign = value < 0 && padded.contains(where: { $0 != "0" }) ? "-" : ""
   return decimals == 0 ? sign + padded : "\(sign)\(padded.dropLast(decimals)).\(padded.suffix(decimals))"

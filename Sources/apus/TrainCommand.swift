@@ -25,15 +25,18 @@ struct RecipeOptions: ParsableArguments {
 
 /// Sets up threads and the instruction-set level of this rank. Called by all ranks.
 ///
-/// Threads not given are the cores this process may use, shared with the other ranks of its host. All ranks use the
-/// lowest level that one of them has, or that `APUS_CPU_LEVEL` asks for.
+/// Threads not given are the cores this process may use, by affinity and by its control group's quota, shared with the
+/// other ranks of its host. All ranks use the lowest level that one of them has, or that `APUS_CPU_LEVEL` asks for.
 /// - Returns: the highest level that this rank may use.
+/// - Throws: on all ranks, `Failure` 64 for a number of threads or a level that cannot be, 70 where the system does not
+///   give a rank its threads.
 @discardableResult
 func setUpMachine(threads: Int, on communicator: any Communicator) throws -> CPULevel {
   let hosts = try communicator.gatherStrings(communicator.hostName)
   let neighbours = hosts.filter { $0 == communicator.hostName }.count
-  let cores = ProcessInfo.processInfo.activeProcessorCount
-  WorkerPool.configure(threads: threads > 0 ? threads : max(1, cores / neighbours))
+  try communicator.together {
+    try startThreads(threads > 0 ? threads : max(1, Int(clamping: usableCores()) / neighbours))
+  }
   let wanted = try communicator.together { () throws -> CPULevel in
     guard let name = ProcessInfo.processInfo.environment["APUS_CPU_LEVEL"], !name.isEmpty else { return .supported }
     guard let level = CPULevel(named: name) else {
@@ -49,6 +52,19 @@ func setUpMachine(threads: Int, on communicator: any Communicator) throws -> CPU
   let lowest = try communicator.allMinimum(Int64(own))
   try communicator.together { _ = try CPULevel.use(CPULevel(rawValue: Int(lowest)) ?? .portable) }
   return CPULevel(rawValue: own) ?? .portable
+}
+
+private func startThreads(_ count: Int) throws {
+  guard count <= 4096 else {
+    throw Failure(.usage, "\(count) threads are too many", at: "threads", remedy: "a rank may have up to 4096")
+  }
+  WorkerPool.configure(threads: count)
+  let given = WorkerPool.shared.threads
+  guard given == count else {
+    throw Failure(
+      .internal, "the system gives this process \(given) of \(count) compute threads", at: "threads",
+      remedy: SystemThread.remedy)
+  }
 }
 
 /// Prints who takes part, where there are several ranks, and what makes them slow. Called by all ranks.
@@ -95,7 +111,10 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     // From the beginning: a signal while the run is being prepared means its first step.
-    StopSignals.install()
+    try runHere {
+      try StopSignals.install()
+      return .done
+    }
     try runOnRanks { communicator in
       let recipe = try settings.read(self.recipe, on: communicator)
       return try recipe.watch.watching(on: communicator) { try train(recipe, on: communicator, $0) }

@@ -115,8 +115,8 @@ import Testing
     let all = Mutex<[Failure]>([])
   }
 
-  private func watchdog(_ reasons: Reasons) -> Watchdog {
-    Watchdog(
+  private func watchdog(_ reasons: Reasons) throws -> Watchdog {
+    try Watchdog(
       rank: 0, hosts: ["here"], limits: StallLimits(factor: 10, minimumSeconds: 1, startUpSeconds: 1, besideSeconds: 1),
       channel: nil
     ) { failure in reasons.all.withLock { $0.append(failure) } }
@@ -126,7 +126,7 @@ import Testing
     let reasons = Reasons()
     Activity.begin(step: 3)
     Activity.enter("source")
-    let watchdog = watchdog(reasons)
+    let watchdog = try watchdog(reasons)
     watchdog.stepEnded(seconds: 0.01)
     try await Task.sleep(for: .seconds(3))
     watchdog.stop()
@@ -140,7 +140,7 @@ import Testing
 
   @Test func aRankThatGetsOnIsLeftAlone() async throws {
     let reasons = Reasons()
-    let watchdog = watchdog(reasons)
+    let watchdog = try watchdog(reasons)
     for step in 0..<30 {
       Activity.begin(step: step)
       watchdog.stepEnded(seconds: 0.1)

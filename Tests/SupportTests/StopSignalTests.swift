@@ -15,14 +15,14 @@ private func receive(_ number: Int32) {
 @Suite struct StopSignalTests {
   @Test func nothingIsPendingBeforeASignal() async {
     await #expect(processExitsWith: .exitCode(3)) {
-      StopSignals.install()
+      try StopSignals.install()
       exit(StopSignals.pending == nil ? 3 : 4)
     }
   }
 
   @Test func theUserSignalIsRemembered() async {
     await #expect(processExitsWith: .exitCode(SIGUSR1)) {
-      StopSignals.install()
+      try StopSignals.install()
       receive(SIGUSR1)
       exit(StopSignals.pending ?? 0)
     }
@@ -30,7 +30,7 @@ private func receive(_ number: Int32) {
 
   @Test func terminationIsRemembered() async {
     await #expect(processExitsWith: .exitCode(SIGTERM)) {
-      StopSignals.install()
+      try StopSignals.install()
       receive(SIGTERM)
       exit(StopSignals.pending ?? 0)
     }
@@ -38,7 +38,7 @@ private func receive(_ number: Int32) {
 
   @Test func interruptionIsRemembered() async {
     await #expect(processExitsWith: .exitCode(SIGINT)) {
-      StopSignals.install()
+      try StopSignals.install()
       receive(SIGINT)
       exit(StopSignals.pending ?? 0)
     }
@@ -46,7 +46,7 @@ private func receive(_ number: Int32) {
 
   @Test func theSecondSignalEndsTheProcess() async {
     await #expect(processExitsWith: .exitCode(128 + SIGTERM)) {
-      StopSignals.install()
+      try StopSignals.install()
       receive(SIGUSR1)
       receive(SIGTERM)
       exit(0)
@@ -55,7 +55,7 @@ private func receive(_ number: Int32) {
 
   @Test func otherSignalsKeepTheirMeaning() async {
     await #expect(processExitsWith: .signal(SIGUSR2)) {
-      StopSignals.install()
+      try StopSignals.install()
       receive(SIGUSR2)
       exit(0)
     }
@@ -64,7 +64,7 @@ private func receive(_ number: Int32) {
   /// Kernels must not be interrupted by a handler, see `StopSignals.install`.
   @Test func thisThreadAndLaterOnesHandleNoSignals() async {
     await #expect(processExitsWith: .exitCode(SIGUSR1)) {
-      StopSignals.install()
+      try StopSignals.install()
       let done = DispatchSemaphore(value: 0)
       let later = Thread {
         if blocked() != [SIGUSR1, SIGTERM, SIGINT] { exit(101) }
