@@ -19,7 +19,7 @@ struct DurableFile {
   ///   room or writing fails; the temporary file is removed then, and a file that was under the name before stays.
   @discardableResult
   func write(_ bytes: UnsafeRawBufferPointer, as kind: Seal.Kind, to path: String) throws -> Seal {
-    let parent = (path as NSString).deletingLastPathComponent
+    let parent = parentFolder(of: path)
     let folder = parent.isEmpty ? "." : parent
     try createFolder(folder)
     removeTemporaries(in: folder) { $0?.standing == .hasEnded }
@@ -47,7 +47,7 @@ struct DurableFile {
   /// Makes a folder and those above it, to last; one that is there already is fine.
   func createFolder(_ folder: String) throws {
     guard !folder.isEmpty, folder != "/" else { return }
-    let parent = (folder as NSString).deletingLastPathComponent
+    let parent = parentFolder(of: folder)
     do throws(SystemError) {
       try operations.makeFolder(folder)
     } catch {

@@ -21,11 +21,12 @@ enum TemporaryName {
   /// A name beside the file that is to be written.
   /// - Parameter number: tells apart what this process writes.
   static func path(for path: String, _ number: Int) -> String {
-    let folder = (path as NSString).deletingLastPathComponent
-    let stem = ((path as NSString).lastPathComponent as NSString).deletingPathExtension
+    let folder = parentFolder(of: path)
+    let file = path.split(separator: "/").last ?? ""
+    let stem = file.lastIndex(of: ".").map { file[..<$0] } ?? file
     let start = String(decoding: stem.utf8.prefix(most.stem), as: UTF8.self)
     let name = "\(start).\(host).\(ProcessIdentity.current)-\(number)\(ending)"
-    return folder.isEmpty ? name : "\(folder)/\(name)"
+    return folder.isEmpty ? name : folder == "/" ? "/\(name)" : "\(folder)/\(name)"
   }
 
   /// Whether a file is an unfinished one, also of a former version of this program.

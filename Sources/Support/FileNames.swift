@@ -25,6 +25,14 @@ private func isUnseen(_ scalar: Unicode.Scalar) -> Bool {
   return kinds.contains(scalar.properties.generalCategory) || scalar.properties.isBidiControl
 }
 
+/// The folder that a path lies in; empty for a name alone. Foundation's own (`NSString.deletingLastPathComponent`) ends the
+/// process where the path is one character long.
+public func parentFolder(of path: String) -> String {
+  let bare = path.lastIndex { $0 != "/" }.map { path[...$0] } ?? ""
+  guard let slash = bare.lastIndex(of: "/") else { return path.hasPrefix("/") ? "/" : "" }
+  return slash == bare.startIndex ? "/" : String(bare[..<slash])
+}
+
 /// Refuses a path that Foundation has listed if it stands for bytes that are not UTF-8: Foundation puts U+FFFD in their
 /// place, and no file of that name would be found.
 /// - Throws: `Failure` 65 that shows the first such name on the way with its bytes escaped, as in `caf\xE9.png`.

@@ -111,7 +111,7 @@ private func writeDurably(
     unlink(temporary)
     throw error
   }
-  let parent = (path as NSString).deletingLastPathComponent
+  let parent = parentFolder(of: path)
   if case .failed(let number) = flushFolder(parent.isEmpty ? "." : parent) {
     errno = number
     throw failure(.inputOutput, "cannot flush the folder")

@@ -37,4 +37,11 @@ import Testing
     #expect(refused.refuses(65, "--set name: name is \"../../x\", which has a slash"), "\(refused)")
     #expect(folder.names == ["in"])
   }
+
+  @Test func aNameOfOneLetterWillDo() async throws {
+    let trained = try await startTraining(in: folder.file("run"), ["--steps", "1"])
+    try #require(trained.status == 0, "\(trained)")
+    let exported = try await shell("cp run/checkpoints/step-00000001.h5 c && apus checkpoint export c --output o")
+    #expect(exported.status == 0 && folder.names.contains("o"), "\(exported)")
+  }
 }

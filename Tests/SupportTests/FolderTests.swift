@@ -25,6 +25,11 @@ import Testing
     }
   }
 
+  @Test(arguments: [
+    ("a", ""), ("a.h5", ""), ("a/b", "a"), ("a/b/", "a"), ("/a", "/"), ("/", "/"), ("/a/b", "/a"), ("./a", "."),
+    ("", ""),
+  ]) func theFolderOfAPath(path: String, folder: String) { #expect(parentFolder(of: path) == folder) }
+
   @Test func aFolderIsFlushed() throws {
     let folder = try TemporaryFolder()
     #expect(flushFolder(folder.path) == .done)
