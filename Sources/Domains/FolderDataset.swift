@@ -30,7 +30,7 @@ public struct FolderDataset: Dataset {
   ///   - resize: applied to images (bilinear) and labels (nearest) when they are read.
   ///   - cacheBytes: decoded images and labels kept in memory.
   /// - Throws: a `Failure`: 66 if a folder is missing, cannot be read or holds no images, or an image has no label;
-  ///   65 if two files share a stem.
+  ///   65 if two files share a stem or the name of one is not UTF-8.
   public init(
     images: String, labels: String? = nil, imageSuffix: String = "", labelSuffix: String = "", map: LabelIdMap? = nil,
     resize: ImageResize? = nil, cacheBytes: Int = 256 << 20
@@ -85,6 +85,7 @@ public struct FolderDataset: Dataset {
       guard types.contains(file.pathExtension.lowercased()), stem.hasSuffix(suffix) else { continue }
       let name = String(stem.dropLast(suffix.count))
       let whole = (folder as NSString).appendingPathComponent(path)
+      try checkListedPath(whole)
       if let other = found[name] {
         throw Failure(
           .badData, "has the same stem as \(max(other, whole))", at: min(other, whole), remedy: "keep one of them")

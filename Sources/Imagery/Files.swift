@@ -39,7 +39,7 @@ public func writeFile(_ bytes: [UInt8], to path: String) throws {
   let temporary = "\(path).\(getpid()).partial"
   guard let file = fopen(temporary, "wb") else {
     throw Failure(
-      .cannotCreate, "cannot be created (\(systemReason()))", at: path, remedy: "give a folder that can be written")
+      .creating(errno), "cannot be created (\(systemReason()))", at: path, remedy: "give a folder that can be written")
   }
   let written = fwrite(bytes, 1, bytes.count, file)
   // A full disk may show only when the last buffer goes out.
@@ -49,9 +49,9 @@ public func writeFile(_ bytes: [UInt8], to path: String) throws {
     throw Failure(.inputOutput, "cannot be written (\(reason))", at: path, remedy: "free some space")
   }
   guard rename(temporary, path) == 0 else {
-    let reason = systemReason()
+    let (status, reason) = (ExitStatus.creating(errno), systemReason())
     unlink(temporary)
-    throw Failure(.cannotCreate, "cannot be created (\(reason))", at: path, remedy: "remove what is in its place")
+    throw Failure(status, "cannot be created (\(reason))", at: path, remedy: "remove what is in its place")
   }
 }
 

@@ -59,7 +59,7 @@ extension HDF5CheckpointStore {
     try checkFormat(file)
     let run = try file.runDescription("run")
     guard kind == .checkpointManifest else { return Whole(run: run, files: [file]) }
-    let folder = (path as NSString).deletingLastPathComponent
+    let folder = parentFolder(of: path)
     let files = try HDF5CheckpointStore.parts(file).map { part in
       let place = folder.isEmpty ? part.name : "\(folder)/\(part.name)"
       guard FileManager.default.fileExists(atPath: place) else {

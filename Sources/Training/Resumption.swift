@@ -13,13 +13,14 @@ extension RunDirectory {
   ///   - resume: whether a run in it is gone on with.
   ///   - recipe: the recipe.
   ///   - overrides: texts `key.path=value`; a changed key that is named here was meant.
-  /// - Returns: the folder, held, and lines about harmless changes.
+  /// - Returns: the folder, held, and lines about harmless changes and the file system.
   /// - Throws: as `init`, and `Failure` 65 if the stored recipe differs in a key that alters weights.
   public static func take(
     _ path: String, resume: Bool, recipe: Recipe, overrides: [String]
   ) throws -> (directory: RunDirectory, notes: [String]) {
     let directory = try RunDirectory(path, resume: resume)
-    guard resume, let stored = try directory.storedRecipe(.standard) else { return (directory, []) }
+    let warnings = [directory.warning].compactMap { $0 }
+    guard resume, let stored = try directory.storedRecipe(.standard) else { return (directory, warnings) }
     let changes = Recipe.compare(stored, recipe)
     let meant = Set(overrides.compactMap { $0.split(separator: "=").first.map(String.init) })
     if let change = changes.first(where: { $0.affectsWeights && !meant.contains($0.key) }) {
@@ -27,7 +28,7 @@ extension RunDirectory {
         .badData, "the recipe differs from the run's: \(change)", at: directory.layout.recipe,
         remedy: "go on with the run's own recipe, or say --set \(change.key)=\(change.new ?? "...") to mean it")
     }
-    return (directory, changes.map { "changed since the run began: \($0)" })
+    return (directory, warnings + changes.map { "changed since the run began: \($0)" })
   }
 
   /// Keeps recipe and pseudo-labels that the run had until a step under other names, and writes the recipe it has from

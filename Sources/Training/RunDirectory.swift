@@ -3,12 +3,6 @@
 import Foundation
 import Support
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 /// Where the files of a run lie; the layout is a promise to users.
 public struct RunLayout: Sendable, Equatable {
   /// The run's folder.
@@ -68,16 +62,18 @@ public final class RunDirectory {
   public let layout: RunLayout
   /// Whether the folder held a run before it was opened.
   public let heldRun: Bool
-  private var lock: FileHandle
+  /// What a user should know of the file system, as a line; nil if there is nothing.
+  public var warning: String? { lock.warning }
+  private var lock: RunLock
   private var isHeld = true
 
   /// Makes the folder if need be and takes hold of it. Called by rank 0 only.
   /// - Throws: `Failure` 73 if the folder cannot be made, if another process holds it, or if it holds a run and
-  ///   `resume` is false.
+  ///   `resume` is false; 74 if it cannot be made now, as on a full disk.
   public init(_ path: String, resume: Bool) throws {
     layout = RunLayout(path)
-    for folder in [layout.path, layout.checkpoints] { try RunDirectory.make(folder) }
-    lock = try RunDirectory.hold(layout.lock)
+    try makeFolder(layout.checkpoints)
+    lock = try RunLock(layout.lock)
     heldRun = layout.holdsRun
     guard resume || !heldRun else {
       release()
@@ -93,28 +89,16 @@ public final class RunDirectory {
   public func release() {
     guard isHeld else { return }
     isHeld = false
-    try? lock.truncate(atOffset: 0)
-    // A child process that is just being started may hold the file open for a moment longer.
-    _ = flock(lock.fileDescriptor, LOCK_UN)
-    try? lock.close()
+    lock.release()
   }
 
   /// Takes hold of the folder again if somebody deleted it, or its lock, during the run.
   /// - Returns: whether it was gone; its files must be written anew then.
-  /// - Throws: `Failure` 73 if another run has taken the folder, or it cannot be made.
+  /// - Throws: `Failure` 73 if another run has taken the folder, or it cannot be made; 74 if it cannot be made now.
   public func reclaim() throws -> Bool {
-    var held = stat()
-    var found = stat()
-    if stat(layout.lock, &found) == 0 {
-      guard fstat(lock.fileDescriptor, &held) == 0, held.st_ino == found.st_ino, held.st_dev == found.st_dev else {
-        throw Failure(
-          .cannotCreate, "another run has taken the folder", at: layout.lock,
-          remedy: "never delete the folder of a run that goes on")
-      }
-      return false
-    }
-    for folder in [layout.path, layout.checkpoints] { try RunDirectory.make(folder) }
-    lock = try RunDirectory.hold(layout.lock)
+    guard try !lock.isInPlace() else { return false }
+    try makeFolder(layout.checkpoints)
+    lock = try RunLock(layout.lock)
     return true
   }
 
@@ -133,42 +117,5 @@ public final class RunDirectory {
   public func storedRecipe(_ catalogue: RecipeCatalogue) throws -> Recipe? {
     guard FileManager.default.fileExists(atPath: layout.recipe) else { return nil }
     return try Recipe.read(layout.recipe, environment: [:], catalogue: catalogue)
-  }
-
-  private static func make(_ folder: String) throws {
-    do {
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    } catch {
-      throw Failure(.cannotCreate, "the folder cannot be made: \(error.localizedDescription)", at: folder)
-    }
-  }
-
-  /// Opens the lock file and writes this process into it. The kernel's lock settles who is first on a host and ends
-  /// with the process; the text tells other hosts, whose kernels may not share locks.
-  private static func hold(_ path: String) throws -> FileHandle {
-    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else {
-      throw Failure(.cannotCreate, "it cannot be made: \(String(cString: strerror(errno)))", at: path)
-    }
-    let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-    let isFirst = flock(descriptor, LOCK_EX | LOCK_NB) == 0
-    let holder = String(decoding: (try? handle.readToEnd()) ?? Foundation.Data(), as: UTF8.self)
-      .trimmingCharacters(in: .whitespacesAndNewlines)
-    let host = ProcessInfo.processInfo.hostName
-    guard isFirst else {
-      throw Failure(.cannotCreate, "the run is held by \(holder)", at: path, remedy: "wait until it ends")
-    }
-    guard holder.isEmpty || holder.hasSuffix("on host \(host)") else {
-      throw Failure(
-        .cannotCreate, "the run is held by \(holder), which this host cannot ask", at: path,
-        remedy: "if that process has ended, start with Launch/supervise --release-lock, or remove this file")
-    }
-    do {
-      try handle.truncate(atOffset: 0)
-      try handle.write(contentsOf: Foundation.Data("process \(getpid()) on host \(host)\n".utf8))
-    } catch {
-      throw Failure(.cannotCreate, "it cannot be written: \(error.localizedDescription)", at: path)
-    }
-    return handle
   }
 }

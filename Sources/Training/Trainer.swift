@@ -29,7 +29,7 @@ public final class Trainer {
   private let pseudoLabels: any PseudoLabelStore
   let agreement: ReplicaAgreement
   let say: (String) -> Void
-  private var firstStep = 0
+  private(set) var firstStep = 0
   /// Whether the checkpoint that the run goes on from is of a recipe of other weights, until one of this recipe is made.
   private var recipeIsNew = false
   private var keeper: CheckpointKeeper?
@@ -37,7 +37,8 @@ public final class Trainer {
   private var recorder: PseudoLabelRecorder?
   private(set) var pseudoLabelWatch: PseudoLabelWatch?
   var events: EventFile?
-  var lostLines = 0
+  var logging = SideOutput("the log", losing: "lines")
+  var drawing = SideOutput("the event file", losing: "steps")
   var time = TrainingTime(after: nil)
 
   /// A trainer for an assembled experiment.
@@ -93,7 +94,6 @@ public final class Trainer {
       let log = try RunLog(directory.layout.log, keepingUpTo: firstStep)
       time = TrainingTime(after: log.last)
       self.log = log
-      events = try EventFile(folder: directory.layout.path)
       if firstStep == 0 { try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe) }
     }
   }
@@ -316,7 +316,7 @@ public final class Trainer {
     try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe)
     try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store)
     log = try RunLog(directory.layout.log, keepingUpTo: step)
-    events = try EventFile(folder: directory.layout.path)
+    events = nil
   }
 
   /// Scores of the networks the recipe names, on the validation images: empty if there are none, nil if a signal came

@@ -80,7 +80,7 @@ struct CacheVerifyCommand: ParsableCommand {
   func run() throws {
     try runAlone {
       try verify(cacheFiles(paths), json: json) { path in
-        if (path as NSString).lastPathComponent == HDF5PseudoLabelView.name {
+        if path.split(separator: "/").last.map(String.init) == HDF5PseudoLabelView.name {
           _ = try HDF5PseudoLabelView(verifying: path)
         } else {
           try HDF5PseudoLabelReader(path).verify()

@@ -200,12 +200,3 @@ struct PredictCommand: ParsableCommand {
     }
   }
 }
-
-/// Makes a folder and those above it.
-private func makeFolder(_ path: String) throws {
-  do {
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  } catch {
-    throw Failure(.cannotCreate, "the folder cannot be made: \(error.localizedDescription)", at: path)
-  }
-}

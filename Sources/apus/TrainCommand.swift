@@ -144,7 +144,9 @@ struct TrainCommand: ParsableCommand {
       guard isRoot else { return nil }
       let (directory, notes) = try RunDirectory.take(
         path, resume: resume, recipe: recipe, overrides: settings.overrides)
-      for note in notes { print(note) }
+      let layout = directory.layout
+      let warnings = readyForWriting([layout.checkpoints, layout.pseudoLabels, layout.path])
+      for note in notes + warnings { print(note) }
       return directory
     }
     // Progress must reach a file or a pipe line by line.

@@ -216,6 +216,21 @@ func complaint(_ yaml: String, _ overrides: String...) -> Failure? {
     #expect(complaint(minimal, "seed=[")?.place == "--set seed")
   }
 
+  @Test(arguments: ["../../x", "..", "a/b", "\"a\\nb\"", "\" a\""]) func aNameIsOfOneFolder(name: String) throws {
+    let folder = try TemporaryFolder()
+    try "\(minimal)name: \(name)\n".write(toFile: folder.file("r.yaml"), atomically: true, encoding: .utf8)
+    let lines = minimal.split(separator: "\n", omittingEmptySubsequences: false).count
+    let failure = #expect(throws: Failure.self) { try Recipe.read(folder.file("r.yaml"), catalogue: catalogue) }
+    #expect(failure?.status == .badData && failure?.place == folder.file("r.yaml") + ":\(lines)")
+    #expect(failure?.what.hasPrefix("name is \"") == true && failure?.description.contains("\n") == false)
+    // A checkpoint of a former version may have any name.
+    #expect(throws: Never.self) { try recipe("\(minimal)name: \(name)\n") }
+    let overridden = #expect(throws: Failure.self) {
+      try Recipe.read(folder.file("r.yaml"), overrides: ["name=\(name)"], catalogue: catalogue)
+    }
+    #expect(overridden?.place == "--set name")
+  }
+
   @Test func filesAreFoundOrNot() throws {
     let folder = try #require(try? TemporaryFolder())
     #expect(throws: Failure.self) { try Recipe.read(folder.path + "/none.yaml", catalogue: catalogue) }
