@@ -10,7 +10,8 @@ import Synchronization
 
 private let received = Atomic<Int32>(0)
 
-/// SIGUSR1, SIGTERM and SIGINT as requests to save and stop; a second one ends the process at once.
+/// SIGUSR1, SIGTERM and SIGINT as requests to save and stop, however many come: batch systems send several, and what is
+/// being saved must not be lost by the next. SIGQUIT and SIGKILL keep their meaning for a process that must end at once.
 public enum StopSignals {
   /// Starts to catch the signals, on a thread of their own. Called on the main thread before it starts others.
   ///
@@ -19,10 +20,7 @@ public enum StopSignals {
   /// whatever lies below that buffer.
   public static func install() {
     for number in numbers {
-      signal(number) { number in
-        guard received.exchange(number, ordering: .relaxed) != 0 else { return }
-        _exit(128 + number)
-      }
+      signal(number) { received.store($0, ordering: .relaxed) }
     }
     change(SIG_BLOCK)
     var thread = pthread_t()
@@ -37,7 +35,7 @@ public enum StopSignals {
     pthread_detach(thread)
   }
 
-  /// The signal that asked to stop, or nil.
+  /// The signal that last asked to stop, or nil.
   public static var pending: Int32? {
     let number = received.load(ordering: .relaxed)
     return number == 0 ? nil : number
