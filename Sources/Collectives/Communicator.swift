@@ -67,6 +67,12 @@ public func writeErrorLine(_ text: String) {
   _ = write(STDERR_FILENO, bytes, bytes.count)
 }
 
+/// Tells a launcher that asked for it by `APUS_REPORT_STATUS` how this rank fares: `started` once all ranks have met, and
+/// `exit status N` where mpirun may lose the number. The launcher takes the line out.
+public func reportToLauncher(_ text: String) {
+  if getenv("APUS_REPORT_STATUS") != nil { writeErrorLine("apus: \(text)") }
+}
+
 /// Writes the reason and ends this process at once, without running exit handlers: other threads may still compute.
 public func leaveProcess(_ reason: String, status: Int32) -> Never {
   writeErrorLine(reason)
