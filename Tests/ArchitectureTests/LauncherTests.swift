@@ -179,9 +179,12 @@ import Testing
       environment: ["APUS_EXECUTABLE": program, "OMPI_MCA_plm_rsh_agent": script.path])
   }
 
-  @Test("hosts may have any login shell", arguments: ["bash", "dash", "tcsh -f", "fish"])
-  func loginShells(shell: String) throws {
-    guard FileManager.default.isExecutableFile(atPath: "/usr/bin/\(shell.prefix { $0 != " " })") else { return }
+  /// Of those that Debian has, the ones that are here.
+  private static let shells = ["bash", "dash", "tcsh -f", "fish"].filter { shell in
+    FileManager.default.isExecutableFile(atPath: "/usr/bin/\(shell.prefix { $0 != " " })")
+  }
+
+  @Test("hosts may have any login shell", arguments: shells) func loginShells(shell: String) throws {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }

@@ -78,7 +78,11 @@ slurm_signals() {
     # shellcheck disable=SC2046  # several processes
     kill -CONT $(ranks_of "late-$starter")
   done
-  for run in early late-mpirun late-srun; do queued_again "$run" batch3 || status=1; done
+  for run in early late-mpirun late-srun; do
+    queued_again "$run" batch3 || status=1
+    # Not even once by a signal, which the batch script would forgive.
+    ! grep -h 'ended with status [^7]' "$work/$run.log" || status=1
+  done
   "$cluster" slurm down
   return "$status"
 }
