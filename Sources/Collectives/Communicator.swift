@@ -60,3 +60,9 @@ public func currentHostName() -> String {
   guard gethostname(&name, name.count - 1) == 0 else { return "unknown host" }
   return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
+
+/// Tells a launcher that asked for it by `APUS_REPORT_STATUS` how this rank fares: `started` once all ranks have met, and
+/// `exit status N` where mpirun may lose the number. The launcher takes the line out.
+public func reportToLauncher(_ text: String) {
+  if getenv("APUS_REPORT_STATUS") != nil { writeErrorLine("apus: \(text)") }
+}

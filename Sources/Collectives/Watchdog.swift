@@ -101,7 +101,7 @@ public final class Watchdog: @unchecked Sendable {
       endJob(
         Failure(
           .internal, stall.description(hosts: hosts), at: "stalled",
-          remedy: "the job ends; look at that host and go on with --resume"))
+          remedy: "the job ends; look there and go on with --resume"))
       return
     }
   }

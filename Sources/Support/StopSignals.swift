@@ -10,7 +10,8 @@ import Synchronization
 
 private let received = Atomic<Int32>(0)
 
-/// SIGUSR1, SIGTERM and SIGINT as requests to save and stop; a second one ends the process at once.
+/// SIGUSR1, SIGTERM and SIGINT as requests to save and stop, however many come: batch systems send several, and what is
+/// being saved must not be lost by the next. SIGQUIT and SIGKILL keep their meaning for a process that must end at once.
 public enum StopSignals {
   /// Starts to catch the signals, on a thread of their own. Called on the main thread before it starts others.
   ///
@@ -20,10 +21,7 @@ public enum StopSignals {
   /// - Throws: `Failure` 70 where there is no thread for them.
   public static func install() throws {
     for number in numbers {
-      signal(number) { number in
-        guard received.exchange(number, ordering: .relaxed) != 0 else { return }
-        _exit(128 + number)
-      }
+      signal(number) { received.store($0, ordering: .relaxed) }
     }
     change(SIG_BLOCK)
     try SystemThread("signals") {
@@ -33,7 +31,7 @@ public enum StopSignals {
     }.detach()
   }
 
-  /// The signal that asked to stop, or nil.
+  /// The signal that last asked to stop, or nil.
   public static var pending: Int32? {
     let number = received.load(ordering: .relaxed)
     return number == 0 ? nil : number

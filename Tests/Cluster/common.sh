@@ -82,3 +82,15 @@ have_job() {
   read -ra job <<<"$found"
   ((${#job[@]} > 1))
 }
+
+# ranks_of NAME: the processes of a run's ranks, on all hosts.
+ranks_of() {
+  local process
+  for process in $(pgrep -x apus); do
+    ! grep -qsF -- "$work/$1" "/proc/$process/cmdline" || printf '%d\n' "$process"
+  done
+}
+
+no_ranks_of() {
+  [[ -z $(ranks_of "$1") ]]
+}

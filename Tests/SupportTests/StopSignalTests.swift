@@ -44,11 +44,20 @@ private func receive(_ number: Int32) {
     }
   }
 
-  @Test func theSecondSignalEndsTheProcess() async {
-    await #expect(processExitsWith: .exitCode(128 + SIGTERM)) {
+  /// Slurm sends SIGUSR1, then SIGTERM; a user may press Ctrl-C again.
+  @Test func furtherSignalsAskForTheSame() async {
+    await #expect(processExitsWith: .exitCode(SIGINT)) {
+      try StopSignals.install()
+      for number in [SIGUSR1, SIGTERM, SIGINT, SIGTERM, SIGINT] { receive(number) }
+      exit(StopSignals.pending ?? 0)
+    }
+  }
+
+  @Test func quittingEndsTheProcess() async {
+    await #expect(processExitsWith: .signal(SIGQUIT)) {
       try StopSignals.install()
       receive(SIGUSR1)
-      receive(SIGTERM)
+      receive(SIGQUIT)
       exit(0)
     }
   }
