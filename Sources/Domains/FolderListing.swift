@@ -39,7 +39,8 @@ struct FolderListing {
     guard state.st_mode & S_IFMT == S_IFDIR else {
       throw Failure(.missingInput, "not a folder", at: folder, remedy: "give the folder that holds the files")
     }
-    try add(folder, "", ancestors: [Folder(device: state.st_dev, number: state.st_ino)])
+    let bare = folder.count > 1 && folder.hasSuffix("/") ? String(folder.dropLast()) : folder
+    try add(bare, "", ancestors: [Folder(device: state.st_dev, number: state.st_ino)])
   }
 
   private mutating func add(_ folder: String, _ prefix: String, ancestors: [Folder]) throws {

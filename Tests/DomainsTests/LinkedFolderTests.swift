@@ -40,9 +40,9 @@ import Testing
     #expect(names(source) == ["a", "b"])
     #expect(try source.labels(1)?.width == 6)
     #expect(source.inventory?.description == "2 images, 2 labels, 2 pairs")
-    let target = try FolderDataset(images: folder.path + "/target")
+    let target = try FolderDataset(images: folder.path + "/target/")
     #expect(names(target) == ["c", "d", "town/a", "town/b"])
-    #expect(try target.image(3).width == 6)
+    #expect(try target.image(3).width == 6 && target.place(0) == folder.path + "/target/c.png")
   }
 
   @Test func foldersThatHoldThemselvesEnd() throws {
