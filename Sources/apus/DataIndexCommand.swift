@@ -98,9 +98,9 @@ struct DataIndexCommand: ParsableCommand {
   private func index() throws -> ExitStatus {
     let watch = Stopwatch()
     let (classes, dataset) = try set.make()
-    if let inventory = dataset.inventory { say("set: \(inventory)", json: json) }
     let statistics = try ClassCounting { say($0, json: json) }.count(dataset, classes.count, on: SoloCommunicator())
     try statistics.save(to: output)
+    if let inventory = dataset.inventory { say("\(inventory)", json: json) }
     let report = Report(
       output: output, images: dataset.count, classes: classes.count, digest: statistics.digest, seconds: watch.seconds)
     say(

@@ -30,7 +30,8 @@ import Testing
     try FileManager.default.moveItem(atPath: folder.path + "/first", toPath: folder.path + "/second")
     let moved = try identity("second")
     #expect(moved == first && first.changes(in: moved) == nil)
-    try writePNG(RGBImage(height: 5, width: 6), to: folder.path + "/second/images/b.png")
+    let other = RGBImage(height: 5, width: 6, pixels: (0..<90).map { UInt8($0 * $0 % 251) })
+    try writePNG(other, to: folder.path + "/second/images/b.png")
     #expect(first.changes(in: try identity("second")) == "b has another size")
     try FileManager.default.moveItem(
       atPath: folder.path + "/second/images/a.png", toPath: folder.path + "/second/images/c.png")

@@ -52,7 +52,7 @@ import Testing
     try link("images/x/self", to: ".")
     try link("images/y/x", to: "../x")
     // A folder that is reached twice without holding itself is data twice.
-    #expect(names(try FolderDataset(images: folder.path + "/images")) == ["x/a", "x/up/y/b", "y/b", "y/x/a"])
+    #expect(names(try FolderDataset(images: folder.path + "/images")) == ["x/a", "y/b", "y/x/a"])
   }
 
   @Test func aLinkThatLeadsNowhereIsTold() throws {
