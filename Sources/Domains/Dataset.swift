@@ -28,6 +28,10 @@ public protocol Dataset: Sendable {
   func originalLabels(_ index: Int) throws -> LabelMap?
   /// Where an image comes from, for messages: a path, or the scene's name.
   func place(_ index: Int) -> String
+  /// What the set is, wherever it lies.
+  var identity: DatasetIdentity { get }
+  /// How many files the set has, and what was left out; nil for sets without files.
+  var inventory: DatasetInventory? { get }
 }
 
 extension Dataset {
@@ -47,6 +51,14 @@ extension Dataset {
 
   /// The name itself.
   public func place(_ index: Int) -> String { name(index) }
+
+  /// The names alone.
+  public var identity: DatasetIdentity {
+    DatasetIdentity(images: (0..<count).map { DatasetIdentity.Image(name: name($0), bytes: 0) })
+  }
+
+  /// No files.
+  public var inventory: DatasetInventory? { nil }
 }
 
 extension PixelSize {

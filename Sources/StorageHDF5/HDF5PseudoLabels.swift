@@ -254,12 +254,13 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
     try file.createRows(pixels, at: CacheLayout.confidence, compression: CacheLayout.compression)
     try file.createRows(
       [origin.height, (origin.width + 7) / 8], at: CacheLayout.confident, compression: CacheLayout.compression)
-    let attributes: [(String, HDF5Value)] = [
+    var attributes: [(String, HDF5Value)] = [
       ("format", .text(CacheLayout.format)), ("format-version", .integer(CacheLayout.formatVersion)),
       ("teacher-digest", .text(origin.teacherDigest)), ("recipe-digest", .text(origin.recipeDigest)),
       ("threshold", .number(Double(origin.threshold))), ("rank", .integer(origin.rank)),
       ("world-size", .integer(origin.worldSize)), ("width", .integer(origin.width)),
     ]
+    if let data = origin.dataDigest { attributes.append(("data-digest", .text(data))) }
     for (name, value) in attributes { try file.setAttribute(name, of: "", to: value) }
     return file
   }
@@ -299,7 +300,8 @@ public final class HDF5PseudoLabelReader: PseudoLabelCacheReader {
     guard shape.count == 3 else { throw Failure(.badData, "labels have shape \(shape)", at: path) }
     origin = PseudoLabelOrigin(
       teacherDigest: try needed("teacher-digest", \.text), recipeDigest: try needed("recipe-digest", \.text),
-      threshold: Float(try needed("threshold", \.number)), height: shape[1], width: shape[2],
+      dataDigest: attributes["data-digest"]?.text, threshold: Float(try needed("threshold", \.number)),
+      height: shape[1], width: shape[2],
       rank: try needed("rank", \.integer), worldSize: try needed("world-size", \.integer))
     generation = try needed("generation", \.integer)
     completedSteps = try needed("completed-steps", \.integer)

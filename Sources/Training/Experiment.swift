@@ -15,28 +15,30 @@ import Tensors
 public final class Experiment {
   /// The recipe.
   public let recipe: Recipe
-  /// Classes and palette.
-  public let classes: ClassSet
+  /// The data sets.
+  public let data: RunData
   /// This rank's share of the global batch.
   public let share: BatchShare
   /// How samples are dealt out over ranks.
   public let plan: ShardPlan
   /// Rows and columns of a target image.
   public let targetSize: PixelSize
-  /// Number of target images.
-  public let targetCount: Int
   /// Frozen encoder of the feature distance, if the recipe has one.
   public let reference: ReferenceEncoder?
   /// The step.
   public let step: TrainingStep
   /// Batches by step number, one for each micro-batch.
   public let loader: SampleLoader
-  /// Labelled images to score on; nil if the recipe names none.
-  public let validation: (any Dataset)?
 
   /// What the run began with, by digest.
   public internal(set) var origin = RunOrigin()
 
+  /// Classes and palette.
+  public var classes: ClassSet { data.classes }
+  /// Labelled images to score on; nil if the recipe names none.
+  public var validation: (any Dataset)? { data.validation }
+  /// Number of target images.
+  public var targetCount: Int { data.target.count }
   /// The trained network.
   public var student: SegmentationNetwork { step.parts.student }
   /// Its average; nil for source-only runs.
@@ -46,12 +48,15 @@ public final class Experiment {
   /// - Parameters:
   ///   - recipe: the recipe.
   ///   - communicator: the ranks.
+  ///   - data: the data sets; nil lists those of the recipe.
+  ///   - counting: how class pixels of the source labels are come by.
   ///   - checkpoints: reads the files that `init` and `encoder.weights` name; nil where the weights come from a
   ///     checkpoint of the run, as in resuming.
   ///   - reductionOrder: rank at each position of the tree that adds gradients; nil, as in every run, is the order of
   ///     ranks. Another one is a control for tests and gives other bits.
   public init(
-    _ recipe: Recipe, on communicator: any Communicator, startingWith checkpoints: (any CheckpointStore)? = nil,
+    _ recipe: Recipe, on communicator: any Communicator, data given: RunData? = nil,
+    counting: ClassCounting = ClassCounting(), startingWith checkpoints: (any CheckpointStore)? = nil,
     reductionOrder: [Int]? = nil
   ) throws {
     self.recipe = recipe
@@ -65,12 +70,18 @@ public final class Experiment {
     let metered = MeteredCommunicator(communicator)
     share = BatchShare(plan, on: metered)
     let parts = (0..<plan.microBatches).map { [share] in share.ofMicroBatch($0).samples }
-    let adapts = recipe.method.name != "source-only"
-    (classes, loader, validation, targetSize, targetCount) = try communicator.together {
-      try Experiment.makeData(recipe, parts: parts, adapts: adapts, checksSizes: communicator.rank == 0)
+    let adapts = recipe.adapts
+    let data = try given ?? RunData(recipe, on: communicator)
+    self.data = data
+    let statistics =
+      recipe.rareClassSampling.enabled ? try counting.statistics(of: data, recipe, on: communicator) : nil
+    (loader, targetSize) = try communicator.together {
+      try Experiment.makeLoader(recipe, data, statistics, parts: parts, checksSizes: communicator.rank == 0)
     }
+    origin.data = data.identities.digests
+    origin.data[DataIdentities.countsKey] = statistics?.digest
     Activity.prepare("networks")
-    let configuration = recipe.networkConfiguration(classCount: classes.count)
+    let configuration = recipe.networkConfiguration(classCount: data.classes.count)
     let student = try SegmentationNetwork(
       configuration, gradientSlots: plan.place < 2 ? share.samples.count : 0, seed: recipe.seed)
     let teacher =
@@ -115,35 +126,24 @@ public final class Experiment {
     noteOrigin()
   }
 
-  private static func makeData(
-    _ recipe: Recipe, parts: [Range<Int>], adapts: Bool, checksSizes: Bool
-  ) throws -> (ClassSet, SampleLoader, (any Dataset)?, PixelSize, Int) {
+  private static func makeLoader(
+    _ recipe: Recipe, _ data: RunData, _ statistics: ClassStatistics?, parts: [Range<Int>], checksSizes: Bool
+  ) throws -> (SampleLoader, PixelSize) {
     Activity.prepare("data")
-    let classes = try recipe.classSet()
-    guard let sourceSetting = recipe.data.source else {
-      throw Failure(.badData, "the recipe names no source data", at: "data.source", remedy: "add data.source")
-    }
-    let source = try sourceSetting.make(classes, withLabels: true)
-    let target = adapts ? try recipe.data.target?.make(classes, withLabels: false) : source
-    guard let target else {
-      throw Failure(.badData, "the method needs target images", at: "data.target", remedy: "add data.target")
-    }
     let rare = recipe.rareClassSampling
-    Activity.prepare("class index")
-    let sampler =
-      rare.enabled
-      ? try RareClassSampler(
-        try ClassStatistics(of: source, classCount: classes.count),
+    let sampler = try statistics.map {
+      try RareClassSampler(
+        $0,
         RareClassOptions(
           temperature: rare.temperature, minimumPixels: rare.minimumPixels, minimumCropPixels: rare.minimumCropPixels),
-        classNames: classes.names) : nil
-    Activity.prepare("data")
-    if adapts, recipe.teacher.cache, checksSizes { try requireOneSize(target) }
+        classNames: data.classes.names)
+    }
+    if recipe.adapts, recipe.teacher.cache, checksSizes { try requireOneSize(data.target) }
     let margins = recipe.data.target.map {
       ImageMargins(top: $0.margins.top, bottom: $0.margins.bottom, left: $0.margins.left, right: $0.margins.right)
     }
     let loader = try SampleLoader(
-      source: source, target: target, sampler: sampler,
+      source: data.source, target: data.target, sampler: sampler,
       options: SampleLoader.Options(
         rules: CropRules(
           crop: recipe.crop.size,
@@ -151,8 +151,7 @@ public final class Experiment {
         flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: parts,
         margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins,
         checksSizes: checksSizes))
-    let validation = try recipe.data.validation?.make(classes, withLabels: true)
-    return (classes, loader, validation, try target.size(0), target.count)
+    return (loader, try data.target.size(0))
   }
 }
 

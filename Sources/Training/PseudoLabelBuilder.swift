@@ -47,8 +47,10 @@ public struct PseudoLabelBuilder {
     try requireOneSize(dataset)
     let size = try dataset.size(0)
     return PseudoLabelOrigin(
-      teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint, threshold: Float(recipe.teacher.threshold),
-      height: size.height, width: size.width, rank: communicator.rank, worldSize: communicator.worldSize)
+      teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint,
+      formerRecipeDigest: recipe.formerWeightFingerprint, dataDigest: dataset.identity.digest,
+      threshold: Float(recipe.teacher.threshold), height: size.height, width: size.width, rank: communicator.rank,
+      worldSize: communicator.worldSize)
   }
 
   /// Builds what is missing. A collective.

@@ -17,6 +17,11 @@ public struct RunLayout: Sendable, Equatable {
   public var log: String { path + "/log.jsonl" }
   /// Figures of the whole run.
   public var summary: String { path + "/summary.json" }
+  /// What the data sets are, by name and size of every image.
+  public var data: String { path + "/data.json" }
+  /// Class pixels of the source labels.
+  /// - Parameter digest: names data, label map and classes, as `DatasetIdentity.countsDigest` does.
+  public func classIndex(_ digest: String) -> String { "\(path)/class-index-\(digest.prefix(16)).json" }
   /// Folder of checkpoints.
   public var checkpoints: String { path + "/checkpoints" }
   /// The frozen encoder of the feature distance.
@@ -33,7 +38,7 @@ public struct RunLayout: Sendable, Equatable {
   /// The checkpoint after `step` completed steps, such as `checkpoints/step-00000100.h5`.
   public func checkpoint(_ step: Int) -> String { "\(checkpoints)/step-\(padded(step, 8)).h5" }
 
-  /// What of `recipe` and `pseudoLabels` was the run's until a step, where it went on with a recipe of other weights,
+  /// What of `recipe`, `data` and `pseudoLabels` was the run's until a step, where it went on with a recipe of other weights,
   /// such as `pseudo-labels-until-step-00000100`.
   public func former(_ path: String, until step: Int) -> String {
     let name = URL(fileURLWithPath: path)

@@ -67,11 +67,8 @@ public final class Trainer {
   public func prepare(resume: Bool) throws {
     Activity.prepare("replicas")
     let parameters = experiment.student.parameters
-    var recipe = experiment.recipe
-    // Hosts may differ in cores, so APUS_THREADS may differ too.
-    recipe.threads = 0
     try agreement.compare([
-      ("the recipe", recipe.fingerprint),
+      ("the recipe", experiment.recipe.withoutPlaces.fingerprint),
       ("the network", ReplicaAgreement.layoutDigest(parameters.slices.map { ($0.name, $0.officialShape) })),
       ("the CPU level", "\(CPULevel.current)"),
     ])
@@ -95,6 +92,7 @@ public final class Trainer {
       time = TrainingTime(after: log.last)
       self.log = log
       if firstStep == 0 { try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe) }
+      if firstStep == 0 || !recipeIsNew { try directory.keep(experiment.data.identities) }
     }
   }
 
@@ -119,12 +117,14 @@ public final class Trainer {
     if let run = found?.snapshot.run { warnOfChanges(since: run) }
     firstStep = step
     let isNew = try communicator.together {
-      try found.map { try experiment.recipe.differsInWeights(from: $0.snapshot.run, in: $0.file) } ?? false
+      try found.map {
+        try experiment.recipe.differsInWeights(from: $0.snapshot.run, data: experiment.origin.data, in: $0.file)
+      } ?? false
     }
     recipeIsNew = try communicator.orBits(isNew ? 1 : 0) != 0 && step > 0
     say("resuming after step \(step) from \(store.file(step: step))")
     if recipeIsNew {
-      say("the recipe is another than until there: pseudo-labels are begun anew, former ones are kept beside them")
+      say("recipe or data are others than until there: pseudo-labels are begun anew, former ones are kept beside them")
     } else {
       visits = found?.snapshot.tensor(PseudoLabelRecorder.visitsRecord)
     }
@@ -150,9 +150,10 @@ public final class Trainer {
     let ages = PseudoLabelAges(
       period: recipe.teacher.refresh, images: images, stored: try shared(visits, count: images))
     let origin = PseudoLabelOrigin(
-      teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint, threshold: Float(recipe.teacher.threshold),
-      height: experiment.targetSize.height, width: experiment.targetSize.width, rank: communicator.rank,
-      worldSize: communicator.worldSize)
+      teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint,
+      formerRecipeDigest: recipe.formerWeightFingerprint, dataDigest: experiment.data.target.identity.digest,
+      threshold: Float(recipe.teacher.threshold), height: experiment.targetSize.height,
+      width: experiment.targetSize.width, rank: communicator.rank, worldSize: communicator.worldSize)
     recorder = try PseudoLabelRecorder(
       pseudoLabels, origin, completedSteps: recipeIsNew ? 0 : firstStep, holders: holders,
       ownSamples: experiment.share.samples,
@@ -297,7 +298,11 @@ public final class Trainer {
     // Entries first: a checkpoint whose pseudo-labels are missing could not be resumed.
     try keeper.save(snapshot(step: step), isLast: isLast, deliver: experiment.deliverMoments) {
       try communicator.together { try reclaimFolder(step) }
-      if recipeIsNew { try communicator.together { try directory?.goOn(with: experiment.recipe, after: firstStep) } }
+      if recipeIsNew {
+        try communicator.together {
+          try directory?.goOn(with: experiment.recipe, experiment.data.identities, after: firstStep)
+        }
+      }
       recipeIsNew = false
       try recorder?.publish(completedSteps: step, restartingFrom: keeper.newestSaved)
     }
@@ -314,6 +319,7 @@ public final class Trainer {
     guard let directory, try directory.reclaim() else { return }
     say("warning: \(directory.layout.path) was deleted; it is made anew, without earlier checkpoints and log")
     try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe)
+    try directory.write(experiment.data.identities)
     try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store)
     log = try RunLog(directory.layout.log, keepingUpTo: step)
     events = nil

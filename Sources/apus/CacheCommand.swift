@@ -38,6 +38,7 @@ struct CacheInspectCommand: ParsableCommand {
       let threshold: Float
       let teacherDigest: String
       let recipeDigest: String
+      let dataDigest: String?
     }
     let files: [File]
     let entries: Int
@@ -52,14 +53,17 @@ struct CacheInspectCommand: ParsableCommand {
           file: path, rank: origin.rank, worldSize: origin.worldSize, generation: reader.generation,
           completedSteps: reader.completedSteps, entries: reader.images.count, images: Set(reader.images).count,
           height: origin.height, width: origin.width, threshold: origin.threshold,
-          teacherDigest: origin.teacherDigest, recipeDigest: origin.recipeDigest)
+          teacherDigest: origin.teacherDigest, recipeDigest: origin.recipeDigest, dataDigest: origin.dataDigest)
       }
       for file in files {
         say(
           "\(file.file): rank \(file.rank) of \(file.worldSize), \(file.entries) entries of \(file.images) images "
             + "\(file.width)x\(file.height), after \(file.completedSteps) steps, generation \(file.generation)",
           json: json)
-        say("  teacher \(file.teacherDigest), recipe \(file.recipeDigest), threshold \(file.threshold)", json: json)
+        let images = file.dataDigest.map { ", images \($0)" } ?? ""
+        say(
+          "  teacher \(file.teacherDigest), recipe \(file.recipeDigest)\(images), threshold \(file.threshold)",
+          json: json)
       }
       if json { print(try jsonLine(Report(files: files, entries: files.reduce(0) { $0 + $1.entries }))) }
       return .done

@@ -69,11 +69,12 @@ struct LabelledSetOptions: ParsableArguments {
   }
 }
 
-/// Counts the class pixels of every image and writes them to a file, which `data statistics --index` reads. Training
-/// counts for itself.
+/// Counts the class pixels of every image and writes them to a file, which `data statistics --index` and
+/// `train --class-index` read. Training keeps a file of the same form in its run directory.
 struct DataIndexCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "index", abstract: "Count class pixels of every image into a file for data statistics.")
+    commandName: "index",
+    abstract: "Count class pixels of every image into a file for data statistics and train --class-index.")
 
   @OptionGroup var set: LabelledSetOptions
 
@@ -97,8 +98,9 @@ struct DataIndexCommand: ParsableCommand {
   private func index() throws -> ExitStatus {
     let watch = Stopwatch()
     let (classes, dataset) = try set.make()
-    let statistics = try ClassStatistics(of: dataset, classCount: classes.count)
+    let statistics = try ClassCounting { say($0, json: json) }.count(dataset, classes.count, on: SoloCommunicator())
     try statistics.save(to: output)
+    if let inventory = dataset.inventory { say("\(inventory)", json: json) }
     let report = Report(
       output: output, images: dataset.count, classes: classes.count, digest: statistics.digest, seconds: watch.seconds)
     say(
@@ -163,7 +165,7 @@ struct DataStatisticsCommand: ParsableCommand {
   private func report(_ classes: ClassSet, _ dataset: any Dataset) throws -> Report {
     let statistics =
       try index.map { try ClassStatistics(contentsOf: $0) }
-      ?? ClassStatistics(of: dataset, classCount: classes.count)
+      ?? ClassCounting { say($0, json: json) }.count(dataset, classes.count, on: SoloCommunicator())
     try statistics.check(against: dataset, classCount: classes.count, place: index ?? "counts")
     let totals = statistics.totals
     let labelled = totals.reduce(0, +)

@@ -102,6 +102,11 @@ struct TrainCommand: ParsableCommand {
     help: ArgumentHelp(
       "Summary of a source-only run, whose scores are put beside this run's.", valueName: "file"))
   var sourceOnlySummary: String?
+  @Option(
+    help: ArgumentHelp(
+      "Class counts of the source labels, by `apus data index` or from another run's directory; saves counting them.",
+      valueName: "file"))
+  var classIndex: String?
   @OptionGroup var settings: RecipeOptions
 
   mutating func validate() throws {
@@ -136,21 +141,17 @@ struct TrainCommand: ParsableCommand {
       isRoot ? try sourceOnlySummary.map { try Summary(contentsOf: $0).student } : nil
     }
     let checkpoints = HDF5CheckpointStore(folder: RunLayout(path).checkpoints)
-    let hasCheckpoint = try communicator.together { isRoot && resume ? try !checkpoints.steps().isEmpty : false }
-    let experiment = try Experiment(
-      recipe, on: communicator,
-      startingWith: try communicator.orBits(hasCheckpoint ? 1 : 0) == 0 ? checkpoints : nil)
-    let directory = try communicator.together { () throws -> RunDirectory? in
-      guard isRoot else { return nil }
-      let (directory, notes) = try RunDirectory.take(
-        path, resume: resume, recipe: recipe, overrides: settings.overrides)
-      let layout = directory.layout
-      let warnings = readyForWriting([layout.checkpoints, layout.pseudoLabels, layout.path])
-      for note in notes + warnings { print(note) }
-      return directory
-    }
     // Progress must reach a file or a pipe line by line.
     lineBufferOutput()
+    let data = try RunData(recipe, on: communicator) { print($0) }
+    let found = try communicator.together { isRoot && resume ? try checkpoints.steps() : [] }
+    let (directory, former) = try communicator.together {
+      isRoot ? try take(path, recipe, data, checkpoints, found) : (nil, nil)
+    }
+    let experiment = try Experiment(
+      recipe, on: communicator, data: data,
+      counting: ClassCounting(keptIn: directory, former: former, orReadFrom: classIndex) { print($0) },
+      startingWith: try communicator.orBits(found.isEmpty ? 0 : 1) == 0 ? checkpoints : nil)
     let trainer = Trainer(
       experiment, directory: directory, store: checkpoints,
       pseudoLabels: HDF5PseudoLabelStore(folder: RunLayout(path).pseudoLabels)
@@ -166,5 +167,20 @@ struct TrainCommand: ParsableCommand {
     }
     directory?.release()
     return outcome.status
+  }
+
+  /// Takes the run's folder and tells what has changed since its newest checkpoint. On rank 0 only.
+  private func take(
+    _ path: String, _ recipe: Recipe, _ data: RunData, _ checkpoints: HDF5CheckpointStore, _ steps: [Int]
+  ) throws -> (RunDirectory?, DataComparison?) {
+    // Which checkpoint can be trusted is found out later. Data are compared before their labels are counted, for hours.
+    let newest = steps.reversed().lazy.compactMap { try? checkpoints.outline(file: checkpoints.file(step: $0)).run }
+      .first
+    let (directory, former, notes) = try RunDirectory.take(
+      path, resume: resume, recipe: recipe, overrides: settings.overrides, data: data.identities, checkpoint: newest)
+    let layout = directory.layout
+    let warnings = readyForWriting([layout.checkpoints, layout.pseudoLabels, layout.path])
+    for note in notes + warnings { print(note) }
+    return (directory, former)
   }
 }

@@ -169,6 +169,27 @@ import Testing
     #expect(throws: Failure.self) { try store.reader(rank: 0, expecting: origin(teacher: "cc")) }
   }
 
+  @Test func labelsOfOtherImagesAreRefused() throws {
+    var stored = origin()
+    stored.dataDigest = "images"
+    try store.start(stored).publish(completedSteps: 0)
+    #expect(try store.reader(rank: 0, expecting: stored).origin == stored)
+    var others = stored
+    others.dataDigest = "other images"
+    let failure = #expect(throws: Failure.self) { try store.resume(others, completedSteps: 0) }
+    #expect(failure?.what == "the set of images of this cache is another")
+  }
+
+  @Test func aCacheThatNamesNoDataIsKnownByItsFormerRecipe() throws {
+    try store.start(origin()).publish(completedSteps: 0)
+    var present = origin()
+    (present.recipeDigest, present.formerRecipeDigest, present.dataDigest) = ("without places", "bb", "images")
+    _ = try store.resume(present, completedSteps: 0)
+    present.formerRecipeDigest = "another place"
+    let failure = #expect(throws: Failure.self) { try store.resume(present, completedSteps: 0) }
+    #expect(failure?.what == "the recipe of this cache is another")
+  }
+
   @Test func aViewShowsAllRanksAndChecksItsSources() throws {
     var writers: [any PseudoLabelCacheWriter] = []
     for rank in 0..<3 {

@@ -1,5 +1,6 @@
 // A run's folder: who may write into it, and what the log and the summary hold.
 
+import Domains
 import Foundation
 import Support
 import TestSupport
@@ -90,8 +91,9 @@ import Training
     for number in 1...3 {
       try FileManager.default.createDirectory(atPath: labels, withIntermediateDirectories: true)
       try run.write("labels \(number)", to: run.layout.pseudoLabels(rank: 0))
-      try run.goOn(with: try recipe(minimal, "seed=\(number)"), after: 20)
-      #expect(try run.storedRecipe(catalogue)?.seed == UInt64(number))
+      let data = DataIdentities(source: DatasetIdentity(drawing: "scenes \(number)"))
+      try run.goOn(with: try recipe(minimal, "seed=\(number)"), data, after: 20)
+      #expect(try run.storedRecipe(catalogue)?.seed == UInt64(number) && run.storedData == data)
     }
     #expect(!FileManager.default.fileExists(atPath: labels))
     for (number, end) in [(1, ""), (2, "-2"), (3, "-3")] {

@@ -1,0 +1,122 @@
+// The data sets of a run, and what they are apart from their places.
+
+import Adaptation
+import Collectives
+import DataParallel
+import Domains
+import Foundation
+import Support
+
+/// The data sets of a run. The same on every rank.
+public struct RunData: Sendable {
+  /// Classes and palette.
+  public let classes: ClassSet
+  /// Labelled images.
+  public let source: any Dataset
+  /// Images to adapt to; the source images for a method that needs none.
+  public let target: any Dataset
+  /// Labelled images to score on; nil if the recipe names none.
+  public let validation: (any Dataset)?
+  /// What the sets are, wherever they lie.
+  public let identities: DataIdentities
+
+  /// Lists the data sets of a recipe and tells what there is of each. No file is read. A collective.
+  /// - Parameters:
+  ///   - recipe: the recipe.
+  ///   - communicator: the ranks.
+  ///   - say: prints a line; called on rank 0.
+  /// - Throws: on all ranks, `Failure` 65 or 66 that names the file or key; 65 if ranks find other files.
+  public init(_ recipe: Recipe, on communicator: any Communicator, say: (String) -> Void = { _ in }) throws {
+    Activity.prepare("data")
+    let adapts = recipe.adapts
+    (classes, source, target, validation) = try communicator.together {
+      let classes = try recipe.classSet()
+      guard let source = try recipe.data.source?.make(classes, withLabels: true) else {
+        throw Failure(.badData, "the recipe names no source data", at: "data.source", remedy: "add data.source")
+      }
+      guard let target = adapts ? try recipe.data.target?.make(classes, withLabels: false) : source else {
+        throw Failure(.badData, "the method needs target images", at: "data.target", remedy: "add data.target")
+      }
+      return (classes, source, target, try recipe.data.validation?.make(classes, withLabels: true))
+    }
+    identities = DataIdentities(
+      source: source.identity, target: adapts ? target.identity : nil, validation: validation?.identity)
+    if communicator.rank == 0 {
+      for (name, set) in [("source", source), ("target", adapts ? target : nil), ("validation", validation)] {
+        if let inventory = set?.inventory { say("\(name): \(inventory)") }
+      }
+    }
+    // Every host may have files of its own.
+    try ReplicaAgreement(on: communicator, interval: 0).compare(
+      identities.named.map { ("the \($0.name) data", $0.identity.digest) }, remedy: "give all hosts the same files")
+  }
+}
+
+extension Recipe {
+  /// Whether the method learns from target images.
+  var adapts: Bool { method.name != "source-only" }
+
+  /// The recipe without what may differ between hosts that train together: threads, and where the data lie.
+  public var withoutPlaces: Recipe {
+    var recipe = self
+    recipe.threads = 0
+    for set in [\Data.source, \Data.target, \Data.validation] {
+      recipe.data[keyPath: set]?.images = nil
+      recipe.data[keyPath: set]?.labels = nil
+    }
+    return recipe
+  }
+}
+
+/// What the data sets of a run are, apart from their places.
+public struct DataIdentities: Sendable, Equatable, Codable {
+  /// Labelled images.
+  public var source: DatasetIdentity
+  /// Images to adapt to; nil for a method that needs none.
+  public var target: DatasetIdentity?
+  /// Labelled images to score on; nil if the recipe names none.
+  public var validation: DatasetIdentity?
+
+  /// From its parts.
+  public init(source: DatasetIdentity, target: DatasetIdentity? = nil, validation: DatasetIdentity? = nil) {
+    self.source = source
+    self.target = target
+    self.validation = validation
+  }
+
+  /// The sets that there are, by the names of their keys in a recipe.
+  public var named: [(name: String, identity: DatasetIdentity)] {
+    [("source", source), ("target", target), ("validation", validation)].compactMap { name, identity in
+      identity.map { (name, $0) }
+    }
+  }
+
+  /// As a checkpoint keeps them: `data-source` and so on.
+  var digests: [String: String] {
+    Dictionary(uniqueKeysWithValues: named.map { (DataIdentities.key($0.name), $0.identity.digest) })
+  }
+
+  /// Name of a set's digest in a checkpoint.
+  static func key(_ name: String) -> String { "data-\(name)" }
+
+  /// Name of the digest of the source set's class counts in a checkpoint.
+  static let countsKey = "data-source-counts"
+}
+
+extension RunDirectory {
+  /// The data sets that the run is trained on; nil where none are stored that can be read, which leaves changes without
+  /// names.
+  public var storedData: DataIdentities? {
+    FileManager.default.contents(atPath: layout.data).flatMap {
+      try? JSONDecoder().decode(DataIdentities.self, from: $0)
+    }
+  }
+
+  /// Stores the data sets of the run, where others or none are stored.
+  /// - Throws: `Failure` 74 that names the file.
+  func keep(_ data: DataIdentities) throws { if storedData?.digests != data.digests { try write(data) } }
+
+  /// Stores the data sets of the run.
+  /// - Throws: `Failure` 74 that names the file.
+  func write(_ data: DataIdentities) throws { try write(try jsonLine(data) + "\n", to: layout.data) }
+}
