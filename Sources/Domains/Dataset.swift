@@ -26,6 +26,12 @@ public protocol Dataset: Sendable {
   /// Labels before any resize: class statistics count these, as the published code does.
   /// - Throws: as `labels(_:)`.
   func originalLabels(_ index: Int) throws -> LabelMap?
+  /// Makes sure that the files of an image and of its labels can be read and fit together, as far as their headers tell.
+  /// - Returns: the size of the image as `image(_:)` returns it.
+  /// - Throws: a `Failure` that names the file.
+  func checkFiles(_ index: Int) throws -> PixelSize
+  /// Names what `checkFiles` has looked at: equal for files of equal names and bytes under equal rules.
+  var filesDigest: String { get }
   /// Where an image comes from, for messages: a path, or the scene's name.
   func place(_ index: Int) -> String
 }
@@ -42,11 +48,42 @@ extension Dataset {
     return PixelSize(height: image.height, width: image.width)
   }
 
+  /// The size alone.
+  public func checkFiles(_ index: Int) throws -> PixelSize { try size(index) }
+
+  /// The names alone.
+  public var filesDigest: String {
+    let hash = SHA256()
+    for index in 0..<count { hash.update("\(name(index))\n") }
+    return hash.hexadecimal()
+  }
+
   /// The labels themselves.
   public func originalLabels(_ index: Int) throws -> LabelMap? { try labels(index) }
 
   /// The name itself.
   public func place(_ index: Int) -> String { name(index) }
+}
+
+/// The first image of a set with its labels, as a set of its own.
+public struct FirstImage: Dataset {
+  private let set: any Dataset
+
+  /// The first image of `set`.
+  public init(of set: any Dataset) { self.set = set }
+
+  /// 1, or 0 for an empty set.
+  public var count: Int { min(1, set.count) }
+  /// As the set's.
+  public func name(_ index: Int) -> String { set.name(index) }
+  /// As the set's.
+  public func image(_ index: Int) throws -> RGBImage { try set.image(index) }
+  /// As the set's.
+  public func labels(_ index: Int) throws -> LabelMap? { try set.labels(index) }
+  /// As the set's.
+  public func size(_ index: Int) throws -> PixelSize { try set.size(index) }
+  /// As the set's.
+  public func place(_ index: Int) -> String { set.place(index) }
 }
 
 extension PixelSize {
