@@ -33,6 +33,8 @@ public final class Experiment {
   public let loader: SampleLoader
   /// Labelled images to score on; nil if the recipe names none.
   public let validation: (any Dataset)?
+  /// What looks wrong with labels that are new to the run though it is allowed, a line each; the same on every rank.
+  public let labelWarnings: [String]
 
   /// What the run began with, by digest.
   public internal(set) var origin = RunOrigin()
@@ -48,11 +50,12 @@ public final class Experiment {
   ///   - communicator: the ranks.
   ///   - checkpoints: reads the files that `init` and `encoder.weights` name; nil where the weights come from a
   ///     checkpoint of the run, as in resuming.
+  ///   - look: looks at all files and labels first; nil, as in benchmarks, meets faults where they are read.
   ///   - reductionOrder: rank at each position of the tree that adds gradients; nil, as in every run, is the order of
   ///     ranks. Another one is a control for tests and gives other bits.
   public init(
     _ recipe: Recipe, on communicator: any Communicator, startingWith checkpoints: (any CheckpointStore)? = nil,
-    reductionOrder: [Int]? = nil
+    look: DataLook? = nil, reductionOrder: [Int]? = nil
   ) throws {
     self.recipe = recipe
     ConvolutionMethod.current = recipe.convolution
@@ -66,8 +69,12 @@ public final class Experiment {
     share = BatchShare(plan, on: metered)
     let parts = (0..<plan.microBatches).map { [share] in share.ofMicroBatch($0).samples }
     let adapts = recipe.method.name != "source-only"
-    (classes, loader, validation, targetSize, targetCount) = try communicator.together {
-      try Experiment.makeData(recipe, parts: parts, adapts: adapts, checksSizes: communicator.rank == 0)
+    let sets = try communicator.together { try RunData(recipe, adapts: adapts) }
+    (classes, validation) = (sets.classes, sets.validation)
+    let isNew = try look?.isNew(sets.all, classCount: classes.count, on: communicator)
+    if let look, let isNew {
+      Activity.prepare("file headers")
+      try look.look(at: zip(sets.all, isNew).filter(\.1).map(\.0), on: communicator)
     }
     Activity.prepare("networks")
     let configuration = recipe.networkConfiguration(classCount: classes.count)
@@ -79,6 +86,19 @@ public final class Experiment {
         try SegmentationNetwork(configuration, gradientSlots: 0, seed: recipe.seed),
         threshold: Float(recipe.teacher.threshold), confidence: recipe.teacher.confidence) : nil
     reference = recipe.featureDistance.weight > 0 ? try ReferenceEncoder(configuration, seed: recipe.seed) : nil
+    if let checkpoints {
+      Activity.prepare("starting weights")
+      try NetworkStart(recipe, student, teacher, reference).take(checkpoints, on: communicator)
+    }
+    let counts = try communicator.together { try sets.counts(of: isNew) }
+    labelWarnings = try communicator.together {
+      sets.warnings(counts, isNew: isNew ?? [], scoredAs: try recipe.scoredAs(sets.classes))
+    }
+    look?.remember()
+    (loader, targetSize, targetCount) = try communicator.together {
+      try sets.makeLoader(
+        recipe, parts: parts, sourceCounts: counts.first ?? nil, checksSizes: isNew == nil && communicator.rank == 0)
+    }
     let featureDistance = reference.map {
       FeatureDistanceTerm($0, recipe.featureDistanceOptions, classCount: configuration.classCount)
     }
@@ -107,65 +127,8 @@ public final class Experiment {
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource,
         stochasticSeed: recipe.seed, tunesBuckets: recipe.tunesBuckets))
-    if let checkpoints {
-      Activity.prepare("starting weights")
-      try takeStartingWeights(checkpoints)
-    }
     Activity.prepare("digests")
     noteOrigin()
-  }
-
-  private static func makeData(
-    _ recipe: Recipe, parts: [Range<Int>], adapts: Bool, checksSizes: Bool
-  ) throws -> (ClassSet, SampleLoader, (any Dataset)?, PixelSize, Int) {
-    Activity.prepare("data")
-    let classes = try recipe.classSet()
-    guard let sourceSetting = recipe.data.source else {
-      throw Failure(.badData, "the recipe names no source data", at: "data.source", remedy: "add data.source")
-    }
-    let source = try sourceSetting.make(classes, withLabels: true)
-    let target = adapts ? try recipe.data.target?.make(classes, withLabels: false) : source
-    guard let target else {
-      throw Failure(.badData, "the method needs target images", at: "data.target", remedy: "add data.target")
-    }
-    let rare = recipe.rareClassSampling
-    Activity.prepare("class index")
-    let sampler =
-      rare.enabled
-      ? try RareClassSampler(
-        try ClassStatistics(of: source, classCount: classes.count),
-        RareClassOptions(
-          temperature: rare.temperature, minimumPixels: rare.minimumPixels, minimumCropPixels: rare.minimumCropPixels),
-        classNames: classes.names) : nil
-    Activity.prepare("data")
-    if adapts, recipe.teacher.cache, checksSizes { try requireOneSize(target) }
-    let margins = recipe.data.target.map {
-      ImageMargins(top: $0.margins.top, bottom: $0.margins.bottom, left: $0.margins.left, right: $0.margins.right)
-    }
-    let loader = try SampleLoader(
-      source: source, target: target, sampler: sampler,
-      options: SampleLoader.Options(
-        rules: CropRules(
-          crop: recipe.crop.size,
-          dominantShare: recipe.crop.maximumShare, redraws: recipe.crop.tries),
-        flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: parts,
-        margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins,
-        checksSizes: checksSizes))
-    let validation = try recipe.data.validation?.make(classes, withLabels: true)
-    return (classes, loader, validation, try target.size(0), target.count)
-  }
-}
-
-/// Makes sure that the pseudo-label cache, which has one size for all images, can hold those of a data set.
-/// - Throws: `Failure` 65 that names the first image of another size than the first one.
-func requireOneSize(_ target: any Dataset) throws {
-  let first = try target.size(0)
-  for index in 1..<max(target.count, 1) {
-    let size = try target.size(index)
-    guard size != first else { continue }
-    throw Failure(
-      .badData, "image is \(size), \(target.place(0)) is \(first); pseudo-labels are kept for images of one size",
-      at: target.place(index), remedy: "resize the images (data.target.resize), or set teacher.cache to false")
   }
 }
 

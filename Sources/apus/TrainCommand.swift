@@ -55,7 +55,7 @@ func setUpMachine(threads: Int, on communicator: any Communicator) throws -> CPU
 func showRanks(_ level: CPULevel, on communicator: any Communicator) throws {
   let table = try RankTable(RankFacts(host: communicator.hostName, level: level), on: communicator)
   guard communicator.rank == 0 else { return }
-  for line in (communicator.worldSize > 1 ? table.lines : []) + table.warnings { print(line) }
+  for line in (communicator.worldSize > 1 ? table.lines : []) + table.warnings { say(line) }
 }
 
 /// The threads that `APUS_THREADS` asks for, else 0.
@@ -109,6 +109,8 @@ struct TrainCommand: ParsableCommand {
     try ReplicaAgreement(on: communicator, interval: 0).compare(
       [("--resume", "\(resume)"), ("--steps", steps.map(String.init) ?? "not given")],
       remedy: "give all ranks the same options")
+    // Progress must reach a file or a pipe line by line.
+    lineBufferOutput()
     let level = try setUpMachine(threads: recipe.threads, on: communicator)
     try showRanks(level, on: communicator)
     let path = runDirectory ?? "Checkpoints/\(recipe.name)"
@@ -118,22 +120,22 @@ struct TrainCommand: ParsableCommand {
     }
     let checkpoints = HDF5CheckpointStore(folder: RunLayout(path).checkpoints)
     let hasCheckpoint = try communicator.together { isRoot && resume ? try !checkpoints.steps().isEmpty : false }
+    let look = DataLook(folder: isRoot ? path : nil) { say($0) }
     let experiment = try Experiment(
       recipe, on: communicator,
-      startingWith: try communicator.orBits(hasCheckpoint ? 1 : 0) == 0 ? checkpoints : nil)
+      startingWith: try communicator.orBits(hasCheckpoint ? 1 : 0) == 0 ? checkpoints : nil, look: look)
     let directory = try communicator.together { () throws -> RunDirectory? in
       guard isRoot else { return nil }
       let (directory, notes) = try RunDirectory.take(
         path, resume: resume, recipe: recipe, overrides: settings.overrides)
-      for note in notes { print(note) }
+      for note in notes { say(note) }
+      look.save(in: directory)
       return directory
     }
-    // Progress must reach a file or a pipe line by line.
-    lineBufferOutput()
     let trainer = Trainer(
       experiment, directory: directory, store: checkpoints,
       pseudoLabels: HDF5PseudoLabelStore(folder: RunLayout(path).pseudoLabels)
-    ) { print($0) }
+    ) { say($0) }
     try trainer.prepare(resume: resume)
     let outcome = try trainer.run(until: steps ?? recipe.schedule.steps, watchdog)
     try communicator.together {
@@ -141,7 +143,7 @@ struct TrainCommand: ParsableCommand {
       summary.sourceOnly = sourceOnly
       try directory.write(try jsonText(summary), to: directory.layout.summary)
       try directory.write(try trainer.report(summary, log: directory.layout.log), to: directory.layout.report)
-      print("report: \(directory.layout.report)")
+      say("report: \(directory.layout.report)")
     }
     directory?.release()
     return outcome.status
