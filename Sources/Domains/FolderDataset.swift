@@ -20,6 +20,7 @@ public struct FolderDataset: Dataset {
   private let labelPaths: [String]?
   private let map: LabelIdMap?
   private let resize: ImageResize?
+  private let pixelLimit: Int
   private let images: DecodedCache<RGBImage>
   private let labelMaps: DecodedCache<LabelMap>
 
@@ -33,11 +34,12 @@ public struct FolderDataset: Dataset {
   ///   - map: train ids of the label files' ids; nil takes the ids as they are.
   ///   - resize: applied to images (bilinear) and labels (nearest) when they are read.
   ///   - cacheBytes: decoded images and labels kept in memory.
+  ///   - pixelLimit: most pixels that a file may have.
   /// - Throws: a `Failure`: 66 if a folder is missing, cannot be read or holds no images, a link leads nowhere, or an
   ///   image has no label; 65 if two files share a stem or a name is not UTF-8.
   public init(
     images: String, labels: String? = nil, imageSuffix: String = "", labelSuffix: String = "", map: LabelIdMap? = nil,
-    resize: ImageResize? = nil, cacheBytes: Int = 256 << 20
+    resize: ImageResize? = nil, cacheBytes: Int = 256 << 20, pixelLimit: Int = standardPixelLimit
   ) throws {
     let listed = try StemmedFiles(images, suffix: imageSuffix, types: ["png", "jpg", "jpeg"])
     guard !listed.byStem.isEmpty else {
@@ -63,6 +65,7 @@ public struct FolderDataset: Dataset {
     inventory = FolderDataset.inventory(listed, found)
     self.map = map
     self.resize = resize
+    self.pixelLimit = pixelLimit
     // Labels take a byte where images take three.
     self.images = DecodedCache(limit: cacheBytes / 4 * 3)
     labelMaps = DecodedCache(limit: cacheBytes / 4)
@@ -105,7 +108,7 @@ public struct FolderDataset: Dataset {
   /// - Throws: a `Failure` that names the file, if it cannot be read.
   public func image(_ index: Int) throws -> RGBImage {
     try images.value(index, bytes: { $0.pixels.count }) {
-      let image = try readRGB(imagePaths[index])
+      let image = try readRGB(imagePaths[index], pixelLimit: pixelLimit)
       guard let resize else { return image }
       let size = resize.applied(to: PixelSize(height: image.height, width: image.width))
       return image.resized(height: size.height, width: size.width)
@@ -136,13 +139,37 @@ public struct FolderDataset: Dataset {
   /// - Throws: as `labels(_:)`.
   public func originalLabels(_ index: Int) throws -> LabelMap? {
     guard let path = labelPaths?[index] else { return nil }
-    let ids = try readLabels(path)
-    let imageSize = try imageSize(of: imagePaths[index])
-    guard ids.height == imageSize.height, ids.width == imageSize.width else {
-      throw Failure(
-        .badData, "label is \(ids.width)x\(ids.height), its image \(imagePaths[index]) is \(imageSize)", at: path,
-        remedy: "give labels of the image's size")
-    }
+    let ids = try readLabels(path, pixelLimit: pixelLimit)
+    try requireFit(PixelSize(height: ids.height, width: ids.width), path, ImageHeader(path: imagePaths[index]), index)
     return try map?.apply(to: ids, file: path) ?? ids
+  }
+
+  /// Reads the headers of an image and its label.
+  /// - Returns: size of the image after the resize.
+  /// - Throws: as `image(_:)` and `labels(_:)`, as far as headers tell.
+  public func checkFiles(_ index: Int) throws -> PixelSize {
+    let image = try ImageHeader(path: imagePaths[index])
+    try image.checkImage(pixelLimit: pixelLimit)
+    if let path = labelPaths?[index] {
+      let label = try ImageHeader(path: path)
+      try label.checkLabels(pixelLimit: pixelLimit)
+      try requireFit(label.stored, path, image, index)
+    }
+    return resize?.applied(to: image.size) ?? image.size
+  }
+
+  /// Labels belong to the upright image.
+  private func requireFit(_ label: PixelSize, _ path: String, _ image: ImageHeader, _ index: Int) throws {
+    guard label != image.size else { return }
+    let isLikeStored = label == image.stored
+    throw Failure(
+      .badData,
+      "label is \(label), its image \(imagePaths[index]) is \(image.size)"
+        + (isLikeStored
+          ? " upright, though stored as \(image.stored) (Exif orientation \(image.orientation.tag))" : ""),
+      at: path,
+      remedy: isLikeStored
+        ? "turn the label as the image is shown, or take the orientation out of the image"
+        : "give labels of the image's size")
   }
 }

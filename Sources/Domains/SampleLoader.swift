@@ -89,9 +89,10 @@ public final class SampleLoader: Sendable {
       throw Failure(
         .missingInput, "\(source.count) source and \(target.count) target images", remedy: "give both sets an image")
     }
-    guard options.checksSizes else { return }
-    try options.rules.checkFits(source)
-    try options.rules.checkFits(target)
+    if options.checksSizes {
+      try options.rules.checkFits(source)
+      try options.rules.checkFits(target)
+    }
     if let margins = options.margins {
       let size = try target.size(0)
       guard margins.top + margins.bottom < size.height, margins.left + margins.right < size.width else {

@@ -11,12 +11,7 @@ import Support
 /// All bytes of a file.
 /// - Throws: a `Failure` that names the file: 66 if there is none, 74 if it cannot be read.
 public func readFile(_ path: String) throws -> [UInt8] {
-  guard let file = fopen(path, "rb") else {
-    if errno == ENOENT || errno == ENOTDIR {
-      throw Failure(.missingInput, "no such file", at: path, remedy: "check the path")
-    }
-    throw Failure(.inputOutput, "cannot be opened (\(systemReason()))", at: path, remedy: "check its permissions")
-  }
+  guard let file = fopen(path, "rb") else { throw openingFailure(path) }
   defer { fclose(file) }
   var bytes: [UInt8] = []
   var status = stat()
@@ -55,5 +50,13 @@ public func writeFile(_ bytes: [UInt8], to path: String) throws {
   }
 }
 
+/// Why a file could not be opened, from the last error.
+func openingFailure(_ path: String) -> Failure {
+  if errno == ENOENT || errno == ENOTDIR {
+    return Failure(.missingInput, "no such file", at: path, remedy: "check the path")
+  }
+  return Failure(.inputOutput, "cannot be opened (\(systemReason()))", at: path, remedy: "check its permissions")
+}
+
 /// The system's words for the last error.
-private func systemReason() -> String { String(cString: strerror(errno)) }
+func systemReason() -> String { String(cString: strerror(errno)) }

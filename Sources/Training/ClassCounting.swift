@@ -7,6 +7,28 @@ import Foundation
 import Support
 import Tensors
 
+/// Class pixels of a run's labels, as far as they were needed.
+struct RunCounts {
+  /// Of the source; nil where it is known and sampling does without.
+  var source: ClassStatistics?
+  /// Of the validation set; nil where it is known, or there is none.
+  var validation: ClassStatistics?
+  /// Whether the source has not been found good before.
+  let sourceIsNew: Bool
+
+  /// Lines about labels that are allowed but hardly meant, of the sets that have not been found good before.
+  /// - Parameters:
+  ///   - classes: the classes of the run.
+  ///   - scoredAs: class that each class counts as; those that count as another need no pixel to be scored.
+  func warnings(_ classes: ClassSet, _ scoredAs: [UInt8]) -> [String] {
+    let ofSource = sourceIsNew ? source?.warnings(of: "data.source", classes: classes.names) : nil
+    let ofValidation = validation?.warnings(of: "data.validation", classes: classes.names) {
+      Int(scoredAs[$0]) == $0
+    }
+    return (ofSource ?? []) + (ofValidation ?? [])
+  }
+}
+
 /// How a run comes by the class pixels of its source labels.
 public struct ClassCounting {
   /// The run's folder, held by rank 0, where counts are kept; nil on other ranks, or keeps none.
@@ -34,12 +56,29 @@ public struct ClassCounting {
     self.say = say
   }
 
-  /// The counts of a run's source labels. A collective.
+  /// The counts of a run's labels: of the source where it is new or sampling needs them, of the validation set where it
+  /// is new. Every label of these is read, or was, and its ids are checked. A collective.
+  /// - Parameters:
+  ///   - data: the data sets.
+  ///   - recipe: the recipe.
+  ///   - isNew: whether a set has not been found good before, in the order of `RunData.lookedAt`; nil looks at none.
+  ///   - communicator: the ranks.
   /// - Throws: on all ranks, as the function below; `Failure` 65 if the labels are not those of the run's checkpoint.
-  func statistics(of data: RunData, _ recipe: Recipe, on communicator: any Communicator) throws -> ClassStatistics {
-    try statistics(of: data.source, classCount: data.classes.count, on: communicator) {
-      try former?.check(counts: $0.digest, data.identities, recipe)
+  func counts(
+    of data: RunData, _ recipe: Recipe, isNew: [Bool]?, on communicator: any Communicator
+  ) throws -> RunCounts {
+    let classCount = data.classes.count
+    let (sourceIsNew, validationIsNew) = (isNew?.first ?? false, isNew?.last ?? false)
+    var counts = RunCounts(sourceIsNew: sourceIsNew)
+    if sourceIsNew || recipe.rareClassSampling.enabled {
+      counts.source = try statistics(of: data.source, classCount: classCount, on: communicator) {
+        try former?.check(counts: $0.digest, data.identities, recipe)
+      }
     }
+    if validationIsNew, let validation = data.validation {
+      counts.validation = try statistics(of: validation, classCount: classCount, on: communicator)
+    }
+    return counts
   }
 
   /// Reads the counts of a data set where they are kept, else counts and keeps them. A collective.
@@ -113,12 +152,7 @@ public struct ClassCounting {
       for (image, row) in zip(own, rows) {
         for (column, pixels) in row.enumerated() { table[image * columns + column] = Int64(pixels) }
       }
-      guard try communicator.allMaximum(StopSignals.pending == nil ? 0 : 1) == 0 else {
-        throw communicator.failTogether(
-          Failure(
-            .stopped, "stopped by a signal before the first step, while class pixels were counted",
-            remedy: "start again, with --resume where the run has checkpoints"))
-      }
+      try communicator.requireNoSignal("while class pixels were counted")
       if communicator.rank == 0, progress.seconds >= ClassCounting.interval, end < dataset.count {
         say("class pixels counted in \(end) of \(dataset.count) labels")
         (progress, isTold) = (Stopwatch(), true)

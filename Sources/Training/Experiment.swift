@@ -29,6 +29,8 @@ public final class Experiment {
   public let step: TrainingStep
   /// Batches by step number, one for each micro-batch.
   public let loader: SampleLoader
+  /// What looks wrong with labels that are new to the run though it is allowed, a line each; the same on every rank.
+  public let labelWarnings: [String]
 
   /// What the run began with, by digest.
   public internal(set) var origin = RunOrigin()
@@ -52,12 +54,13 @@ public final class Experiment {
   ///   - counting: how class pixels of the source labels are come by.
   ///   - checkpoints: reads the files that `init` and `encoder.weights` name; nil where the weights come from a
   ///     checkpoint of the run, as in resuming.
+  ///   - look: looks at all files and labels first; nil, as in benchmarks, meets faults where they are read.
   ///   - reductionOrder: rank at each position of the tree that adds gradients; nil, as in every run, is the order of
   ///     ranks. Another one is a control for tests and gives other bits.
   public init(
     _ recipe: Recipe, on communicator: any Communicator, data given: RunData? = nil,
     counting: ClassCounting = ClassCounting(), startingWith checkpoints: (any CheckpointStore)? = nil,
-    reductionOrder: [Int]? = nil
+    look: DataLook? = nil, reductionOrder: [Int]? = nil
   ) throws {
     self.recipe = recipe
     ConvolutionMethod.current = recipe.convolution
@@ -73,13 +76,12 @@ public final class Experiment {
     let adapts = recipe.adapts
     let data = try given ?? RunData(recipe, on: communicator)
     self.data = data
-    let statistics =
-      recipe.rareClassSampling.enabled ? try counting.statistics(of: data, recipe, on: communicator) : nil
-    (loader, targetSize) = try communicator.together {
-      try Experiment.makeLoader(recipe, data, statistics, parts: parts, checksSizes: communicator.rank == 0)
+    let sets = data.lookedAt(recipe)
+    let isNew = try look?.isNew(sets, classCount: data.classes.count, on: communicator)
+    if let look, let isNew {
+      Activity.prepare("file headers")
+      try look.look(at: zip(sets, isNew).filter(\.1).map(\.0), on: communicator)
     }
-    origin.data = data.identities.digests
-    origin.data[DataIdentities.countsKey] = statistics?.digest
     Activity.prepare("networks")
     let configuration = recipe.networkConfiguration(classCount: data.classes.count)
     let student = try SegmentationNetwork(
@@ -90,6 +92,19 @@ public final class Experiment {
         try SegmentationNetwork(configuration, gradientSlots: 0, seed: recipe.seed),
         threshold: Float(recipe.teacher.threshold), confidence: recipe.teacher.confidence) : nil
     reference = recipe.featureDistance.weight > 0 ? try ReferenceEncoder(configuration, seed: recipe.seed) : nil
+    if let checkpoints {
+      Activity.prepare("starting weights")
+      try NetworkStart(recipe, student, teacher, reference).take(checkpoints, on: communicator)
+    }
+    let counts = try counting.counts(of: data, recipe, isNew: isNew, on: communicator)
+    labelWarnings = try communicator.together { counts.warnings(data.classes, try recipe.scoredAs(data.classes)) }
+    look?.remember()
+    let checksSizes = isNew == nil && communicator.rank == 0
+    (loader, targetSize) = try communicator.together {
+      try data.makeLoader(recipe, parts: parts, counts: counts.source, checksSizes: checksSizes)
+    }
+    origin.data = data.identities.digests
+    origin.data[DataIdentities.countsKey] = counts.source?.digest
     let featureDistance = reference.map {
       FeatureDistanceTerm($0, recipe.featureDistanceOptions, classCount: configuration.classCount)
     }
@@ -118,53 +133,8 @@ public final class Experiment {
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource,
         stochasticSeed: recipe.seed, tunesBuckets: recipe.tunesBuckets))
-    if let checkpoints {
-      Activity.prepare("starting weights")
-      try takeStartingWeights(checkpoints)
-    }
     Activity.prepare("digests")
     noteOrigin()
-  }
-
-  private static func makeLoader(
-    _ recipe: Recipe, _ data: RunData, _ statistics: ClassStatistics?, parts: [Range<Int>], checksSizes: Bool
-  ) throws -> (SampleLoader, PixelSize) {
-    Activity.prepare("data")
-    let rare = recipe.rareClassSampling
-    let sampler = try statistics.map {
-      try RareClassSampler(
-        $0,
-        RareClassOptions(
-          temperature: rare.temperature, minimumPixels: rare.minimumPixels, minimumCropPixels: rare.minimumCropPixels),
-        classNames: data.classes.names)
-    }
-    if recipe.adapts, recipe.teacher.cache, checksSizes { try requireOneSize(data.target) }
-    let margins = recipe.data.target.map {
-      ImageMargins(top: $0.margins.top, bottom: $0.margins.bottom, left: $0.margins.left, right: $0.margins.right)
-    }
-    let loader = try SampleLoader(
-      source: data.source, target: data.target, sampler: sampler,
-      options: SampleLoader.Options(
-        rules: CropRules(
-          crop: recipe.crop.size,
-          dominantShare: recipe.crop.maximumShare, redraws: recipe.crop.tries),
-        flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: parts,
-        margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins,
-        checksSizes: checksSizes))
-    return (loader, try data.target.size(0))
-  }
-}
-
-/// Makes sure that the pseudo-label cache, which has one size for all images, can hold those of a data set.
-/// - Throws: `Failure` 65 that names the first image of another size than the first one.
-func requireOneSize(_ target: any Dataset) throws {
-  let first = try target.size(0)
-  for index in 1..<max(target.count, 1) {
-    let size = try target.size(index)
-    guard size != first else { continue }
-    throw Failure(
-      .badData, "image is \(size), \(target.place(0)) is \(first); pseudo-labels are kept for images of one size",
-      at: target.place(index), remedy: "resize the images (data.target.resize), or set teacher.cache to false")
   }
 }
 

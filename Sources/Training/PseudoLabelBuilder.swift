@@ -44,7 +44,7 @@ public struct PseudoLabelBuilder {
   /// Where the entries come from, for this rank.
   /// - Throws: `Failure` 65 if the images differ in size.
   public func origin(teacherDigest: String, recipe: Recipe) throws -> PseudoLabelOrigin {
-    try requireOneSize(dataset)
+    try dataset.requireOneSize()
     let size = try dataset.size(0)
     return PseudoLabelOrigin(
       teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint,

@@ -55,7 +55,8 @@ extension Recipe {
       let harmlessGroups = [
         "communication.", "checkpoint.", "log.", "digest.", "watch.", "evaluation.", "data.validation.",
       ]
-      return !["name", "threads", "trace"].contains(key) && !harmlessGroups.contains { key.hasPrefix($0) }
+      return !["name", "threads", "trace", "data.pixelLimit"].contains(key)
+        && !harmlessGroups.contains { key.hasPrefix($0) }
     }
 
     /// `key: old -> new`.

@@ -31,13 +31,19 @@ public struct RunData: Sendable {
     let adapts = recipe.adapts
     (classes, source, target, validation) = try communicator.together {
       let classes = try recipe.classSet()
-      guard let source = try recipe.data.source?.make(classes, withLabels: true) else {
+      let limit = recipe.data.pixelLimit
+      guard let source = try recipe.data.source?.make(classes, withLabels: true, pixelLimit: limit) else {
         throw Failure(.badData, "the recipe names no source data", at: "data.source", remedy: "add data.source")
       }
-      guard let target = adapts ? try recipe.data.target?.make(classes, withLabels: false) : source else {
+      guard
+        let target = adapts
+          ? try recipe.data.target?.make(classes, withLabels: false, pixelLimit: limit) : source
+      else {
         throw Failure(.badData, "the method needs target images", at: "data.target", remedy: "add data.target")
       }
-      return (classes, source, target, try recipe.data.validation?.make(classes, withLabels: true))
+      return (
+        classes, source, target, try recipe.data.validation?.make(classes, withLabels: true, pixelLimit: limit)
+      )
     }
     identities = DataIdentities(
       source: source.identity, target: adapts ? target.identity : nil, validation: validation?.identity)
@@ -49,6 +55,54 @@ public struct RunData: Sendable {
     // Every host may have files of its own.
     try ReplicaAgreement(on: communicator, interval: 0).compare(
       identities.named.map { ("the \($0.name) data", $0.identity.digest) }, remedy: "give all hosts the same files")
+  }
+}
+
+extension RunData {
+  /// The sets by name with what is asked of their files: the source first, the validation set last.
+  func lookedAt(_ recipe: Recipe) -> [LookedAt] {
+    let limit = recipe.data.pixelLimit
+    let (crop, oneSize) = (recipe.crop.size, recipe.teacher.cache)
+    var all = [LookedAt("data.source", source, FileDemands(crop: crop, pixelLimit: limit))]
+    if recipe.adapts {
+      all.append(LookedAt("data.target", target, FileDemands(crop: crop, oneSize: oneSize, pixelLimit: limit)))
+    }
+    if let validation { all.append(LookedAt("data.validation", validation, FileDemands(pixelLimit: limit))) }
+    return all
+  }
+
+  /// What makes the batches, and the size of a target image.
+  /// - Parameters:
+  ///   - recipe: the recipe.
+  ///   - parts: this rank's samples of each micro-batch.
+  ///   - counts: class pixels of the source, for rare class sampling; nil samples uniformly.
+  ///   - checksSizes: whether every image's size is looked at here.
+  /// - Throws: `Failure` 65 or 66 that names the file or key.
+  func makeLoader(
+    _ recipe: Recipe, parts: [Range<Int>], counts: ClassStatistics?, checksSizes: Bool
+  ) throws -> (SampleLoader, PixelSize) {
+    Activity.prepare("data")
+    let rare = recipe.rareClassSampling
+    let sampler = try counts.map {
+      try RareClassSampler(
+        $0,
+        RareClassOptions(
+          temperature: rare.temperature, minimumPixels: rare.minimumPixels, minimumCropPixels: rare.minimumCropPixels),
+        classNames: classes.names)
+    }
+    if recipe.adapts, recipe.teacher.cache, checksSizes { try target.requireOneSize() }
+    let margins = recipe.data.target.map {
+      ImageMargins(top: $0.margins.top, bottom: $0.margins.bottom, left: $0.margins.left, right: $0.margins.right)
+    }
+    let loader = try SampleLoader(
+      source: source, target: target, sampler: sampler,
+      options: SampleLoader.Options(
+        rules: CropRules(
+          crop: recipe.crop.size, dominantShare: recipe.crop.maximumShare, redraws: recipe.crop.tries),
+        flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: parts,
+        margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins,
+        checksSizes: checksSizes))
+    return (loader, try target.size(0))
   }
 }
 

@@ -85,6 +85,8 @@ public final class Trainer {
     startPseudoLabelWatch()
     if experiment.teacher != nil, experiment.recipe.teacher.cache { try startRecording(firstTeacher, visits) }
     if let note = experiment.recipe.batchRuleNote { say(note) }
+    for warning in experiment.labelWarnings { say("warning: \(warning)") }
+    if !isResumed { try rehearseEvaluation() }
     try communicator.together {
       guard let directory else { return }
       if !isResumed { try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store) }
@@ -325,6 +327,16 @@ public final class Trainer {
     events = nil
   }
 
+  /// Predicts and scores the first validation image, so that what would end an evaluation ends the run before step 1.
+  /// Called by all ranks.
+  private func rehearseEvaluation() throws {
+    guard let validation = experiment.validation else { return }
+    Activity.beside("rehearsal of the evaluation")
+    let evaluator = Evaluator(
+      FirstImage(of: validation), scoredAs: try experiment.recipe.scoredAs(experiment.classes), on: communicator)
+    _ = try evaluator.evaluate(experiment.recipe.predictor(experiment.student))
+  }
+
   /// Scores of the networks the recipe names, on the validation images: empty if there are none, nil if a signal came
   /// between images.
   public func evaluate() throws -> [String: ConfusionMatrix]? {
@@ -338,7 +350,7 @@ public final class Trainer {
       let predictor = recipe.predictor(network)
       guard let matrix = try evaluator.evaluate(predictor, while: { StopSignals.pending == nil }) else { return nil }
       matrices[name] = matrix
-      say("\(name): mIoU \(rounded(matrix.meanIoU, 2)) %")
+      say("\(name): mIoU \(rounded(matrix.meanIoU, 2)) % over \(matrix.coverage)")
     }
     return matrices
   }

@@ -48,7 +48,8 @@ struct CacheBuildCommand: ParsableCommand {
       if let path = self.recipe { recipe = try settings.read(path, on: communicator) }
       try setUpMachine(threads: recipe.threads, on: communicator)
       let target = try communicator.together {
-        guard let target = try recipe.data.target?.make(classes, withLabels: false) else {
+        guard let target = try recipe.data.target?.make(classes, withLabels: false, pixelLimit: recipe.data.pixelLimit)
+        else {
           throw Failure(.badData, "the recipe names no target data", at: "data.target", remedy: "add data.target")
         }
         return target

@@ -74,7 +74,8 @@ private func leave(_ status: ExitStatus) throws {
   throw ExitCode(status.rawValue)
 }
 
-/// Standard error for people where standard output carries JSON, else standard output.
-func say(_ text: String, json: Bool) {
-  if json { writeErrorLine(text) } else { print(text) }
+/// Prints a line for people: on standard error where standard output carries JSON, else on standard output. Signs of
+/// names that a terminal would obey are shown escaped.
+func say(_ text: String, json: Bool = false) {
+  if json { writeErrorLine(shown(text)) } else { print(shown(text)) }
 }

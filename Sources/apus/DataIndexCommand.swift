@@ -4,6 +4,7 @@ import ArgumentParser
 import Collectives
 import Domains
 import Foundation
+import Imagery
 import Support
 import Training
 
@@ -39,6 +40,9 @@ struct LabelledSetOptions: ParsableArguments {
   @Option(help: "Seed of procedural scenes.")
   var seed: UInt64 = 0
 
+  @Option(help: "Most pixels that an image file may have.")
+  var pixelLimit = standardPixelLimit
+
   @Option(help: "Threads; default: APUS_THREADS, or all cores.")
   var threads: Int?
 
@@ -51,6 +55,7 @@ struct LabelledSetOptions: ParsableArguments {
     }
     guard PixelSize(size) != nil else { throw ValidationError("--size \(size): expected WIDTHxHEIGHT") }
     guard count > 0 else { throw ValidationError("--count must be positive") }
+    guard pixelLimit > 0 else { throw ValidationError("--pixel-limit must be positive") }
     guard threads.map({ $0 > 0 }) ?? true else { throw ValidationError("--threads must be positive") }
   }
 
@@ -64,8 +69,12 @@ struct LabelledSetOptions: ParsableArguments {
     }
     let specification = DatasetSpecification(
       kind: "folder", images: images ?? "", labels: labels, imageSuffix: imageSuffix, labelSuffix: labelSuffix,
-      map: try map.map { try LabelIdMap.named($0, classCount: set.count) }, cacheBytes: 0)
-    return (set, try makeDataset(specification, classes: set))
+      map: try map.map { try LabelIdMap.named($0, classCount: set.count) }, cacheBytes: 0, pixelLimit: pixelLimit)
+    let dataset = try makeDataset(specification, classes: set)
+    let faults = dataset.faults(Array(0..<dataset.count)).map { (set: "", fault: $0) }
+    // Nothing else is written here, so that the line itself names many.
+    if let failure = failure(of: faults, among: dataset.count, named: 50, list: nil) { throw failure }
+    return (set, dataset)
   }
 }
 

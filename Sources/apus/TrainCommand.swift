@@ -71,7 +71,7 @@ private func startThreads(_ count: Int) throws {
 func showRanks(_ level: CPULevel, on communicator: any Communicator) throws {
   let table = try RankTable(RankFacts(host: communicator.hostName, level: level), on: communicator)
   guard communicator.rank == 0 else { return }
-  for line in (communicator.worldSize > 1 ? table.lines : []) + table.warnings { print(line) }
+  for line in (communicator.worldSize > 1 ? table.lines : []) + table.warnings { say(line) }
 }
 
 /// The threads that `APUS_THREADS` asks for, else 0.
@@ -133,6 +133,8 @@ struct TrainCommand: ParsableCommand {
     try ReplicaAgreement(on: communicator, interval: 0).compare(
       [("--resume", "\(resume)"), ("--steps", steps.map(String.init) ?? "not given")],
       remedy: "give all ranks the same options")
+    // Progress must reach a file or a pipe line by line.
+    lineBufferOutput()
     let level = try setUpMachine(threads: recipe.threads, on: communicator)
     try showRanks(level, on: communicator)
     let path = runDirectory ?? "Checkpoints/\(recipe.name)"
@@ -141,21 +143,21 @@ struct TrainCommand: ParsableCommand {
       isRoot ? try sourceOnlySummary.map { try Summary(contentsOf: $0).student } : nil
     }
     let checkpoints = HDF5CheckpointStore(folder: RunLayout(path).checkpoints)
-    // Progress must reach a file or a pipe line by line.
-    lineBufferOutput()
-    let data = try RunData(recipe, on: communicator) { print($0) }
+    let look = DataLook(folder: isRoot ? path : nil) { say($0) }
+    let data = try RunData(recipe, on: communicator) { say($0) }
     let found = try communicator.together { isRoot && resume ? try checkpoints.steps() : [] }
     let (directory, former) = try communicator.together {
       isRoot ? try take(path, recipe, data, checkpoints, found) : (nil, nil)
     }
     let experiment = try Experiment(
       recipe, on: communicator, data: data,
-      counting: ClassCounting(keptIn: directory, former: former, orReadFrom: classIndex) { print($0) },
-      startingWith: try communicator.orBits(found.isEmpty ? 0 : 1) == 0 ? checkpoints : nil)
+      counting: ClassCounting(keptIn: directory, former: former, orReadFrom: classIndex) { say($0) },
+      startingWith: try communicator.orBits(found.isEmpty ? 0 : 1) == 0 ? checkpoints : nil, look: look)
+    if let directory { look.save(in: directory) }
     let trainer = Trainer(
       experiment, directory: directory, store: checkpoints,
       pseudoLabels: HDF5PseudoLabelStore(folder: RunLayout(path).pseudoLabels)
-    ) { print($0) }
+    ) { say($0) }
     try trainer.prepare(resume: resume)
     let outcome = try trainer.run(until: steps ?? recipe.schedule.steps, watchdog)
     try communicator.together {
@@ -163,7 +165,7 @@ struct TrainCommand: ParsableCommand {
       summary.sourceOnly = sourceOnly
       try directory.write(try jsonText(summary), to: directory.layout.summary)
       try directory.write(try trainer.report(summary, log: directory.layout.log), to: directory.layout.report)
-      print("report: \(directory.layout.report)")
+      say("report: \(directory.layout.report)")
     }
     directory?.release()
     return outcome.status
@@ -180,7 +182,7 @@ struct TrainCommand: ParsableCommand {
       path, resume: resume, recipe: recipe, overrides: settings.overrides, data: data.identities, checkpoint: newest)
     let layout = directory.layout
     let warnings = readyForWriting([layout.checkpoints, layout.pseudoLabels, layout.path])
-    for note in notes + warnings { print(note) }
+    for note in notes + warnings { say(note) }
     return (directory, former)
   }
 }
