@@ -23,7 +23,6 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
-    .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
     .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
   ],
   targets: [
@@ -71,7 +70,7 @@ let package = Package(
       [
         "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels",
         "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives", "Support",
-        .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
+        .product(name: "Yams", package: "Yams"),
       ]),
     floor(
       "Verification",
