@@ -24,6 +24,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
   ],
   targets: [
     // 0: system libraries and C
@@ -42,6 +43,7 @@ let package = Package(
     // 2
     floor("Tensors", ["Support", "CKernels"]),
     floor("Collectives", ["Support", "CKernels"]),
+    floor("Launching", ["Support", .product(name: "Subprocess", package: "swift-subprocess")]),
     // 3
     floor("Kernels", ["Tensors", "Support", "CKernels", "COpenBLAS", "CDNNL"]),
     floor("CollectivesMPI", ["Collectives", "Support", "CMPI"]),
@@ -84,7 +86,7 @@ let package = Package(
       dependencies: [
         "Verification", "Training", "StorageHDF5", "CollectivesMPI", "Adaptation", "Optimization", "DataParallel",
         "Domains", "Networks", "Autograd", "Kernels", "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives",
-        "Support", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Launching", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: warningsAreErrors),
     // Tests
@@ -98,6 +100,7 @@ let package = Package(
     tests("Support", ["Support"]),
     tests("Tensors", ["Tensors", "Support"]),
     tests("Collectives", ["Collectives", "Support"]),
+    tests("Launching", ["Launching", "Support"]),
     tests("Kernels", ["Kernels", "Tensors", "Support"]),
     tests("Imagery", ["Imagery", "Tensors", "Support"]),
     tests("Autograd", ["Autograd", "Kernels", "Tensors", "Collectives", "Support"]),

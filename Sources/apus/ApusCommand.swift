@@ -19,6 +19,7 @@ struct Apus: ParsableCommand {
     version: programVersion,
     subcommands: [
       TrainCommand.self,
+      SuperviseCommand.self,
       EvaluateCommand.self,
       PredictCommand.self,
       DataCommand.self,

@@ -114,6 +114,9 @@ struct TrainCommand: ParsableCommand {
     if trace { settings.overrides.append("trace=true") }
   }
 
+  /// Where a run of the recipe goes.
+  func path(of recipe: Recipe) -> String { runDirectory ?? "Checkpoints/\(recipe.name)" }
+
   func run() throws {
     // From the beginning: a signal while the run is being prepared means its first step.
     try runHere {
@@ -137,7 +140,7 @@ struct TrainCommand: ParsableCommand {
     lineBufferOutput()
     let level = try setUpMachine(threads: recipe.threads, on: communicator)
     try showRanks(level, on: communicator)
-    let path = runDirectory ?? "Checkpoints/\(recipe.name)"
+    let path = path(of: recipe)
     let isRoot = communicator.rank == 0
     let sourceOnly = try communicator.together {
       isRoot ? try sourceOnlySummary.map { try Summary(contentsOf: $0).student } : nil

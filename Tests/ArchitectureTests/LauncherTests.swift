@@ -103,26 +103,6 @@ import Testing
     #expect(try launch("--bind", "chair", "--", "-c", "true").status == 64)
   }
 
-  @Test("supervision does not restart what no restart mends, and gives up at its limit") func supervisionEnds() throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("run-\(UUID().uuidString)")
-    defer { try? FileManager.default.removeItem(at: folder) }
-    func supervise(_ script: String) throws -> (status: Int32, starts: Int) {
-      let result = try run(
-        Checkout.root.appendingPathComponent("Launch/supervise").path,
-        [
-          "--max-restarts", "2", "--backoff", "0", "--", "/bin/sh", "-c", script, "sh", "train", "--resume",
-          "--run-directory", folder.path,
-        ], environment: [:])
-      return (result.status, result.errors.split(separator: "\n").count { $0.contains("supervise: start ") })
-    }
-    #expect(try supervise("exit 65") == (65, 1))
-    #expect(try supervise("exit 70") == (70, 3))
-    #expect(try supervise("kill -9 $$") == (137, 3))
-    #expect(try supervise("exit 0") == (0, 1))
-    let log = try String(contentsOf: folder.appendingPathComponent("supervise.log"), encoding: .utf8)
-    #expect(log.contains("gave up after 2 restarts without a newer checkpoint"))
-  }
-
   @Test("a missing host file is named") func missingHostFileIsNamed() throws {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("hosts-\(UUID().uuidString)").path
     let result = try launch("--hostfile", path, "--", "-c", "true")

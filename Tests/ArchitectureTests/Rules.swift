@@ -3,7 +3,8 @@
 /// The floor of each target, lowest first.
 let floors: [String: Int] = [
   "CMPI": 0, "CHDF5": 0, "COpenBLAS": 0, "CDNNL": 0, "CPNG": 0, "CTurboJPEG": 0, "CCrypto": 0, "CKernels": 0,
-  "CHeap": 0, "Support": 1, "Tensors": 2, "Collectives": 2, "Kernels": 3, "CollectivesMPI": 3, "Imagery": 3,
+  "CHeap": 0, "Support": 1, "Tensors": 2, "Collectives": 2, "Launching": 2, "Kernels": 3, "CollectivesMPI": 3,
+  "Imagery": 3,
   "Autograd": 4, "Storage": 4, "StorageHDF5": 4, "WeightFiles": 4, "Networks": 5, "Domains": 5,
   "Optimization": 6, "DataParallel": 6,
   "Adaptation": 7, "Training": 8, "Verification": 8, "apus": 9,

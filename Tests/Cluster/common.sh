@@ -85,9 +85,11 @@ have_job() {
 
 # ranks_of NAME: the processes of a run's ranks, on all hosts.
 ranks_of() {
-  local process
+  local process words
   for process in $(pgrep -x apus); do
-    ! grep -qsF -- "$work/$1" "/proc/$process/cmdline" || printf '%d\n' "$process"
+    mapfile -d '' -t words 2>/dev/null <"/proc/$process/cmdline" || continue
+    # The supervisor is the same program.
+    [[ ${words[1]-} != train || " ${words[*]} " != *" $work/$1 "* ]] || printf '%d\n' "$process"
   done
 }
 
