@@ -104,7 +104,7 @@ let package = Package(
     tests("Kernels", ["Kernels", "Tensors", "Support"]),
     tests("Imagery", ["Imagery", "Tensors", "Support"]),
     tests("Autograd", ["Autograd", "Kernels", "Tensors", "Collectives", "Support"]),
-    tests("Storage", ["StorageHDF5", "Storage", "Tensors", "Collectives", "Support"]),
+    tests("Storage", ["StorageHDF5", "CHDF5", "Storage", "Tensors", "Collectives", "Support"]),
     tests("WeightFiles", ["WeightFiles", "Support"]),
     tests(
       "Networks",

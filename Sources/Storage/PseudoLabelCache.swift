@@ -108,6 +108,8 @@ public protocol PseudoLabelCacheWriter: AnyObject {
   var generation: Int { get }
   /// Entries so far, those not yet published included.
   var count: Int { get }
+  /// Whether an image has an entry, published or not.
+  func holds(image: Int) -> Bool
   /// The newest entry of an image, published or not; nil if it has none.
   func newest(image: Int) throws -> PseudoLabelEntry?
   /// Adds an entry; a newer entry of the same image supersedes it and both stay.

@@ -1,6 +1,7 @@
 // The folder of one run: where everything lies, who holds it, and what is written into it. Only rank 0 opens it.
 
 import Foundation
+import Storage
 import Support
 
 /// Where the files of a run lie; the layout is a promise to users.
@@ -54,9 +55,10 @@ public struct RunLayout: Sendable, Equatable {
   }
 
   /// Whether a run has written here.
-  public var holdsRun: Bool {
+  /// - Throws: `Failure` 74 if the folder of checkpoints cannot be listed.
+  public func holdsRun() throws -> Bool {
     let files = FileManager.default
-    let stored = (try? files.contentsOfDirectory(atPath: checkpoints)) ?? []
+    let stored = try fileNames(in: checkpoints)
     return files.fileExists(atPath: recipe) || files.fileExists(atPath: log) || !stored.isEmpty
   }
 }
@@ -78,8 +80,8 @@ public final class RunDirectory {
   public init(_ path: String, resume: Bool) throws {
     layout = RunLayout(path)
     try makeFolder(layout.checkpoints)
+    heldRun = try layout.holdsRun()
     lock = try RunLock(layout.lock)
-    heldRun = layout.holdsRun
     guard resume || !heldRun else {
       release()
       throw Failure(

@@ -63,7 +63,7 @@ private struct FixedDraws: DrawSource {
 }
 
 /// A training step over random data: one source and one target image, 19 classes, heads 256 wide, dropout and drop path
-/// on, feature distance on.
+/// on, feature distance on, pseudo-labels kept.
 public final class StepBenchmark {
   /// Counters of the process around one step.
   struct Sample {
@@ -84,6 +84,7 @@ public final class StepBenchmark {
   private let communicator: any Communicator
   private let step: TrainingStep
   private let batch: DomainBatch
+  private let recorder: PseudoLabelRecorder
   private var number = 0
 
   /// Networks and data of a case. Called by all ranks.
@@ -115,6 +116,8 @@ public final class StepBenchmark {
     }
     let share = BatchShare(plan, on: communicator)
     batch = StepBenchmark.batch(side: setting.crop, samples: plan.samples)
+    recorder = try StepBenchmark.recorder(
+      side: setting.crop, threshold: Float(recipe.teacher.threshold), plan, on: communicator)
     let student = try SegmentationNetwork(configuration, gradientSlots: plan.place < 2 ? 1 : 0, seed: 1)
     let reduction = try GradientReduction(
       on: share.communicator, scatters: recipe.dealsOutMoments(over: communicator.worldSize))
@@ -154,7 +157,8 @@ public final class StepBenchmark {
     let labels = (0..<side * side).map { classes[$0 / side / 64 * cells + $0 % side / 64] }
     return DomainBatch(
       step: 0, samples: samples, sourceImage: image(),
-      sourceLabels: LabelMap(height: side, width: side, values: labels), targetImage: image())
+      sourceLabels: LabelMap(height: side, width: side, values: labels), targetImage: image(),
+      targetProvenance: provenance(side: side, samples: samples))
   }
 
   /// Runs once and says what it took.
@@ -166,6 +170,9 @@ public final class StepBenchmark {
     case .step:
       let record = try step.run(batch, step: number)
       sample.phases = record.phases
+      try sample.phases.measure("pseudo-labels") {
+        for pseudo in record.pseudoLabels { try recorder.record(pseudo, batch.targetProvenance, step: number) }
+      }
       sample.operations = record.operations
       sample.reduction = record.reduction
       sample.messages = record.messages

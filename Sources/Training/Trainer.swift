@@ -159,7 +159,7 @@ public final class Trainer {
     recorder = try PseudoLabelRecorder(
       pseudoLabels, origin, completedSteps: recipeIsNew ? 0 : firstStep, holders: holders,
       ownSamples: experiment.share.samples,
-      ages: ages, on: communicator)
+      ages: ages, classCount: experiment.classes.names.count, on: communicator)
     recorder?.observer = { [pseudoLabelWatch] in pseudoLabelWatch?.saw($0) }
   }
 

@@ -13,7 +13,8 @@ struct CacheBuildCommand: ParsableCommand {
     commandName: "build", abstract: "Label every target image of a recipe by a checkpoint's network, on all ranks.",
     discussion: """
       Images come from data.target of --recipe, or of the recipe stored in the checkpoint. What is made is put on disk
-      every half minute; a build that was interrupted goes on where it was, on any number of ranks.
+      every half minute, or less often where that takes long; a build that was interrupted goes on where it was, on any
+      number of ranks.
       """)
 
   @Option(help: ArgumentHelp("The checkpoint.", valueName: "file"))

@@ -99,7 +99,7 @@ struct CacheVerifyCommand: ParsableCommand {
 private func cacheFiles(_ paths: [String]) throws -> [String] {
   try paths.flatMap { path -> [String] in
     guard isFolder(path) else { return [path] }
-    let files = HDF5PseudoLabelStore(folder: path).files()
+    let files = try HDF5PseudoLabelStore(folder: path).files()
     guard !files.isEmpty else { throw Failure(.missingInput, "the folder holds no cache", at: path) }
     return files
   }

@@ -202,7 +202,7 @@ import Testing
     let view = try HDF5PseudoLabelView.write(store)
     #expect(view.entryCount == 5)
     #expect(try HDF5PseudoLabelView(verifying: view.path).entryCount == 5)
-    let file = try HDF5File(reading: view.path)
+    let file = try HDF5File(reading: view.path, isOwn: true)
     #expect(try file.shape(of: "labels") == [5, 5, 13])
     let verified = try HDF5PseudoLabelView(verifying: view.path)
     #expect(try verified.labels(at: 3).values == entry(2, step: 0).labels.values)

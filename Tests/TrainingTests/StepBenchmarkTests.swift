@@ -35,7 +35,7 @@ import Training
     let missing = expected.filter { !families.contains($0.rawValue) }
     #expect(missing == [])
     let phases = Set(report.phases.keys)
-    #expect(phases.isSuperset(of: ["teacher average", "source", "teacher", "mixed", "optimizer"]))
+    #expect(phases.isSuperset(of: ["teacher average", "source", "teacher", "mixed", "optimizer", "pseudo-labels"]))
     let inside = report.kernels.values.reduce(0) { $0 + $1.seconds }
     #expect(inside > 0 && inside <= report.meteredSeconds)
     let gflop = report.kernels.values.reduce(0) { $0 + $1.gflop }
