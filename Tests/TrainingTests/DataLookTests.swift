@@ -72,7 +72,7 @@ import Training
     look.remember()
     let directory = try RunDirectory(run, resume: false)
     look.save(in: directory)
-    #expect(!directory.layout.holdsRun)
+    #expect(try !directory.layout.holdsRun())
     func isNew(_ sets: [LookedAt], classCount: Int = 19) throws -> [Bool] {
       try DataLook(folder: run) { _ in }.isNew(sets, classCount: classCount, on: solo)
     }

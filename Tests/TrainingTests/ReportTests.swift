@@ -37,11 +37,13 @@ import Training
     return Report(recipe: recipe, summary: summary, log: log, classes: classes, pictures: pictures ? rows : []).render()
   }
 
-  @Test(arguments: [1e18, 1e30, 1.7e308, -1e30, 5e-324, .infinity, .nan]) func numbersMayBeAsLargeAsTheyLike(
+  @Test(arguments: [1e18, 1e30, 1.7e308, -1e30, .leastNonzeroMagnitude, .infinity, .nan])
+  func numbersMayBeAsLargeAsTheyLike(
     _ value: Double
   ) throws {
-    let figures = PseudoLabelFigures(
-      coverage: [:], confident: [:], source: [:], confidence: [value], distance: value, agreement: value)
+    let json =
+      "{\"coverage\": {}, \"confident\": {}, \"source\": {}, \"confidence\": [\(value)], \"distance\": \(value)}"
+    let figures = value.isFinite ? try JSONDecoder().decode(PseudoLabelFigures.self, from: Data(json.utf8)) : nil
     let log = [1, 2, Int.max].map { step -> LogEntry in
       var entry = LogEntry(
         step: step, losses: ["source/fused": step == 1 ? 1 : value], learningRate: value, gradientNorm: value,
