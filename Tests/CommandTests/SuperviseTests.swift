@@ -193,7 +193,8 @@ import Testing
   @Test func sigquitDoesNotWaitForTheSave() async throws {
     let deaf = "trap '' USR1; trap 'exit 3' QUIT; echo ready >&2; while :; do sleep 0.05; done"
     let end = try await supervise(command: shell(deaf)) { process in
-      try await wait(for: "ready")
+      // On a line of its own: the command is shown before it starts.
+      try await wait(for: "\nready\n")
       kill(process.processIdentifier, SIGTERM)
       try await Task.sleep(for: .milliseconds(300))
       #expect(process.isRunning)
