@@ -8,6 +8,26 @@ struct StoredObject {
   var dataset: StoredDataset?
 }
 
+/// What the messages of an object say together.
+private struct ObjectParts {
+  var attributes: [String: HDF5Value] = [:]
+  var links: [String: StoredLink] = [:]
+  var dataset = DatasetParts()
+  var isGroup = false
+
+  mutating func addLink(_ fields: inout StoredFields) throws {
+    let (name, link) = try StoredLink.read(&fields)
+    guard links.updateValue(link, forKey: name) == nil else { throw fields.refusal("two links are called \(name)") }
+  }
+
+  mutating func addAttribute(_ fields: inout StoredFields) throws {
+    let (name, value) = try storedAttribute(&fields)
+    guard attributes.updateValue(value, forKey: name) == nil else {
+      throw fields.refusal("two attributes are called \(name)")
+    }
+  }
+}
+
 /// Visits the objects of a file.
 struct StoredWalk {
   private(set) var objects: [String: StoredObject] = [:]
@@ -15,6 +35,8 @@ struct StoredWalk {
   private let file: RegularFile
   private let blocks: StoredBlocks
   private let root: Int
+  /// Addresses of objects that were read.
+  private var seen: Set<Int> = []
   /// Groups within groups.
   private static let deepest = 8
 
@@ -59,54 +81,40 @@ struct StoredWalk {
     }
   }
 
-  /// Reads one object and returns its links. An object that was read before has its header claimed already: a file in
-  /// which objects hold themselves runs out of bytes to claim.
-  private mutating func visit(_ path: String, _ address: Int) throws -> [(String, StoredLink)] {
+  /// Reads one object and returns its links.
+  private mutating func visit(_ path: String, _ address: Int) throws -> [String: StoredLink] {
     guard seen.insert(address).inserted else {
       throw notOfTheFormat("two names lead to the same object", at: blocks.place)
     }
-    var object = StoredObject()
-    var parts = DatasetParts()
-    var links: [String: StoredLink] = [:]
-    var isGroup = false
-    func add(_ fields: inout StoredFields) throws {
-      let (name, link) = try StoredLink.read(&fields)
-      guard links.updateValue(link, forKey: name) == nil else { throw fields.refusal("two links are called \(name)") }
-    }
-    func addAttribute(_ fields: inout StoredFields) throws {
-      let (name, value) = try storedAttribute(&fields)
-      guard object.attributes.updateValue(value, forKey: name) == nil else {
-        throw fields.refusal("two attributes are called \(name)")
-      }
-    }
+    var parts = ObjectParts()
     for (kind, message) in try blocks.messages(ofObjectAt: address) {
       var fields = message
       switch kind {
       // Nothing; fill values, old and new; hints about groups: none says where anything lies.
       case 0x00, 0x04, 0x05, 0x0a: continue
-      case 0x01: parts.shape = try StoredShape(&fields)
-      case 0x03: parts.type = try StoredType(&fields)
-      case 0x08: parts.layout = fields
-      case 0x0b: parts.filters = fields
+      case 0x01: parts.dataset.shape = try StoredShape(&fields)
+      case 0x03: parts.dataset.type = try StoredType(&fields)
+      case 0x08: parts.dataset.layout = fields
+      case 0x0b: parts.dataset.filters = fields
       case 0x02:
-        isGroup = true
-        for var object in try dense(&fields, kind: 5, recordSize: 11, identifier: 4..<11) { try add(&object) }
-      case 0x06: try add(&fields)
-      case 0x0c: try addAttribute(&fields)
+        parts.isGroup = true
+        for var link in try dense(&fields, kind: 5, recordSize: 11, identifier: 4..<11) { try parts.addLink(&link) }
+      case 0x06: try parts.addLink(&fields)
+      case 0x0c: try parts.addAttribute(&fields)
       case 0x15:
-        for var object in try dense(&fields, kind: 8, recordSize: 17, identifier: 0..<8) { try addAttribute(&object) }
+        for var attribute in try dense(&fields, kind: 8, recordSize: 17, identifier: 0..<8) {
+          try parts.addAttribute(&attribute)
+        }
       default: throw fields.refusal("it has messages of kind \(kind)")
       }
     }
-    guard isGroup != (parts.layout != nil), isGroup || links.isEmpty else {
+    guard parts.isGroup != (parts.dataset.layout != nil), parts.isGroup || parts.links.isEmpty else {
       throw notOfTheFormat("an object that is neither group nor dataset", at: blocks.place)
     }
-    if !isGroup { object.dataset = try parts.dataset(blocks) }
-    objects[path] = object
-    return links.map { ($0.key, $0.value) }
+    objects[path] = StoredObject(
+      attributes: parts.attributes, dataset: parts.isGroup ? nil : try parts.dataset.dataset(blocks))
+    return parts.links
   }
-
-  private var seen: Set<Int> = []
 
   /// The links or attributes that an object keeps in a heap, from the message that leads there.
   private func dense(

@@ -186,8 +186,10 @@ public final class PseudoLabelRecorder {
   /// Labels, then the bit patterns of the probabilities.
   private func message(_ pseudo: PseudoLabels, _ local: Int) -> [UInt8] {
     var bytes = pseudo.labels.sample(local).values
-    bytes.reserveCapacity(5 * bytes.count)
-    for value in pseudo.confidence.sample(local).values {
+    let pixels = bytes.count
+    bytes.reserveCapacity(5 * pixels)
+    // Not a tensor of its own: the pool's buffers are for what is computed.
+    for value in pseudo.confidence.values[local * pixels..<(local + 1) * pixels] {
       let bits = value.bitPattern
       bytes.append(UInt8(truncatingIfNeeded: bits))
       bytes.append(UInt8(truncatingIfNeeded: bits >> 8))
