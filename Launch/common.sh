@@ -79,7 +79,9 @@ find_executable() {
   local executable=$scratch/release/apus
   [[ ! -x $checkout/bin/apus ]] || executable=$checkout/bin/apus
   executable=${APUS_EXECUTABLE:-$executable}
-  [[ -x $executable ]] || fail 66 "$executable is missing; build it with Launch/quickstart or swift build -c release"
+  [[ -e $executable ]] || fail 66 "$executable is missing; build it with Launch/quickstart or swift build -c release"
+  [[ -f $executable && -x $executable ]] ||
+    fail 66 "$executable is no program; APUS_EXECUTABLE must name the file apus itself"
   printf '%s\n' "$executable"
 }
 

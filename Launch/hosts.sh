@@ -10,6 +10,9 @@ read_hosts() {
   host_names=() host_slots=() host_lines=()
   while IFS= read -r line || [[ -n $line ]]; do
     number=$((number + 1))
+    # Editors of Windows begin a file with a mark and end its lines with two bytes.
+    ((number > 1)) || line=${line#$'\xef\xbb\xbf'}
+    line=${line%$'\r'}
     line=${line%%#*}
     read -r name _ <<<"$line"
     [[ -n ${name:-} ]] || continue
@@ -48,39 +51,103 @@ is_this_host() {
   [[ $1 == localhost || $1 == 127.* || $1 == "$(hostname)" || $1 == "$(hostname -f 2>/dev/null)" ]]
 }
 
-# probe HOST COMMAND: one line where the host cannot take ranks. Status 74 means it was not reached, 66 that it lacks
-# something. The launch agent is the one that mpirun would use.
+# probe HOST SCRIPT: one line where the host cannot take ranks. Status 74 means it was not reached, or reaches not this
+# host, 66 that it lacks something. The launch agent is the one that mpirun would use; the script goes to `sh` there by
+# standard input, past a login shell that may read other quotes.
 probe() {
   local agent status=0 reason
   read -ra agent <<<"${OMPI_MCA_plm_rsh_agent:-${PRTE_MCA_plm_ssh_agent:-ssh}}"
   [[ ${agent[0]##*/} != ssh ]] || agent+=(-x -o BatchMode=yes -o ConnectTimeout=10)
-  reason=$(timeout 30 "${agent[@]}" "$1" "$2" 2>&1 </dev/null) || status=$?
+  reason=$(timeout -k 5 30 "${agent[@]}" "$1" sh 2>&1 <<<"$2") || status=$?
   case $status in
     0) return 0 ;;
     41) printf 'host %s lacks %s: the same path must lead to it on every host\n' "$1" "$executable" && return 66 ;;
     42) printf 'host %s has no orted or prted: Open MPI must be installed there as here\n' "$1" && return 66 ;;
     43) printf 'host %s lacks libraries that %s needs: %s\n' "$1" "$executable" "${reason//$'\n'/, }" && return 66 ;;
-    124) reason='no answer within 30 s' ;;
+    44) reason="it gets no answer from $(hostname) over the network" ;;
+    124 | 137) reason='no answer within 30 s' ;;
     127) reason="no ${agent[0]} on PATH; install openssh-client" ;;
   esac
   printf 'cannot reach host %s: %s\n' "$1" "${reason##*$'\n'}"
   return 74
 }
 
-# check_hosts EXECUTABLE FOLDER: asks all hosts but this one at once, keeping answers in the folder; the first that cannot
-# take ranks ends the launcher.
+# in_network ADDRESS NETWORK: whether an IPv4 address lies in a network such as 10.0.0.0/24.
+in_network() {
+  local address part bits=${2#*/} values=()
+  for address in "$1" "${2%/*}"; do
+    IFS=. read -ra part <<<"$address"
+    values+=($((((10#${part[0]} << 24) + (10#${part[1]} << 16) + (10#${part[2]} << 8) + 10#${part[3]}) >> (32 - bits))))
+  done
+  ((values[0] == values[1]))
+}
+
+is_network() {
+  [[ $1 =~ ^([0-9]{1,3}\.){3}[0-9]{1,3}/([0-9]|[12][0-9]|3[0-2])$ ]]
+}
+
+# here INTERFACE: whether this host has an interface of that name, or an address in that network.
+here() {
+  local address
+  if is_network "$1"; then
+    for address in 127.0.0.1 $(own_addresses); do
+      ! in_network "$address" "$1" || return 0
+    done
+    return 1
+  fi
+  [[ $1 =~ ^[^[:space:]/:]+$ ]] && grep -q "^ *${1//./\\.}:" /proc/net/dev
+}
+
+# own_addresses: the IPv4 addresses of this host.
+own_addresses() {
+  hostname -I 2>/dev/null | tr ' ' '\n' | grep -F . || true
+}
+
+# quoted TEXT: one word for any POSIX shell.
+quoted() {
+  printf "'%s'" "${1//\'/\'\\\'\'}"
+}
+
+# probe_script EXECUTABLE [INTERFACE|any]: what a host is asked, for `sh`. Last of all it calls this host at one of the
+# ports that the kernel deals out, as mpirun's daemons will: a refusal is an answer. A host that cannot ask so is believed.
+probe_script() {
+  local tool address port tools='' addresses=''
+  for tool in orted prted; do
+    tools+=" $tool $(quoted "$(dirname -- "$(command -v mpirun)")/$tool")"
+  done
+  cat <<END
+{ test -f $(quoted "$1") && test -x $(quoted "$1"); } || exit 41
+found=
+for tool in$tools; do if command -v "\$tool" >/dev/null; then found=1; fi; done
+test -n "\$found" || exit 42
+if command -v ldd >/dev/null && ldd $(quoted "$1") | grep 'not found'; then exit 43; fi
+END
+  [[ -n ${2-} ]] || return 0
+  for address in $(own_addresses); do
+    if ! is_network "${2-}" || in_network "$address" "$2"; then addresses+=" $address"; fi
+  done
+  # A site that gives mpirun's daemons ports of its own has a reason, such as a firewall.
+  [[ -n $addresses && $(compgen -e) != *OMPI_MCA_oob_tcp_*_ports* ]] || return 0
+  port=$(awk '{ print $2 }' /proc/sys/net/ipv4/ip_local_port_range 2>/dev/null) || port=60999
+  cat <<END
+command -v bash >/dev/null && command -v timeout >/dev/null || exit 0
+for address in$addresses; do
+  LC_ALL=C timeout 8 bash -c ': <>"/dev/tcp/\$1/$port" && echo refused' sh "\$address" 2>&1 </dev/null &
+done | grep -q -e refused -e 'No such file' || exit 44
+END
+}
+
+# check_hosts EXECUTABLE FOLDER [INTERFACE|any]: asks all hosts but this one at once, keeping answers in the folder, also
+# whether they reach this host over the network if that is named; those that cannot take ranks are told, a line for each, and end the launcher.
 check_hosts() {
-  local executable=$1 folder=$2 directory command host index status answers=()
-  directory=$(dirname -- "$(command -v mpirun)")
-  printf -v command 'test -x %q || exit 41; command -v orted prted %q %q >/dev/null || exit 42; %s' \
-    "$executable" "$directory/orted" "$directory/prted" \
-    "command -v ldd >/dev/null || exit 0; ! ldd $(printf '%q' "$executable") | grep 'not found' || exit 43"
+  local executable=$1 folder=$2 script host index status worst=0 answers=()
+  script=$(probe_script "$executable" "${3-}")
   for host in "${host_names[@]}"; do
     index=${#answers[@]}
     if is_this_host "${host#*@}"; then
       answers+=('')
     else
-      probe "$host" "$command" >"$folder/$index" &
+      probe "$host" "$script" >"$folder/$index" &
       answers+=($!)
     fi
   done
@@ -88,6 +155,7 @@ check_hosts() {
     [[ -n ${answers[index]} ]] || continue
     status=0
     wait "${answers[index]}" || status=$?
-    ((status == 0)) || fail "$status" "$(<"$folder/$index")"
+    ((status == 0)) || { printf 'Launch/%s: %s\n' "${0##*/}" "$(<"$folder/$index")" >&2 && worst=$((worst ? worst : status)); }
   done
+  ((worst == 0)) || exit "$worst"
 }

@@ -1,5 +1,6 @@
-// Everything a forward pass may depend on besides its input. No globals: without a tape nothing is recorded, without
-// draws nothing is dropped.
+// What a forward pass depends on besides its input: without a tape nothing is recorded, without draws nothing is dropped.
+// Two things belong to the process instead: the worker pool, which changes no bit, and the way of 3×3 convolutions
+// (`ConvolutionMethod.current`), which does and is set from the recipe before a network is used.
 
 import Collectives
 import Support

@@ -66,7 +66,7 @@ private struct FixedDraws: DrawSource {
 }
 
 /// A training step over random data: one source and one target image, 19 classes, heads 256 wide, dropout and drop path
-/// on, feature distance on.
+/// on, feature distance on, pseudo-labels kept.
 public final class StepBenchmark {
   /// Counters of the process around one step.
   struct Sample {
@@ -74,7 +74,8 @@ public final class StepBenchmark {
     var phases = PhaseTimes()
     var operations = 0
     var pageFaults = 0
-    var heapAllocations = 0
+    /// Nil where they are not counted.
+    var heapAllocations: Int?
     var reduction = ReductionFigures()
     var messages = MessageFigures()
     var backwardSeconds = 0.0
@@ -86,6 +87,7 @@ public final class StepBenchmark {
   private let communicator: any Communicator
   private let step: TrainingStep
   private let batch: DomainBatch
+  private let recorder: PseudoLabelRecorder
   private var number = 0
 
   /// Networks and data of a case. Called by all ranks.
@@ -117,6 +119,8 @@ public final class StepBenchmark {
     }
     let share = BatchShare(plan, on: communicator)
     batch = StepBenchmark.batch(side: setting.crop, samples: plan.samples)
+    recorder = try StepBenchmark.recorder(
+      side: setting.crop, threshold: Float(recipe.teacher.threshold), plan, on: communicator)
     let student = try SegmentationNetwork(configuration, gradientSlots: plan.place < 2 ? 1 : 0, seed: 1)
     let reduction = try GradientReduction(
       on: share.communicator, scatters: recipe.dealsOutMoments(over: communicator.worldSize))
@@ -159,18 +163,21 @@ public final class StepBenchmark {
     return DomainBatch(
       step: 0, samples: samples,
       source: DomainSamples(image: image(), labels: LabelMap(height: side, width: side, values: labels)),
-      target: DomainSamples(image: image()))
+      target: DomainSamples(image: image(), provenance: provenance(side: side, samples: samples)))
   }
 
   /// Runs once and says what it took.
   func once() throws -> Sample {
     var sample = Sample()
-    let (faults, allocations) = (minorPageFaults(), heapAllocations())
+    let (faults, allocations) = (minorPageFaults(), heapAllocations() ?? 0)
     let watch = Stopwatch()
     switch part {
     case .step:
       let record = try step.run(batch, step: number)
       sample.phases = record.phases
+      try sample.phases.measure("pseudo-labels") {
+        for pseudo in record.pseudoLabels { try recorder.record(pseudo, batch.target?.provenance ?? [], step: number) }
+      }
       sample.operations = record.operations
       sample.reduction = record.reduction
       sample.messages = record.messages
@@ -184,7 +191,7 @@ public final class StepBenchmark {
     number += 1
     sample.seconds = watch.seconds
     sample.pageFaults = minorPageFaults() - faults
-    sample.heapAllocations = heapAllocations() - allocations
+    sample.heapAllocations = heapAllocations().map { $0 - allocations }
     return sample
   }
 

@@ -46,8 +46,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
     public let share: Double
     /// Calls a step.
     public let calls: Int
-    /// Requests for heap memory a step.
-    public let heapAllocations: Int
+    /// Requests for heap memory a step; nil where they are not counted.
+    public let heapAllocations: Int?
     /// Executed operations a step, in units of 10⁹.
     public let gflop: Double
     /// Rate of its executed operations as a share of the ceiling.
@@ -125,8 +125,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
   public var mappedBytes = 0
   /// Minor page faults a step.
   public let pageFaults: Int
-  /// Requests for heap memory a step, buffers of the pool not counted.
-  public let heapAllocations: Int
+  /// Requests for heap memory a step, buffers of the pool left out; nil where they are not counted.
+  public let heapAllocations: Int?
   /// Operations recorded on tapes a step.
   public let operations: Int
   /// Seconds a step by phase.
@@ -160,7 +160,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
     ofCeiling = gflopExecuted / secondsPerStep / ceilingGflops
     referenceOfCeiling = gflopReference / secondsPerStep / ceilingGflops
     pageFaults = Int(Spread(samples.map { Double($0.pageFaults) }).median)
-    heapAllocations = Int(Spread(samples.map { Double($0.heapAllocations) }).median)
+    let counted = samples.compactMap(\.heapAllocations).map(Double.init)
+    heapAllocations = counted.isEmpty ? nil : Int(Spread(counted).median)
     operations = samples[0].operations
     phases = Dictionary(
       uniqueKeysWithValues: samples[0].phases.seconds.map { phase in
@@ -175,7 +176,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
       let seconds = Spread(entries.map(\.seconds)).median
       let operations = Double(entries[0].operations)
       return Kernel(
-        seconds: seconds, share: seconds / whole, calls: entries[0].calls, heapAllocations: entries[0].allocations,
+        seconds: seconds, share: seconds / whole, calls: entries[0].calls,
+        heapAllocations: counted.isEmpty ? nil : entries[0].allocations,
         gflop: operations / 1e9,
         ofCeiling: operations / seconds / 1e9 / ceiling)
     }
@@ -201,7 +203,7 @@ public struct StepBenchmarkReport: Codable, Sendable {
       "ceiling \(rounded(ceilingGflops, 1)) GFLOP/s (best \(rounded(ceilingSpread.maximum, 1))); reached: executed \(sharePercent(ofCeiling)), "
         + "reference \(sharePercent(referenceOfCeiling))",
       "peak memory \(memory) MB; pool misses \(poolMisses), newly mapped bytes \(mappedBytes)",
-      "a step: \(operations) tape operations, \(heapAllocations) heap allocations, \(pageFaults) minor page faults",
+      "a step: \(operations) tape operations, \(heapAllocations.map(String.init) ?? "uncounted") heap allocations, \(pageFaults) minor page faults",
     ]
     if let reduction {
       lines.append(
@@ -232,7 +234,8 @@ public struct StepBenchmarkReport: Codable, Sendable {
       + kernels.sorted { $0.value.seconds > $1.value.seconds }.map { name, kernel in
         "  \(leftColumn(name, 28))"
           + [
-            rounded(kernel.seconds, 3), sharePercent(kernel.share), "\(kernel.calls)", "\(kernel.heapAllocations)",
+            rounded(kernel.seconds, 3), sharePercent(kernel.share), "\(kernel.calls)",
+            kernel.heapAllocations.map(String.init) ?? "-",
             kernel.gflop > 0 ? rounded(kernel.gflop, 1) : "-", kernel.gflop > 0 ? sharePercent(kernel.ofCeiling) : "-",
           ].map(cell).joined()
       }

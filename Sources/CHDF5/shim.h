@@ -1,5 +1,7 @@
 #pragma once
 #include <hdf5.h>
+#include <string.h>
+#include <zlib.h>
 
 // Names that HDF5 defines as expressions around H5open(), which Swift cannot import.
 static inline hid_t ch5_native_float(void) { return H5T_NATIVE_FLOAT; }
@@ -44,17 +46,21 @@ static inline herr_t ch5_without_locking(hid_t access) {
 #endif
 }
 
-// H5Literate and the types of its callback are macros that change their meaning from release to release.
+// H5Literate and the types of its callback are macros that change their meaning from release to release. Of a hard link,
+// the address of its object is told; of any other, HADDR_UNDEF.
 typedef struct {
-  void (*take)(const char *name, void *context);
+  void (*take)(const char *name, haddr_t address, void *context);
   void *context;
 } ch5_taker;
 static inline herr_t ch5_take(hid_t group, const char *name, const H5L_info_t *info, void *taker) {
-  (void)group, (void)info;
-  ((ch5_taker *)taker)->take(name, ((ch5_taker *)taker)->context);
+  (void)group;
+  haddr_t address = HADDR_UNDEF;
+  if (info->type == H5L_TYPE_HARD) memcpy(&address, &info->u, sizeof address);
+  ((ch5_taker *)taker)->take(name, address, ((ch5_taker *)taker)->context);
   return 0;
 }
-static inline herr_t ch5_each_name(hid_t group, void (*take)(const char *name, void *context), void *context) {
+static inline herr_t ch5_each_name(
+    hid_t group, void (*take)(const char *name, haddr_t address, void *context), void *context) {
   ch5_taker taker = {take, context};
   hsize_t start = 0;
   return H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, &start, ch5_take, &taker);

@@ -1,5 +1,6 @@
-// The program's own malloc, calloc and realloc: they count a call and hand it on to the C library. Where that has no
-// such entries, calls are not counted.
+// malloc, calloc and realloc that count a call and hand it on to the C library. They act in a process that loads this
+// library before the C library (LD_PRELOAD); no target is linked with it. Where the C library has no such entries, calls
+// are not counted.
 
 #include "CHeap.h"
 

@@ -41,17 +41,22 @@ public final class LoopbackCommunicator: Communicator {
     let world = LoopbackWorld(ranks: ranks)
     let results = Slots<Result>(count: ranks)
     withoutActuallyEscaping(body) { body in
-      let threads = (0..<ranks).map { rank in
-        startThread {
-          do {
-            results[rank] = try body(LoopbackCommunicator(rank: rank, world: world))
-            world.finish(rank)
-          } catch {
-            world.fail(rank, error)
+      let threads = (0..<ranks).map { rank -> SystemThread? in
+        do {
+          return try SystemThread("rank \(rank)") {
+            do {
+              results[rank] = try body(LoopbackCommunicator(rank: rank, world: world))
+              world.finish(rank)
+            } catch {
+              world.fail(rank, error)
+            }
           }
+        } catch {
+          world.fail(rank, error)
+          return nil
         }
       }
-      for thread in threads { pthread_join(thread, nil) }
+      for thread in threads { thread?.join() }
     }
     if let failure = world.failure { throw failure }
     return results.all
@@ -158,25 +163,4 @@ private final class Slots<Value>: @unchecked Sendable {
   }
 
   var all: [Value] { places.compactMap { $0 } }
-}
-
-/// A closure on its way into a thread.
-private final class ThreadBody {
-  let run: () -> Void
-  init(_ run: @escaping () -> Void) { self.run = run }
-}
-
-/// Starts a thread that runs `body`; join it with `pthread_join`.
-func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
-  var thread = pthread_t()
-  let argument = Unmanaged.passRetained(ThreadBody(body)).toOpaque()
-  let status = pthread_create(
-    &thread, nil,
-    { argument in
-      guard let argument else { return nil }
-      Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run()
-      return nil
-    }, argument)
-  precondition(status == 0, "cannot start a thread: error \(status)")
-  return thread
 }

@@ -5,6 +5,12 @@ import CMPI
 import Collectives
 import Support
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// A rank of an MPI job, on a communicator of its own, so that no other library's messages can be taken for ours.
 public final class MPICommunicator: Communicator {
   /// This rank.
@@ -137,9 +143,13 @@ public final class MPICommunicator: Communicator {
     return channel
   }
 
-  /// Writes the reason and ends all ranks by `MPI_Abort`. From any thread.
+  /// Writes the reason and ends all ranks by `MPI_Abort`. From any thread. Where Open MPI's daemon cannot pass it on, as
+  /// on a host that is cut off, this process ends by SIGALRM after 10 s.
   public func abort(_ reason: String, status: Int32) -> Never {
     writeErrorLine(reason)
+    reportToLauncher("exit status \(status)")
+    signal(SIGALRM, SIG_DFL)
+    alarm(10)
     MPI_Abort(cmpi_comm_world(), status)
     leaveProcess("rank \(rank): MPI did not end the job", status: status)
   }

@@ -59,6 +59,10 @@ public func withWorldCommunicator(
     writeErrorLine("apus: \(asFailure(error))")
     return asFailure(error).status
   }
+  // The one function of a communicator that may be called from any thread.
+  nonisolated(unsafe) let job = communicator
+  LastResort.endJob { failure in abort(job, failure) }
+  defer { LastResort.endJob(by: nil) }
   do {
     let status = try body(communicator)
     let agreed = try communicator.allMaximum(Int64(status.rawValue))
@@ -71,11 +75,7 @@ public func withWorldCommunicator(
 
 private func leave(_ communicator: any Communicator, _ failure: Failure) -> ExitStatus {
   let alone = communicator.worldSize == 1
-  guard alone || failure == communicator.agreedFailure else {
-    let place = failure.place?.hasPrefix("rank \(communicator.rank)") == true
-    let own = place ? failure : failure.within("rank \(communicator.rank) on \(communicator.hostName)")
-    communicator.abort("apus: \(own)", status: failure.status.rawValue)
-  }
+  guard alone || failure == communicator.agreedFailure else { abort(communicator, failure) }
   if communicator.rank == 0 { writeErrorLine("apus: \(failure)") }
   do {
     try (communicator as? MPICommunicator)?.finalize()
@@ -83,6 +83,13 @@ private func leave(_ communicator: any Communicator, _ failure: Failure) -> Exit
     communicator.abort("apus: \(error)", status: failure.status.rawValue)
   }
   return failure.status
+}
+
+/// Ends the job on all ranks with a failure that this rank alone knows of.
+private func abort(_ communicator: any Communicator, _ failure: Failure) -> Never {
+  let isPlaced = communicator.worldSize == 1 || failure.place?.hasPrefix("rank \(communicator.rank)") == true
+  let own = isPlaced ? failure : failure.within("rank \(communicator.rank) on \(communicator.hostName)")
+  communicator.abort("apus: \(own)", status: failure.status.rawValue)
 }
 
 private func asFailure(_ error: any Error) -> Failure { error as? Failure ?? Failure(.internal, "\(error)") }

@@ -29,6 +29,8 @@ public struct CachedScenes: Dataset {
     }
   }
 
+  /// What draws the scenes.
+  public var identity: DatasetIdentity { scenes.identity }
   /// Number of scenes.
   public var count: Int { scenes.count }
   /// Name of a scene.

@@ -16,14 +16,30 @@ public struct ClassStatistics: Sendable, Equatable {
   public let ignored: [Int]
   /// Number of classes K.
   public let classCount: Int
+  /// Names the data that were counted, as `DatasetIdentity.countsDigest` does; nil in counts of earlier versions.
+  public let dataDigest: String?
 
-  /// Counts every label of a data set, on the worker pool. Each rank that calls this reads the whole set: count on one
-  /// rank and hand `encoded` to the others, or load a saved index.
+  /// Counts every label of a data set, on the worker pool. Ranks that share the work out count `rows`.
   ///
+  /// - Throws: as `rows`.
+  public init(of dataset: any Dataset, classCount: Int) throws {
+    self.init(
+      of: dataset, rows: try Self.rows(of: dataset, Array(0..<dataset.count), classCount: classCount),
+      classCount: classCount)
+  }
+
+  /// Counts some labels of a data set, on the worker pool.
+  ///
+  /// - Parameters:
+  ///   - dataset: the labelled set.
+  ///   - images: which images, by index.
+  ///   - classCount: number of classes K.
+  /// - Returns: for each of the images, pixels of K classes, then ignored pixels.
   /// - Throws: a `Failure`: 65 if the set has no labels or a label lies outside 0 ..< `classCount` and is not 255; what
   ///   reading a label throws.
-  public init(of dataset: any Dataset, classCount: Int) throws {
-    let counted = try parallelMap(dataset.count) { index -> [Int] in
+  public static func rows(of dataset: any Dataset, _ images: [Int], classCount: Int) throws -> [[Int]] {
+    try parallelMap(images.count) { position -> [Int] in
+      let index = images[position]
       guard let labels = try dataset.originalLabels(index) else {
         throw Failure(
           .badData, "the set has no labels to count", at: dataset.place(index), remedy: "give a folder of labels")
@@ -35,23 +51,29 @@ public struct ClassStatistics: Sendable, Equatable {
           .badData, "label \(label) with \(classCount) classes", at: dataset.place(index),
           remedy: "choose the label map that belongs to these files")
       }
-      return histogram
+      return Array(histogram[0..<classCount]) + [histogram[255]]
     }
-    names = (0..<dataset.count).map(dataset.name)
-    pixels = counted.map { Array($0[0..<classCount]) }
-    ignored = counted.map { $0[255] }
-    self.classCount = classCount
+  }
+
+  /// From the rows of all images of a data set, in its order.
+  /// - Precondition: as many rows as images.
+  public init(of dataset: any Dataset, rows: [[Int]], classCount: Int) {
+    precondition(rows.count == dataset.count, "counts of \(rows.count) of \(dataset.count) images")
+    self.init(
+      names: (0..<dataset.count).map(dataset.name), pixels: rows.map { Array($0[0..<classCount]) },
+      ignored: rows.map { $0[classCount] }, dataDigest: dataset.identity.countsDigest(classCount: classCount))
   }
 
   /// From counts.
   /// - Precondition: as many names as rows of counts, every row as long as the first.
-  public init(names: [String], pixels: [[Int]], ignored: [Int]) {
+  public init(names: [String], pixels: [[Int]], ignored: [Int], dataDigest: String? = nil) {
     precondition(names.count == pixels.count && names.count == ignored.count, "counts of \(names.count) images")
     classCount = pixels.first?.count ?? 0
     precondition(pixels.allSatisfy { [classCount] in $0.count == classCount }, "rows of different class counts")
     self.names = names
     self.pixels = pixels
     self.ignored = ignored
+    self.dataDigest = dataDigest
   }
 
   /// Pixels by class over all images.
@@ -114,6 +136,7 @@ extension ClassStatistics {
     var format = 1
     let classCount: Int
     let digest: String
+    var data: String?
     let images: [Image]
   }
 
@@ -122,7 +145,10 @@ extension ClassStatistics {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let images = names.indices.map { Index.Image(name: names[$0], pixels: pixels[$0], ignored: ignored[$0]) }
-    guard let data = try? encoder.encode(Index(classCount: classCount, digest: digest, images: images)) else {
+    guard
+      let data = try? encoder.encode(
+        Index(classCount: classCount, digest: digest, data: dataDigest, images: images))
+    else {
       preconditionFailure("integers and strings have a JSON form")
     }
     return [UInt8](data)
@@ -145,8 +171,13 @@ extension ClassStatistics {
     guard index.images.allSatisfy({ $0.pixels.count == index.classCount }) else {
       throw Failure(.badData, "an image does not have \(index.classCount) counts", at: place, remedy: remedy)
     }
+    // More pixels than any image has; sums of what is less cannot overflow.
+    guard index.images.allSatisfy({ ($0.pixels + [$0.ignored]).allSatisfy((0..<1 << 40).contains) }) else {
+      throw Failure(.badData, "a count is impossible", at: place, remedy: remedy)
+    }
     self.init(
-      names: index.images.map(\.name), pixels: index.images.map(\.pixels), ignored: index.images.map(\.ignored))
+      names: index.images.map(\.name), pixels: index.images.map(\.pixels), ignored: index.images.map(\.ignored),
+      dataDigest: index.data)
     guard digest == index.digest else {
       throw Failure(.badData, "the counts do not agree with their digest", at: place, remedy: remedy)
     }
@@ -159,6 +190,12 @@ extension ClassStatistics {
   /// Reads an index file.
   /// - Throws: a `Failure` that names the file: 66 if it is missing, 74 if it cannot be read, 65 if it is no index.
   public init(contentsOf path: String) throws { try self.init(encoded: readFile(path), place: path) }
+
+  /// Whether these are the counts of a data set. Those of earlier versions, which name no data, are not known to be.
+  public func fits(_ dataset: any Dataset, classCount: Int) -> Bool {
+    dataDigest == dataset.identity.countsDigest(classCount: classCount) && self.classCount == classCount
+      && names.count == dataset.count
+  }
 
   /// Makes sure that the counts belong to a data set.
   ///
@@ -181,6 +218,10 @@ extension ClassStatistics {
       throw Failure(
         .badData, "image \(index) is \(names[index]) in the index, \(dataset.name(index)) in the data set", at: place,
         remedy: remedy)
+    }
+    guard dataDigest.map({ $0 == dataset.identity.countsDigest(classCount: classCount) }) ?? true else {
+      throw Failure(
+        .badData, "index of other files of the same names, or made with another label map", at: place, remedy: remedy)
     }
   }
 }

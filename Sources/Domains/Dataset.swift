@@ -26,8 +26,16 @@ public protocol Dataset: Sendable {
   /// Labels before any resize: class statistics count these, as the published code does.
   /// - Throws: as `labels(_:)`.
   func originalLabels(_ index: Int) throws -> LabelMap?
+  /// Makes sure that the files of an image and of its labels can be read and fit together, as far as their headers tell.
+  /// - Returns: the size of the image as `image(_:)` returns it.
+  /// - Throws: a `Failure` that names the file.
+  func checkFiles(_ index: Int) throws -> PixelSize
   /// Where an image comes from, for messages: a path, or the scene's name.
   func place(_ index: Int) -> String
+  /// What the set is, wherever it lies.
+  var identity: DatasetIdentity { get }
+  /// How many files the set has, and what was left out; nil for sets without files.
+  var inventory: DatasetInventory? { get }
 }
 
 extension Dataset {
@@ -42,11 +50,43 @@ extension Dataset {
     return PixelSize(height: image.height, width: image.width)
   }
 
+  /// The size alone.
+  public func checkFiles(_ index: Int) throws -> PixelSize { try size(index) }
+
   /// The labels themselves.
   public func originalLabels(_ index: Int) throws -> LabelMap? { try labels(index) }
 
   /// The name itself.
   public func place(_ index: Int) -> String { name(index) }
+
+  /// The names alone.
+  public var identity: DatasetIdentity {
+    DatasetIdentity(images: (0..<count).map { DatasetIdentity.Image(name: name($0), bytes: 0) })
+  }
+
+  /// No files.
+  public var inventory: DatasetInventory? { nil }
+}
+
+/// The first image of a set with its labels, as a set of its own.
+public struct FirstImage: Dataset {
+  private let set: any Dataset
+
+  /// The first image of `set`.
+  public init(of set: any Dataset) { self.set = set }
+
+  /// 1, or 0 for an empty set.
+  public var count: Int { min(1, set.count) }
+  /// As the set's.
+  public func name(_ index: Int) -> String { set.name(index) }
+  /// As the set's.
+  public func image(_ index: Int) throws -> RGBImage { try set.image(index) }
+  /// As the set's.
+  public func labels(_ index: Int) throws -> LabelMap? { try set.labels(index) }
+  /// As the set's.
+  public func size(_ index: Int) throws -> PixelSize { try set.size(index) }
+  /// As the set's.
+  public func place(_ index: Int) -> String { set.place(index) }
 }
 
 extension PixelSize {

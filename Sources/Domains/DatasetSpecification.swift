@@ -1,6 +1,7 @@
 // What a recipe says about a data set, and the catalogue that makes it. A new kind is one file and one line here; recipes
 // name it as `kind` and fill in whatever they say of the other values.
 
+import Imagery
 import Support
 
 /// A data set as plain values.
@@ -29,6 +30,8 @@ public struct DatasetSpecification: Sendable, Equatable {
   public var resize: ImageResize?
   /// Bytes of decoded or drawn images and labels kept in memory.
   public var cacheBytes: Int
+  /// Folder: most pixels that a file may have.
+  public var pixelLimit: Int
 
   /// Procedural scenes.
   public static func procedural(domain: String, count: Int, size: PixelSize, seed: UInt64) -> DatasetSpecification {
@@ -46,7 +49,8 @@ public struct DatasetSpecification: Sendable, Equatable {
   public init(
     kind: String, domain: String = "source", count: Int = 0, size: PixelSize = PixelSize(height: 0, width: 0),
     seed: UInt64 = 0, images: String = "", labels: String? = nil, imageSuffix: String = "", labelSuffix: String = "",
-    map: LabelIdMap? = nil, resize: ImageResize? = nil, cacheBytes: Int = 256 << 20
+    map: LabelIdMap? = nil, resize: ImageResize? = nil, cacheBytes: Int = 256 << 20,
+    pixelLimit: Int = standardPixelLimit
   ) {
     self.kind = kind
     self.domain = domain
@@ -60,6 +64,7 @@ public struct DatasetSpecification: Sendable, Equatable {
     self.map = map
     self.resize = resize
     self.cacheBytes = cacheBytes
+    self.pixelLimit = pixelLimit
   }
 }
 
@@ -84,7 +89,7 @@ public enum DatasetCatalogue {
     return try FolderDataset(
       images: specification.images, labels: specification.labels, imageSuffix: specification.imageSuffix,
       labelSuffix: specification.labelSuffix, map: map, resize: specification.resize,
-      cacheBytes: specification.cacheBytes)
+      cacheBytes: specification.cacheBytes, pixelLimit: specification.pixelLimit)
   }
 
   private static let procedural: Make = { specification, classes in

@@ -9,13 +9,18 @@ import Tensors
 ///
 /// The stem is the path inside the folder without extension and without `suffix`, so `aachen/a_leftImg8bit.png` and
 /// `aachen/a_gtFine_labelIds.png` pair with suffixes `_leftImg8bit` and `_gtFine_labelIds`. Images are ordered by the
-/// bytes of their stems, whatever the file system says. Hidden files and files of other types are left out.
+/// bytes of their stems, whatever the file system says. Links to files and folders are followed. Hidden files are left
+/// out; what else is left out is in `inventory`.
 public struct FolderDataset: Dataset {
-  private let stems: [String]
+  /// What the set is, wherever it lies.
+  public let identity: DatasetIdentity
+  /// How many files there are, and how many more are not used.
+  public let inventory: DatasetInventory?
   private let imagePaths: [String]
   private let labelPaths: [String]?
   private let map: LabelIdMap?
   private let resize: ImageResize?
+  private let pixelLimit: Int
   private let images: DecodedCache<RGBImage>
   private let labelMaps: DecodedCache<LabelMap>
 
@@ -29,75 +34,71 @@ public struct FolderDataset: Dataset {
   ///   - map: train ids of the label files' ids; nil takes the ids as they are.
   ///   - resize: applied to images (bilinear) and labels (nearest) when they are read.
   ///   - cacheBytes: decoded images and labels kept in memory.
-  /// - Throws: a `Failure`: 66 if a folder is missing, cannot be read or holds no images, or an image has no label;
-  ///   65 if two files share a stem.
+  ///   - pixelLimit: most pixels that a file may have.
+  /// - Throws: a `Failure`: 66 if a folder is missing, cannot be read or holds no images, a link leads nowhere, or an
+  ///   image has no label; 65 if two files share a stem or a name is not UTF-8.
   public init(
     images: String, labels: String? = nil, imageSuffix: String = "", labelSuffix: String = "", map: LabelIdMap? = nil,
-    resize: ImageResize? = nil, cacheBytes: Int = 256 << 20
+    resize: ImageResize? = nil, cacheBytes: Int = 256 << 20, pixelLimit: Int = standardPixelLimit
   ) throws {
-    let listed = try FolderDataset.list(images, suffix: imageSuffix, types: ["png", "jpg", "jpeg"])
-    guard !listed.isEmpty else {
+    let listed = try StemmedFiles(images, suffix: imageSuffix, types: ["png", "jpg", "jpeg"])
+    guard !listed.byStem.isEmpty else {
+      let rest = DatasetInventory(images: 0, labels: nil, leftOut: listed.counts(except: []))
       throw Failure(
-        .missingInput, "no images \(imageSuffix.isEmpty ? "" : "named *\(imageSuffix) ")in this folder", at: images,
-        remedy: "give a folder of PNG or JPEG files")
+        .missingInput,
+        "no images \(imageSuffix.isEmpty ? "" : "named *\(imageSuffix) ")in this folder"
+          + (rest.leftOut.isEmpty ? "" : " (\(rest))"),
+        at: images, remedy: "give a folder of PNG or JPEG files")
     }
-    stems = listed.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-    imagePaths = stems.compactMap { listed[$0] }
-    if let labels {
-      let found = try FolderDataset.list(labels, suffix: labelSuffix, types: ["png"])
-      labelPaths = try zip(stems, imagePaths).map { stem, image in
-        guard let path = found[stem] else {
-          throw Failure(
-            .missingInput, "no label \(stem)\(labelSuffix).png in \(labels)", at: image,
-            remedy: "add the label, or take the image away")
-        }
-        return path
-      }
-    } else {
-      labelPaths = nil
+    let stems = listed.byStem.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    let found = try labels.map { try StemmedFiles($0, suffix: labelSuffix, types: ["png"]) }
+    if let labels, let found { try FolderDataset.requireLabels(of: stems, listed, found, labels, labelSuffix) }
+    let pairs = stems.compactMap { stem in
+      listed.byStem[stem].map { (stem: stem, image: $0, label: found?.byStem[stem]) }
     }
+    imagePaths = pairs.map(\.image.path)
+    labelPaths = found == nil ? nil : pairs.compactMap(\.label?.path)
+    identity = DatasetIdentity(
+      images: pairs.map {
+        DatasetIdentity.Image(name: $0.stem, bytes: $0.image.bytes ?? 0, labelBytes: $0.label?.bytes)
+      }, map: map)
+    inventory = FolderDataset.inventory(listed, found)
     self.map = map
     self.resize = resize
+    self.pixelLimit = pixelLimit
     // Labels take a byte where images take three.
     self.images = DecodedCache(limit: cacheBytes / 4 * 3)
     labelMaps = DecodedCache(limit: cacheBytes / 4)
   }
 
-  /// Paths by stem of all files of some types below a folder.
-  private static func list(_ folder: String, suffix: String, types: Set<String>) throws -> [String: String] {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) else {
-      throw Failure(.missingInput, "no such folder", at: folder, remedy: "check the path")
+  private static func requireLabels(
+    of stems: [String], _ images: StemmedFiles, _ found: StemmedFiles, _ labels: String, _ suffix: String
+  ) throws {
+    let without = stems.filter { found.byStem[$0] == nil }
+    guard let first = without.first, let image = images.byStem[first] else { return }
+    throw Failure(
+      .missingInput,
+      "no label \(first)\(suffix).png in \(labels)"
+        + (without.count > 1 ? ", and \(without.count - 1) more images lack theirs" : ""),
+      at: image.path, remedy: "add the label, or take the image away")
+  }
+
+  private static func inventory(_ images: StemmedFiles, _ labels: StemmedFiles?) -> DatasetInventory {
+    // Both may lie in one folder: what one of them uses is not left out by the other.
+    let used = Set(images.byStem.values.map(\.path) + (labels?.byStem.values.map(\.path) ?? []))
+    var leftOut = images.counts(except: used)
+    if let labels {
+      if labels.folder != images.folder { leftOut.merge(labels.counts(except: used), uniquingKeysWith: +) }
+      let alone = labels.byStem.keys.filter { images.byStem[$0] == nil }.count
+      if alone > 0 { leftOut[alone == 1 ? "label without an image" : "labels without an image"] = alone }
     }
-    guard isFolder.boolValue else {
-      throw Failure(.missingInput, "not a folder", at: folder, remedy: "give the folder that holds the files")
-    }
-    let inside: [String]
-    do {
-      inside = try FileManager.default.subpathsOfDirectory(atPath: folder)
-    } catch {
-      throw Failure(.missingInput, "this folder cannot be read", at: folder, remedy: "check its permissions")
-    }
-    var found: [String: String] = [:]
-    for path in inside where !path.split(separator: "/").contains(where: { $0.hasPrefix(".") }) {
-      let file = path as NSString
-      let stem = file.deletingPathExtension
-      guard types.contains(file.pathExtension.lowercased()), stem.hasSuffix(suffix) else { continue }
-      let name = String(stem.dropLast(suffix.count))
-      let whole = (folder as NSString).appendingPathComponent(path)
-      if let other = found[name] {
-        throw Failure(
-          .badData, "has the same stem as \(max(other, whole))", at: min(other, whole), remedy: "keep one of them")
-      }
-      found[name] = whole
-    }
-    return found
+    return DatasetInventory(images: images.byStem.count, labels: labels?.byStem.count, leftOut: leftOut)
   }
 
   /// Number of images.
-  public var count: Int { stems.count }
+  public var count: Int { imagePaths.count }
   /// Path of an image inside the folder, without suffix and extension.
-  public func name(_ index: Int) -> String { stems[index] }
+  public func name(_ index: Int) -> String { identity.images[index].name }
   /// Path of an image file.
   public func place(_ index: Int) -> String { imagePaths[index] }
   /// Whether there are labels.
@@ -107,7 +108,7 @@ public struct FolderDataset: Dataset {
   /// - Throws: a `Failure` that names the file, if it cannot be read.
   public func image(_ index: Int) throws -> RGBImage {
     try images.value(index, bytes: { $0.pixels.count }) {
-      let image = try readRGB(imagePaths[index])
+      let image = try readRGB(imagePaths[index], pixelLimit: pixelLimit)
       guard let resize else { return image }
       let size = resize.applied(to: PixelSize(height: image.height, width: image.width))
       return image.resized(height: size.height, width: size.width)
@@ -138,13 +139,37 @@ public struct FolderDataset: Dataset {
   /// - Throws: as `labels(_:)`.
   public func originalLabels(_ index: Int) throws -> LabelMap? {
     guard let path = labelPaths?[index] else { return nil }
-    let ids = try readLabels(path)
-    let imageSize = try imageSize(of: imagePaths[index])
-    guard ids.height == imageSize.height, ids.width == imageSize.width else {
-      throw Failure(
-        .badData, "label is \(ids.width)x\(ids.height), its image \(imagePaths[index]) is \(imageSize)", at: path,
-        remedy: "give labels of the image's size")
-    }
+    let ids = try readLabels(path, pixelLimit: pixelLimit)
+    try requireFit(PixelSize(height: ids.height, width: ids.width), path, ImageHeader(path: imagePaths[index]), index)
     return try map?.apply(to: ids, file: path) ?? ids
+  }
+
+  /// Reads the headers of an image and its label.
+  /// - Returns: size of the image after the resize.
+  /// - Throws: as `image(_:)` and `labels(_:)`, as far as headers tell.
+  public func checkFiles(_ index: Int) throws -> PixelSize {
+    let image = try ImageHeader(path: imagePaths[index])
+    try image.checkImage(pixelLimit: pixelLimit)
+    if let path = labelPaths?[index] {
+      let label = try ImageHeader(path: path)
+      try label.checkLabels(pixelLimit: pixelLimit)
+      try requireFit(label.stored, path, image, index)
+    }
+    return resize?.applied(to: image.size) ?? image.size
+  }
+
+  /// Labels belong to the upright image.
+  private func requireFit(_ label: PixelSize, _ path: String, _ image: ImageHeader, _ index: Int) throws {
+    guard label != image.size else { return }
+    let isLikeStored = label == image.stored
+    throw Failure(
+      .badData,
+      "label is \(label), its image \(imagePaths[index]) is \(image.size)"
+        + (isLikeStored
+          ? " upright, though stored as \(image.stored) (Exif orientation \(image.orientation.tag))" : ""),
+      at: path,
+      remedy: isLikeStored
+        ? "turn the label as the image is shown, or take the orientation out of the image"
+        : "give labels of the image's size")
   }
 }

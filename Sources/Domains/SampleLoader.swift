@@ -91,8 +91,9 @@ public final class SampleLoader: Sendable {
     for (name, set) in [("source", source), ("target", target)] where set?.count == 0 {
       throw Failure(.missingInput, "the \(name) set has no image", remedy: "give it at least one")
     }
-    guard options.checksSizes else { return }
-    for set in [source, target].compactMap({ $0 }) { try options.rules.checkFits(set) }
+    if options.checksSizes {
+      for set in [source, target].compactMap({ $0 }) { try options.rules.checkFits(set) }
+    }
     if let margins = options.margins, let target {
       let size = try target.size(0)
       guard margins.top + margins.bottom < size.height, margins.left + margins.right < size.width else {

@@ -11,12 +11,7 @@ import Support
 /// All bytes of a file.
 /// - Throws: a `Failure` that names the file: 66 if there is none, 74 if it cannot be read.
 public func readFile(_ path: String) throws -> [UInt8] {
-  guard let file = fopen(path, "rb") else {
-    if errno == ENOENT || errno == ENOTDIR {
-      throw Failure(.missingInput, "no such file", at: path, remedy: "check the path")
-    }
-    throw Failure(.inputOutput, "cannot be opened (\(systemReason()))", at: path, remedy: "check its permissions")
-  }
+  guard let file = fopen(path, "rb") else { throw openingFailure(path) }
   defer { fclose(file) }
   var bytes: [UInt8] = []
   var status = stat()
@@ -39,7 +34,7 @@ public func writeFile(_ bytes: [UInt8], to path: String) throws {
   let temporary = "\(path).\(getpid()).partial"
   guard let file = fopen(temporary, "wb") else {
     throw Failure(
-      .cannotCreate, "cannot be created (\(systemReason()))", at: path, remedy: "give a folder that can be written")
+      .creating(errno), "cannot be created (\(systemReason()))", at: path, remedy: "give a folder that can be written")
   }
   let written = fwrite(bytes, 1, bytes.count, file)
   // A full disk may show only when the last buffer goes out.
@@ -49,11 +44,19 @@ public func writeFile(_ bytes: [UInt8], to path: String) throws {
     throw Failure(.inputOutput, "cannot be written (\(reason))", at: path, remedy: "free some space")
   }
   guard rename(temporary, path) == 0 else {
-    let reason = systemReason()
+    let (status, reason) = (ExitStatus.creating(errno), systemReason())
     unlink(temporary)
-    throw Failure(.cannotCreate, "cannot be created (\(reason))", at: path, remedy: "remove what is in its place")
+    throw Failure(status, "cannot be created (\(reason))", at: path, remedy: "remove what is in its place")
   }
 }
 
+/// Why a file could not be opened, from the last error.
+func openingFailure(_ path: String) -> Failure {
+  if errno == ENOENT || errno == ENOTDIR {
+    return Failure(.missingInput, "no such file", at: path, remedy: "check the path")
+  }
+  return Failure(.inputOutput, "cannot be opened (\(systemReason()))", at: path, remedy: "check its permissions")
+}
+
 /// The system's words for the last error.
-private func systemReason() -> String { String(cString: strerror(errno)) }
+func systemReason() -> String { String(cString: strerror(errno)) }

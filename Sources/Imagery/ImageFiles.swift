@@ -3,34 +3,41 @@
 import Support
 import Tensors
 
-/// Reads a PNG or JPEG, told apart by content, as 8-bit RGB.
+/// Pixels that an image may have unless a recipe says otherwise (`data.pixelLimit`): 100 million, 300 MB decoded.
+public let standardPixelLimit = 100_000_000
+
+/// Reads a PNG or JPEG, told apart by content, as 8-bit RGB, turned upright as its Exif block says.
 ///
-/// Grey and palettised files are expanded, transparency is dropped, 16 bits become 8; gamma and colour profiles are
-/// ignored, so that pixels are the file's own numbers.
+/// Grey and palettised files are expanded, CMYK becomes RGB, transparency is dropped, 16 bits become 8; gamma and colour
+/// profiles are ignored, so that pixels are the file's own numbers.
+/// - Parameter pixelLimit: most pixels that the image may have; more are refused before memory is taken for them.
 /// - Throws: a `Failure` that names the file: 66 if there is none, 74 if it cannot be read, 65 if it is damaged, cut
-///   off or neither PNG nor JPEG.
-public func readRGB(_ path: String) throws -> RGBImage { try decodeRGB(readFile(path), name: path) }
+///   off, too large, of a kind that is not read, or neither PNG nor JPEG.
+public func readRGB(_ path: String, pixelLimit: Int = standardPixelLimit) throws -> RGBImage {
+  try decodeRGB(readFile(path), name: path, pixelLimit: pixelLimit)
+}
 
 /// Decodes the bytes of a PNG or JPEG file; `name` stands in failures.
 /// - Throws: as `readRGB`, status 65.
-public func decodeRGB(_ file: [UInt8], name: String) throws -> RGBImage {
-  if file.starts(with: pngSignature) { return try decodePNG(file, name: name) }
-  if file.starts(with: [0xff, 0xd8, 0xff]) { return try decodeJPEG(file, name: name) }
+public func decodeRGB(_ file: [UInt8], name: String, pixelLimit: Int = standardPixelLimit) throws -> RGBImage {
+  if file.starts(with: pngSignature) { return try decodePNG(file, name: name, pixelLimit: pixelLimit) }
+  if file.starts(with: jpegStart) { return try decodeJPEG(file, name: name, pixelLimit: pixelLimit) }
   throw Failure(.badData, "neither PNG nor JPEG", at: name, remedy: "give images as PNG or JPEG")
 }
 
-/// Reads class indices from a grey or palettised PNG of at most 8 bits: the raw values, whatever their colours.
+/// Reads class indices from a grey or palettised PNG of at most 8 bits: the raw values, whatever their colours. They
+/// belong to the upright image; an Exif block in them is not looked at.
 /// - Throws: a `Failure` that names the file: 66 if there is none, 74 if it cannot be read, 65 if it is damaged, not a
-///   PNG, or holds colours instead of indices.
-public func readLabels(_ path: String) throws -> LabelMap { try decodeLabels(readFile(path), name: path) }
+///   PNG, too large, or holds colours instead of indices.
+public func readLabels(_ path: String, pixelLimit: Int = standardPixelLimit) throws -> LabelMap {
+  try decodeLabels(readFile(path), name: path, pixelLimit: pixelLimit)
+}
 
 /// Decodes the bytes of a label PNG; `name` stands in failures.
 /// - Throws: as `readLabels`, status 65.
-public func decodeLabels(_ file: [UInt8], name: String) throws -> LabelMap {
-  guard file.starts(with: pngSignature) else {
-    throw Failure(.badData, "labels are not a PNG", at: name, remedy: "give 8-bit grey or palettised PNG")
-  }
-  return try decodeLabelPNG(file, name: name)
+public func decodeLabels(_ file: [UInt8], name: String, pixelLimit: Int = standardPixelLimit) throws -> LabelMap {
+  guard file.starts(with: pngSignature) else { throw notALabel(name) }
+  return try decodeLabelPNG(file, name: name, pixelLimit: pixelLimit)
 }
 
 /// An image as the bytes of an RGB PNG file.

@@ -8,8 +8,11 @@ import Tensors
 /// The first eight bytes of every PNG.
 let pngSignature: [UInt8] = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
 
-/// More pixels than this are taken for a damaged header.
-private let pixelLimit = 1 << 28
+/// The longest side that a PNG may have, by its specification.
+let pngSideLimit = Int(Int32.max)
+
+/// More bytes of an Exif block are not looked at.
+let exifLimit = 1 << 16
 
 /// How many bytes one byte of deflated data can hold at most, rounded up.
 private let deflateLimit = 1040
@@ -22,16 +25,20 @@ private struct CheckedPNG {
   let bitDepth: UInt8
   /// 0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGB with alpha.
   let colourType: UInt8
+  /// How the picture is turned upright, by the Exif block before its pixels.
+  let orientation: Orientation
 
   /// Walks the chunks of a file.
-  /// - Throws: 65 if a chunk is cut off or fails its checksum.
-  init(_ file: [UInt8], name: String) throws {
+  /// - Throws: 65 if a chunk is cut off or fails its checksum, or the header claims more than the data or the limit
+  ///   allow.
+  init(_ file: [UInt8], name: String, pixelLimit: Int) throws {
     func damaged(_ what: String) -> Failure {
       Failure(.badData, "damaged PNG: \(what)", at: name, remedy: "restore the file")
     }
     func number(at position: Int) -> Int { file[position..<position + 4].reduce(0) { $0 << 8 | Int($1) } }
     var kept = pngSignature
     var dataCount = 0
+    var orientation: Orientation?
     var position = pngSignature.count
     while true {
       guard position + 12 <= file.count else { throw damaged("cut off after \(file.count) bytes") }
@@ -46,6 +53,9 @@ private struct CheckedPNG {
         kept.append(contentsOf: file[position..<position + length + 12])
       }
       if kind == "IDAT" { dataCount += length }
+      if kind == "eXIf", dataCount == 0 {
+        orientation = orientation ?? Orientation(exif: file[position + 8..<position + 8 + min(length, exifLimit)])
+      }
       position += length + 12
       if kind == "IEND" { break }
     }
@@ -53,11 +63,15 @@ private struct CheckedPNG {
       throw damaged("no header")
     }
     bytes = kept
+    self.orientation = orientation ?? .upright
     width = kept[16..<20].reduce(0) { $0 << 8 | Int($1) }
     height = kept[20..<24].reduce(0) { $0 << 8 | Int($1) }
     bitDepth = kept[24]
     colourType = kept[25]
-    guard width > 0, height > 0, width <= pixelLimit / height else { throw damaged("size \(width)x\(height)") }
+    guard (1...pngSideLimit).contains(width), (1...pngSideLimit).contains(height) else {
+      throw damaged("size \(width)x\(height)")
+    }
+    try checkPixels(PixelSize(height: height, width: width), limit: pixelLimit, name: name)
     // Memory is taken for the size that the header claims, so the data must be able to fill it.
     guard height * width / 8 * max(1, Int(bitDepth)) <= (dataCount + 1) * deflateLimit else {
       throw damaged("\(dataCount) bytes of data for \(width)x\(height) pixels")
@@ -84,32 +98,43 @@ private struct CheckedPNG {
   }
 }
 
-/// Decodes a PNG's colours; transparency is dropped, not blended, and gamma is ignored, as OpenCV and Pillow do.
-func decodePNG(_ file: [UInt8], name: String) throws -> RGBImage {
-  let png = try CheckedPNG(file, name: name)
+/// Decodes a PNG's colours, turned upright; transparency is dropped, not blended, and gamma is ignored, as OpenCV and
+/// Pillow do.
+func decodePNG(_ file: [UInt8], name: String, pixelLimit: Int) throws -> RGBImage {
+  let png = try CheckedPNG(file, name: name, pixelLimit: pixelLimit)
   guard png.colourType & 4 != 0 else {
     let pixels = try png.pixels(format: cpng_format_rgb(), channels: 3, name: name)
-    return RGBImage(height: png.height, width: png.width, pixels: pixels)
+    return RGBImage(height: png.height, width: png.width, pixels: pixels).turned(png.orientation)
   }
   let withAlpha = try png.pixels(format: cpng_format_rgba(), channels: 4, name: name)
   var image = RGBImage(height: png.height, width: png.width)
   for pixel in 0..<png.height * png.width {
     for channel in 0..<3 { image.pixels[pixel * 3 + channel] = withAlpha[pixel * 4 + channel] }
   }
-  return image
+  return image.turned(png.orientation)
 }
 
 /// Decodes a PNG's raw values: grey levels as they are, or palette indices whatever their colours.
-func decodeLabelPNG(_ file: [UInt8], name: String) throws -> LabelMap {
-  let png = try CheckedPNG(file, name: name)
-  guard png.colourType == 0 || png.colourType == 3, png.bitDepth <= 8 else {
-    let kinds: [UInt8: String] = [0: "grey", 2: "RGB", 4: "grey with alpha", 6: "RGB with alpha"]
-    throw Failure(
-      .badData, "labels are \(png.bitDepth)-bit \(kinds[png.colourType] ?? "unknown"), not class indices", at: name,
-      remedy: "give 8-bit grey or palettised PNG")
-  }
+func decodeLabelPNG(_ file: [UInt8], name: String, pixelLimit: Int) throws -> LabelMap {
+  let png = try CheckedPNG(file, name: name, pixelLimit: pixelLimit)
+  try checkLabelKind(bitDepth: png.bitDepth, colourType: png.colourType, name: name)
   let values = try png.pixels(format: cpng_format_rgb_colormap(), channels: 1, name: name)
   return LabelMap(height: png.height, width: png.width, values: values)
+}
+
+/// Makes sure that a PNG holds class indices.
+/// - Throws: `Failure` 65 that says what it holds.
+func checkLabelKind(bitDepth: UInt8, colourType: UInt8, name: String) throws {
+  guard colourType == 0 || colourType == 3, bitDepth <= 8 else {
+    let kinds: [UInt8: String] = [0: "grey", 2: "RGB", 4: "grey with alpha", 6: "RGB with alpha"]
+    let isLikeSYNTHIA = bitDepth == 16 && colourType == 2
+    throw Failure(
+      .badData, "labels are \(bitDepth)-bit \(kinds[colourType] ?? "unknown"), not class indices", at: name,
+      remedy: isLikeSYNTHIA
+        ? "if the class is the red channel, as in SYNTHIA, convert each in Python: "
+          + "cv2.imwrite(new, cv2.imread(old, -1)[:, :, 2].astype('uint8'))"
+        : "give 8-bit grey or palettised PNG")
+  }
 }
 
 /// Encodes 8-bit rows of one (grey) or three (RGB) channels.

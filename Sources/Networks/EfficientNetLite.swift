@@ -22,6 +22,12 @@ public struct EfficientNetLite: Encoder {
     (1, 3, 1, 6, 320),
   ]
 
+  /// The place of a stage's block in the chain of all blocks; nil if the network has no such block.
+  public static func blockIndex(stage: Int, block: Int) -> Int? {
+    guard stages.indices.contains(stage), (0..<stages[stage].count).contains(block) else { return nil }
+    return stages[..<stage].reduce(block) { $0 + $1.count }
+  }
+
   /// 24, 40, 112, 320.
   public let channels = [24, 40, 112, 320]
   /// 4, 8, 16, 32.

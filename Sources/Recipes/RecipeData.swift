@@ -1,5 +1,6 @@
 // The sections of a recipe that describe data sets, evaluation and what a run writes.
 
+import Imagery
 import Support
 
 extension Recipe {
@@ -11,14 +12,17 @@ extension Recipe {
     public var target: DataSet?
     /// Labelled images to evaluate on.
     public var validation: DataSet?
+    /// Most pixels that an image file may have: more are refused before memory is taken for them.
+    public var pixelLimit = standardPixelLimit
 
     /// No data sets.
     public init() {}
-    /// Shows the three data sets.
+    /// Shows the three data sets and the limit.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.group("source", &source)
       try settings.group("target", &target)
       try settings.group("validation", &validation)
+      try settings.value("pixelLimit", &pixelLimit, .atLeast(1))
     }
   }
 

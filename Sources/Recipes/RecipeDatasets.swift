@@ -53,13 +53,15 @@ extension Recipe.DataSet {
   /// - Parameters:
   ///   - classes: the classes of the run.
   ///   - withLabels: whether labels are wanted; target images are trained on without.
+  ///   - pixelLimit: most pixels that a file may have, `data.pixelLimit` of the recipe.
   /// - Throws: `Failure` 65 or 66 that names the file or key.
-  public func make(_ classes: ClassSet, withLabels: Bool) throws -> any Dataset {
+  public func make(_ classes: ClassSet, withLabels: Bool, pixelLimit: Int) throws -> any Dataset {
     try makeDataset(
       DatasetSpecification(
         kind: kind, domain: domain.rawValue, count: count, size: size, seed: seed, images: images ?? "",
         labels: withLabels ? labels : nil, imageSuffix: imageSuffix, labelSuffix: labelSuffix,
-        map: try map.labelIdMap(classCount: classes.count), resize: resize.map { .fit($0) }),
+        map: try map.labelIdMap(classCount: classes.count), resize: resize.map { .fit($0) },
+        pixelLimit: pixelLimit),
       classes: classes)
   }
 }

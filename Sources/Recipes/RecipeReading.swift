@@ -18,10 +18,14 @@ extension Recipe {
   ) throws -> Recipe {
     let url = URL(fileURLWithPath: path)
     let yaml = try settingsText(at: path, called: "recipe")
-    var recipe = try Recipe(
-      yaml: yaml, file: path, folder: url.deletingLastPathComponent().path, overrides: overrides,
-      environment: environment, catalogue: catalogue)
+    var (recipe, check) = try parsed(
+      yaml, path, folder: url.deletingLastPathComponent().path, overrides, environment, catalogue)
     if recipe.name.isEmpty { recipe.name = url.deletingPathExtension().lastPathComponent }
+    // Only here: a checkpoint's recipe names no folder that is written to.
+    let fault = faultOfFileName(recipe.name)
+    try check.require(
+      fault == nil, "name", "is \(recipe.name.debugDescription), which \(fault ?? "")",
+      remedy: "it is the name of one folder, such as my-run; --run-directory takes any path")
     return recipe
   }
 
@@ -38,6 +42,13 @@ extension Recipe {
     yaml: String, file: String, folder: String, overrides: [String] = [], environment: [String: String] = [:],
     catalogue: RecipeCatalogue
   ) throws {
+    self = try Recipe.parsed(yaml, file, folder: folder, overrides, environment, catalogue).recipe
+  }
+
+  private static func parsed(
+    _ yaml: String, _ file: String, folder: String, _ overrides: [String], _ environment: [String: String],
+    _ catalogue: RecipeCatalogue
+  ) throws -> (recipe: Recipe, check: RecipeCheck) {
     var tree = try SettingNode(yaml: yaml, folder: folder) { line in line.map { "\(file):\($0)" } ?? file }
     guard case .group = tree.content else {
       throw Failure(.badData, "a recipe is a mapping of keys to values", at: file, remedy: "docs/recipes.md lists them")
@@ -46,11 +57,13 @@ extension Recipe {
       tree.set(["threads"], to: SettingNode(.scalar(threads, isQuoted: false), place: "APUS_THREADS"))
     }
     for override in overrides { try tree.apply(override) }
-    self.init()
+    var recipe = Recipe()
     var reader = SettingReader(tree, place: file, known: Recipe.allKeys)
-    try visit(&reader, catalogue)
+    try recipe.visit(&reader, catalogue)
     try reader.refuseUnknownKeys()
-    try check(RecipeCheck(file: file, places: reader.places), catalogue)
+    let check = RecipeCheck(file: file, places: reader.places)
+    try recipe.check(check, catalogue)
+    return (recipe, check)
   }
 
   /// Every dotted key a recipe may have, those of optional data sets included, but for `methodOptions`.
@@ -66,7 +79,7 @@ extension Recipe {
 /// The text of a file of settings.
 /// - Parameter name: what complaints call the file.
 /// - Throws: `Failure` 66 if there is no such file, 74 if it cannot be read, 65 if it is not text.
-func settingsText(at path: String, called name: String) throws -> String {
+package func settingsText(at path: String, called name: String) throws -> String {
   guard let bytes = FileManager.default.contents(atPath: path) else {
     let isThere = FileManager.default.fileExists(atPath: path)
     throw Failure(
@@ -176,7 +189,14 @@ struct SettingReader: SettingVisitor {
     let near = nearestSpelling(to: given, among: candidates)
     return Failure(
       .badData, "\(dotted(entry.key)) is \(given); expected \(expected)", at: entry.place,
-      remedy: near.map { "did you mean \($0)?" })
+      remedy: near.map { "did you mean \($0)?" } ?? tooLarge(given))
+  }
+
+  /// What is said of a number that is whole and beyond every whole number of a recipe.
+  private func tooLarge(_ given: String) -> String? {
+    let isWhole = !given.isEmpty && given.allSatisfy(\.isNumber)
+    guard isWhole, (Double(given) ?? 0) > Double(Int.largestSetting) else { return nil }
+    return "whole numbers go up to \(Int.largestSetting)"
   }
 
   /// Throws if the group has a key that nothing asked for.

@@ -73,8 +73,8 @@ extension Recipe {
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.value("name", &name)
       try settings.value("fusion", &fusion)
-      try settings.value("width", &width, .atLeast(1))
-      try settings.value("dilations", &dilations, .each(.atLeast(1)))
+      try settings.value("width", &width, .from(1, to: 1 << 16))
+      try settings.value("dilations", &dilations, .each(.from(1, to: 1 << 16)))
       try settings.value("dropout", &dropout, .from(0, below: 1))
     }
   }
@@ -88,7 +88,7 @@ extension Recipe {
     public init() {}
     /// Shows the setting.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
-      try settings.value("width", &width, .atLeast(1))
+      try settings.value("width", &width, .from(1, to: 1 << 16))
     }
   }
 

@@ -8,8 +8,10 @@ import Yams
 extension SettingNode {
   /// The one document of a YAML text.
   /// - Parameter place: the place of a line; nil lines stand for the whole text.
-  /// - Throws: `Failure` 65 for a syntax error or a repeated key, with the line; also for no or several documents.
+  /// - Throws: `Failure` 65 for a syntax error or a repeated key, with the line; also for no or several documents, and
+  ///   for one beyond `YAMLLimits`.
   init(yaml: String, folder: String, place: (Int?) -> String) throws {
+    try YAMLLimits.check(yaml, place: place(nil))
     var documents: [Yams.Node] = []
     do {
       documents = try SettingNode.documents(of: yaml)
@@ -23,7 +25,8 @@ extension SettingNode {
     guard documents.count == 1 else {
       throw Failure(.badData, "it holds \(documents.count) YAML documents; expected one", at: place(nil))
     }
-    self = try SettingNode(document, folder: folder, place: place)
+    var budget = YAMLBudget()
+    self = try SettingNode(document, folder: folder, place: place, &budget)
   }
 
   private static func documents(of yaml: String) throws -> [Yams.Node] {
@@ -33,13 +36,23 @@ extension SettingNode {
     return documents
   }
 
-  private init(_ node: Yams.Node, folder: String, place: (Int?) -> String) throws {
+  private init(
+    _ node: Yams.Node, folder: String, place: (Int?) -> String, _ budget: inout YAMLBudget
+  ) throws {
     let here = place(node.mark?.line)
+    self = try budget.spend(at: here) {
+      try SettingNode(node, here, folder: folder, place: place, &$0)
+    }
+  }
+
+  private init(
+    _ node: Yams.Node, _ here: String, folder: String, place: (Int?) -> String, _ budget: inout YAMLBudget
+  ) throws {
     switch node {
     case .scalar(let scalar):
       self.init(.scalar(scalar.string, isQuoted: scalar.style != .plain), place: here, folder: folder)
     case .sequence(let sequence):
-      let list = try sequence.map { try SettingNode($0, folder: folder, place: place) }
+      let list = try sequence.map { try SettingNode($0, folder: folder, place: place, &budget) }
       self.init(.list(list), place: here, folder: folder)
     case .mapping(let mapping):
       let entries = try mapping.map { key, value in
@@ -47,7 +60,8 @@ extension SettingNode {
           throw Failure(.badData, "a key is not a plain word", at: place(key.mark?.line))
         }
         return Entry(
-          key: name, place: place(key.mark?.line), node: try SettingNode(value, folder: folder, place: place))
+          key: name, place: place(key.mark?.line),
+          node: try SettingNode(value, folder: folder, place: place, &budget))
       }
       self.init(.group(entries), place: here, folder: folder)
     case .alias:

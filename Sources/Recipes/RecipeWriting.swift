@@ -15,13 +15,19 @@ extension Recipe {
   }
 
   /// SHA-256 of the settings that decide the weights, in hexadecimal: a run may go on with another recipe of the same.
-  public var weightFingerprint: String {
+  /// Places of data are left out: `DatasetIdentity` tells what lies there.
+  public var weightFingerprint: String { fingerprint { $0.affectsWeights } }
+
+  /// `weightFingerprint` as checkpoints and caches have it that tell data by their places alone.
+  public var formerWeightFingerprint: String { fingerprint { $0.affectsWeights || $0.isPlaceOfData } }
+
+  private func fingerprint(of isIncluded: (Difference) -> Bool) -> String {
     let hash = SHA256()
     // Pseudo-labels of runs that began before there were these keys are theirs still.
     let later = [
       "batch.accumulate": "1", "optimizer.name": "adamw", "optimizer.momentum": "0.9", "schedule.decaySteps": "null",
     ]
-    for (key, text) in tree.flattened() where difference(key, nil, text).affectsWeights && later[key] != text {
+    for (key, text) in tree.flattened() where isIncluded(difference(key, nil, text)) && later[key] != text {
       hash.update("\(key): \(text)\n")
     }
     return hash.hexadecimal()
@@ -38,14 +44,21 @@ extension Recipe {
     /// Whether gradients are summed to the same bits however they are cut and shared.
     let sumsReproducibly: Bool
 
+    /// Whether this is where source or target data lie: the same files in another place give the same weights.
+    public var isPlaceOfData: Bool {
+      ["source", "target"].contains { ["data.\($0).images", "data.\($0).labels"].contains(key) }
+    }
+
     /// Whether a run that goes on with the new value may differ from one that went on with the old one.
     public var affectsWeights: Bool {
+      guard !isPlaceOfData else { return false }
       let cuts = ["batch.cropShards", "optimizer.shardMoments", "communication.bucketMB"]
       if cuts.contains(key) { return !sumsReproducibly }
       let harmlessGroups = [
         "communication.", "checkpoint.", "log.", "digest.", "watch.", "evaluation.", "data.validation.",
       ]
-      return !["name", "threads", "trace"].contains(key) && !harmlessGroups.contains { key.hasPrefix($0) }
+      return !["name", "threads", "trace", "data.pixelLimit"].contains(key)
+        && !harmlessGroups.contains { key.hasPrefix($0) }
     }
 
     /// `key: old -> new`.

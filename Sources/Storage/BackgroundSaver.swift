@@ -4,14 +4,15 @@ import Dispatch
 import Support
 import Synchronization
 
-/// Writes prepared files on a thread of its own, at most one at a time.
+/// Writes prepared files on a thread of its own, at most one at a time; where the system has no thread to give, whoever
+/// saves writes them.
 ///
 /// The caller waits for the copy of the snapshot only, and for the file before this one if it is still being written.
 /// The thread calls no collective.
 public final class BackgroundSaver: Sendable {
   private let store: any CheckpointStore
   private let retention: Retention?
-  private let queue = DispatchQueue(label: "apus.checkpoints")
+  private let queue = BackgroundQueue("apus-saver")
   private let outcome = Mutex<Result<String, Failure>?>(nil)
   private let underway = DispatchGroup()
   private let busy = Atomic<Bool>(false)
@@ -31,7 +32,7 @@ public final class BackgroundSaver: Sendable {
 
   /// Gets ready in the background for a first snapshot of the same form.
   public func expect(_ snapshot: Snapshot, isPart: Bool = false) {
-    queue.async { [store] in
+    queue.run { [store] in
       // What fails here fails again, and is told, when the checkpoint is prepared.
       try? store.makeReady(for: snapshot, isPart: isPart)
     }
@@ -47,7 +48,7 @@ public final class BackgroundSaver: Sendable {
     try finish()
     busy.store(true, ordering: .releasing)
     underway.enter()
-    queue.async { [self] in
+    queue.run { [self] in
       let result: Result<String, Failure>
       do {
         let written = try prepared.publish()

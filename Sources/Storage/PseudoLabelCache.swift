@@ -7,8 +7,13 @@ import Tensors
 public struct PseudoLabelOrigin: Sendable, Equatable {
   /// Digest of the teacher, in hexadecimal; in training, of the teacher the run began with.
   public var teacherDigest: String
-  /// Digest of the recipe, in hexadecimal.
+  /// Digest of the recipe without the places of its data, in hexadecimal.
   public var recipeDigest: String
+  /// What a cache that names no data has instead: the digest of the recipe with the places of its data; nil is
+  /// `recipeDigest`.
+  public var formerRecipeDigest: String?
+  /// Digest of the images by name, size and order, in hexadecimal; nil in caches of earlier versions.
+  public var dataDigest: String?
   /// Confidence threshold: a pixel is confident from here on, decided in Float32.
   public var threshold: Float
   /// Rows of the full image.
@@ -22,12 +27,15 @@ public struct PseudoLabelOrigin: Sendable, Equatable {
 
   /// From its parts.
   public init(
-    teacherDigest: String, recipeDigest: String, threshold: Float, height: Int, width: Int, rank: Int, worldSize: Int
+    teacherDigest: String, recipeDigest: String, formerRecipeDigest: String? = nil, dataDigest: String? = nil,
+    threshold: Float, height: Int, width: Int, rank: Int, worldSize: Int
   ) {
     precondition(height > 0 && width > 0, "images of \(height)x\(width) pixels")
     precondition(rank >= 0 && rank < worldSize, "rank \(rank) of \(worldSize)")
     self.teacherDigest = teacherDigest
     self.recipeDigest = recipeDigest
+    self.formerRecipeDigest = formerRecipeDigest
+    self.dataDigest = dataDigest
     self.threshold = threshold
     self.height = height
     self.width = width
@@ -38,10 +46,14 @@ public struct PseudoLabelOrigin: Sendable, Equatable {
   /// Whether this rank keeps an image.
   public func owns(image: Int) -> Bool { image % worldSize == rank }
 
-  /// What differs from another origin besides rank and world size, such as `the teacher`; nil if nothing does.
+  /// What differs from another origin, that of a cache, besides rank and world size, such as `the teacher`; nil if
+  /// nothing does.
   public func difference(from other: PseudoLabelOrigin) -> String? {
     if teacherDigest != other.teacherDigest { return "the teacher" }
-    if recipeDigest != other.recipeDigest { return "the recipe" }
+    // A cache of an earlier version knows its images by their place in the recipe.
+    let expected = other.dataDigest == nil ? formerRecipeDigest ?? recipeDigest : recipeDigest
+    if expected != other.recipeDigest { return "the recipe" }
+    if let dataDigest, let stored = other.dataDigest, stored != dataDigest { return "the set of images" }
     if threshold != other.threshold { return "the confidence threshold" }
     return height == other.height && width == other.width ? nil : "the image size"
   }
@@ -96,6 +108,8 @@ public protocol PseudoLabelCacheWriter: AnyObject {
   var generation: Int { get }
   /// Entries so far, those not yet published included.
   var count: Int { get }
+  /// Whether an image has an entry, published or not.
+  func holds(image: Int) -> Bool
   /// The newest entry of an image, published or not; nil if it has none.
   func newest(image: Int) throws -> PseudoLabelEntry?
   /// Adds an entry; a newer entry of the same image supersedes it and both stay.

@@ -41,10 +41,10 @@ public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
     self.remedy = remedy
   }
 
-  /// `place: what; remedy`, on one line.
+  /// `place: what; remedy`, on one line; signs of names that a terminal would obey are shown escaped.
   public var description: String {
     let text = (place.map { "\($0): " } ?? "") + what + (remedy.map { "; \($0)" } ?? "")
-    return text.split(whereSeparator: \.isNewline).joined(separator: " ")
+    return shown(text.split(whereSeparator: \.isNewline).joined(separator: " "))
   }
 
   /// The same failure with a place in front of the one it has.

@@ -177,14 +177,14 @@ public final class KernelMeter: @unchecked Sendable {
     lanes[lane].spans.append(
       MeterSpan(
         label: label, begin: now, end: now, isNested: isNested,
-        operations: KernelMeter.operations.load(ordering: .relaxed), allocations: heapAllocations()))
+        operations: KernelMeter.operations.load(ordering: .relaxed), allocations: heapAllocations() ?? 0))
     return lanes[lane].spans.count - 1
   }
 
   private func close(_ index: Int, lane: Int) {
     guard lanes.indices.contains(lane), lanes[lane].spans.indices.contains(index) else { return }
     let counted = KernelMeter.operations.load(ordering: .relaxed) - lanes[lane].spans[index].operations
-    let allocated = heapAllocations() - lanes[lane].spans[index].allocations
+    let allocated = (heapAllocations() ?? 0) - lanes[lane].spans[index].allocations
     lanes[lane].spans[index].operations = counted
     lanes[lane].spans[index].allocations = allocated
     lanes[lane].spans[index].end = KernelMeter.now()

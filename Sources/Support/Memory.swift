@@ -1,7 +1,5 @@
 // What the system says about this process's memory.
 
-import CHeap
-
 #if canImport(Glibc)
   import Glibc
 #else
@@ -22,5 +20,14 @@ public func minorPageFaults() -> Int {
   return usage.ru_minflt
 }
 
-/// Requests for heap memory of all threads so far; 0 where the C library does not let them be counted.
-public func heapAllocations() -> Int { Int(cheap_allocations()) }
+/// Requests for heap memory of all threads so far; nil unless the counting library was loaded before the program.
+public func heapAllocations() -> Int? { counter?() }
+
+/// The counting library's function, of whose name no other library has one.
+private let counter: (@convention(c) () -> Int)? = {
+  #if canImport(Glibc)
+    return dlsym(nil, "cheap_allocations").map { unsafeBitCast($0, to: (@convention(c) () -> Int).self) }
+  #else
+    return nil
+  #endif
+}()

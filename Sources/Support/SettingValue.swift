@@ -59,9 +59,11 @@ extension Int: SettingValue {
   public static var expected: String { "a whole number" }
   /// From decimal digits.
   public init?(_ node: SettingNode) {
-    guard let text = node.plain, let value = Int(text) else { return nil }
+    guard let text = node.plain, let value = Int(text), value.magnitude <= Int.largestSetting else { return nil }
     self = value
   }
+  /// The largest magnitude: sums and products of a few settings stay far from the end of the numbers.
+  public static let largestSetting = Int(Int32.max)
   /// Decimal digits.
   public var settingNode: SettingNode { SettingNode(.scalar(String(self), isQuoted: false)) }
 }
@@ -178,20 +180,26 @@ public struct PixelSize: SettingValue, CustomStringConvertible {
     self.width = width
   }
 
-  /// From `WIDTHxHEIGHT`, as on command lines; both are positive.
+  /// The longest side: products of two sides stay far from the end of the numbers.
+  public static let longest = 1 << 16
+
+  /// From `WIDTHxHEIGHT`, as on command lines; both are positive and at most `longest`.
   public init?(_ text: String) {
     let parts = text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
-    guard parts.count == 2, let width = parts[0], let height = parts[1], width > 0, height > 0 else { return nil }
+    guard parts.count == 2, let width = parts[0], let height = parts[1] else { return nil }
+    guard [width, height].allSatisfy((1...PixelSize.longest).contains) else { return nil }
     self.init(height: height, width: width)
   }
 
   /// How a size is written.
-  public static var expected: String { "a size such as 1024x512 (width x height) or [512, 1024] (height, width)" }
+  public static var expected: String {
+    "a size such as 1024x512 (width x height) or [512, 1024] (height, width), sides up to \(longest)"
+  }
 
   /// From either form.
   public init?(_ node: SettingNode) {
     if let sides = [Int](node) {
-      guard sides.count == 2, sides[0] > 0, sides[1] > 0 else { return nil }
+      guard sides.count == 2, sides.allSatisfy((1...PixelSize.longest).contains) else { return nil }
       self.init(height: sides[0], width: sides[1])
     } else {
       guard let text = node.text, let size = PixelSize(text) else { return nil }

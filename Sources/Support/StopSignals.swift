@@ -10,34 +10,28 @@ import Synchronization
 
 private let received = Atomic<Int32>(0)
 
-/// SIGUSR1, SIGTERM and SIGINT as requests to save and stop; a second one ends the process at once.
+/// SIGUSR1, SIGTERM and SIGINT as requests to save and stop, however many come: batch systems send several, and what is
+/// being saved must not be lost by the next. SIGQUIT and SIGKILL keep their meaning for a process that must end at once.
 public enum StopSignals {
   /// Starts to catch the signals, on a thread of their own. Called on the main thread before it starts others.
   ///
   /// This thread and those it starts from now on handle them no more: oneDNN's matrix product points the stack register
   /// into a buffer of the heap while it runs, and the frame of a handler that interrupts it would be written over
   /// whatever lies below that buffer.
-  public static func install() {
+  /// - Throws: `Failure` 70 where there is no thread for them.
+  public static func install() throws {
     for number in numbers {
-      signal(number) { number in
-        guard received.exchange(number, ordering: .relaxed) != 0 else { return }
-        _exit(128 + number)
-      }
+      signal(number) { received.store($0, ordering: .relaxed) }
     }
     change(SIG_BLOCK)
-    var thread = pthread_t()
-    let status = pthread_create(
-      &thread, nil,
-      { _ in
-        // Not inherited either: a launcher may have started this process from a thread that blocks them.
-        StopSignals.change(SIG_UNBLOCK)
-        while true { pause() }
-      }, nil)
-    precondition(status == 0, "cannot start a thread for signals: error \(status)")
-    pthread_detach(thread)
+    try SystemThread("signals") {
+      // Not inherited either: a launcher may have started this process from a thread that blocks them.
+      StopSignals.change(SIG_UNBLOCK)
+      while true { pause() }
+    }.detach()
   }
 
-  /// The signal that asked to stop, or nil.
+  /// The signal that last asked to stop, or nil.
   public static var pending: Int32? {
     let number = received.load(ordering: .relaxed)
     return number == 0 ? nil : number

@@ -64,7 +64,8 @@ public final class BufferPool: Sendable {
   /// Counters so far.
   public var statistics: Statistics { state.withLock { $0.statistics } }
 
-  /// A buffer of at least `count` floats with undefined contents.
+  /// A buffer of at least `count` floats with undefined contents. Where the system has no memory for it, the job ends
+  /// with one line and status 70: kernels cannot go on without.
   public func take(_ count: Int) -> Buffer {
     let (base, bytes) = takeBlock(count)
     return Buffer(base: base, count: count, bytes: bytes)
@@ -78,6 +79,7 @@ public final class BufferPool: Sendable {
   }
 
   private func takeBlock(_ count: Int) -> (base: UnsafeMutablePointer<Float>, bytes: Int) {
+    guard count < 1 << 58 else { endWithoutMemory(nil, for: "a buffer") }
     let bytes = BufferPool.sizeClass(max(count, 1) * MemoryLayout<Float>.stride)
     let address = state.withLock { state -> UInt in
       state.statistics.requests += 1
@@ -129,7 +131,7 @@ public final class BufferPool: Sendable {
     var memory: UnsafeMutableRawPointer?
     let alignment = bytes >= hugePage ? hugePage : 64
     guard posix_memalign(&memory, alignment, bytes) == 0, let memory else {
-      preconditionFailure("no memory for a buffer of \(bytes) bytes")
+      endWithoutMemory(bytes, for: "a buffer")
     }
     if bytes >= hugePage { madvise(memory, bytes, MADV_HUGEPAGE) }
     return UInt(bitPattern: memory)

@@ -1,5 +1,7 @@
 // The extents of a tensor, kept inline: no heap.
 
+import Support
+
 /// Up to four extents, outermost first; the last axis is contiguous in memory.
 public struct Shape: Hashable, Sendable, CustomStringConvertible, ExpressibleByArrayLiteral {
   private let extents: SIMD4<Int>
@@ -32,11 +34,22 @@ public struct Shape: Hashable, Sendable, CustomStringConvertible, ExpressibleByA
   }
 
   /// Number of elements.
-  public var count: Int { extents[0] * extents[1] * extents[2] * extents[3] }
+  public var count: Int { product(from: 0) }
   /// The contiguous extent; 1 for a scalar.
   public var channels: Int { rank == 0 ? 1 : extents[rank - 1] }
   /// Elements of one entry of the first axis.
-  public var perSample: Int { rank == 0 ? 1 : extents[1] * extents[2] * extents[3] }
+  public var perSample: Int { rank == 0 ? 1 : product(from: 1) }
+  /// Recipes and files may ask for more elements than numbers can count: the job ends then as it does without memory.
+  private func product(from first: Int) -> Int {
+    var product = 1
+    for axis in first..<4 {
+      let (next, isTooLarge) = product.multipliedReportingOverflow(by: extents[axis])
+      if isTooLarge { endWithoutMemory(nil, for: "a tensor of shape \(self)") }
+      product = next
+    }
+    return product
+  }
+
   /// The extents as an array.
   public var array: [Int] { (0..<rank).map { extents[$0] } }
 

@@ -31,13 +31,16 @@ public final class WorkerPool: @unchecked Sendable {
     old.stop()
   }
 
-  /// Threads that compute, the caller included.
-  public let threads: Int
+  /// Threads that compute, the caller included: as many as were asked for, or as the system could give.
+  ///
+  /// Set before the first call; workers look at it in calls only.
+  public private(set) var threads: Int
   private let busy = Atomic<Bool>(false)
   /// The number of the call under way, or of the last one.
   private let call = Atomic<UInt64>(0)
   /// For every thread the call (upper half) and the next tile of its stretch that nobody has claimed (lower half).
   private let tickets: UnsafeMutablePointer<Atomic<UInt64>>
+  private let slots: Int
   private let limit = Atomic<Int>(0)
   private let finished = Atomic<Int>(0)
   private let stopping = Atomic<Bool>(false)
@@ -55,42 +58,27 @@ public final class WorkerPool: @unchecked Sendable {
   /// alone, since waking a thread costs more than a small kernel.
   private static let spinSeconds = 1e-3
 
-  /// A pool of `threads` threads, the caller included.
-  /// - Precondition: `threads` is positive.
-  public init(threads: Int) {
-    precondition(threads > 0, "a pool needs a thread, not \(threads)")
-    self.threads = threads
-    tickets = .allocate(capacity: threads * WorkerPool.ticketStride)
-    for slot in 0..<threads * WorkerPool.ticketStride { (tickets + slot).initialize(to: Atomic(0)) }
+  /// A pool of `wanted` threads, the caller included, or of fewer where the system has no more to give.
+  /// - Precondition: `wanted` is positive.
+  public init(threads wanted: Int) {
+    precondition(wanted > 0, "a pool needs a thread, not \(wanted)")
+    threads = wanted
+    slots = wanted * WorkerPool.ticketStride
+    tickets = .allocate(capacity: slots)
+    for slot in 0..<slots { (tickets + slot).initialize(to: Atomic(0)) }
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(wake, nil)
-    for worker in 1..<max(threads, 1) { start(worker) }
+    threads = (1..<wanted).first { !start($0) } ?? wanted
   }
 
-  /// What a new thread is told.
-  private final class Worker {
-    let pool: WorkerPool
-    let number: Int
-
-    init(pool: WorkerPool, number: Int) {
-      self.pool = pool
-      self.number = number
+  /// Whether there was a thread for the worker of this number.
+  private func start(_ number: Int) -> Bool {
+    do {
+      try SystemThread("apus-worker") { self.work(number) }.detach()
+      return true
+    } catch {
+      return false
     }
-  }
-
-  private func start(_ number: Int) {
-    var thread = pthread_t()
-    let argument = Unmanaged.passRetained(Worker(pool: self, number: number)).toOpaque()
-    let status = pthread_create(
-      &thread, nil,
-      { argument in
-        guard let argument else { return nil }
-        let worker = Unmanaged<Worker>.fromOpaque(argument).takeRetainedValue()
-        worker.pool.work(worker.number)
-        return nil
-      }, argument)
-    precondition(status == 0, "cannot start a worker thread: error \(status)")
-    pthread_detach(thread)
   }
 
   private func stop() {
@@ -237,7 +225,7 @@ public final class WorkerPool: @unchecked Sendable {
     pthread_mutex_destroy(mutex)
     wake.deallocate()
     mutex.deallocate()
-    tickets.deinitialize(count: threads * WorkerPool.ticketStride)
+    tickets.deinitialize(count: slots)
     tickets.deallocate()
   }
 }

@@ -50,7 +50,7 @@ struct NetworkDescription: Decodable {
   }
 
   /// Image pixels per context pixel.
-  var reduction: Int { contextScale > 0 && contextScale <= 1 ? Int((1 / contextScale).rounded()) : 0 }
+  var reduction: Int { contextScale > 0 && contextScale <= 1 ? Int(clamping: (1 / contextScale).rounded()) : 0 }
 
   /// The network's configuration.
   var configuration: NetworkConfiguration {

@@ -97,7 +97,7 @@ private func writeDurably(
   try checkName()
   let temporary = "\(path).\(getpid())-\(UInt32.random(in: 0 ... .max)).tmp"
   let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-  guard descriptor >= 0 else { throw failure(.cannotCreate, "cannot create the file") }
+  guard descriptor >= 0 else { throw failure(.creating(errno), "cannot create the file") }
   do {
     defer { close(descriptor) }
     let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: false)
@@ -106,15 +106,14 @@ private func writeDurably(
     }
     guard fsync(descriptor) == 0 else { throw failure(.inputOutput, "cannot flush to the disk") }
     try checkName()
-    guard rename(temporary, path) == 0 else { throw failure(.cannotCreate, "cannot rename") }
+    guard rename(temporary, path) == 0 else { throw failure(.creating(errno), "cannot rename") }
   } catch {
     unlink(temporary)
     throw error
   }
-  let parent = (path as NSString).deletingLastPathComponent
-  let folder = open(parent.isEmpty ? "." : parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-  guard folder >= 0 else { return }
-  defer { close(folder) }
-  // Some network file systems refuse to flush folders and need it not.
-  guard fsync(folder) == 0 || errno == EINVAL else { throw failure(.inputOutput, "cannot flush the folder") }
+  let parent = parentFolder(of: path)
+  if case .failed(let number) = flushFolder(parent.isEmpty ? "." : parent) {
+    errno = number
+    throw failure(.inputOutput, "cannot flush the folder")
+  }
 }

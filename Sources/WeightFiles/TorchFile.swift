@@ -63,7 +63,7 @@ func weightTensors(
 /// - Throws: `Failure` 65 if there is none, two share a name, or dictionaries are nested too deeply.
 func namedTensors(_ pickle: PickleResult) throws -> [(name: String, tensor: TorchTensor)] {
   var root = try dictionary(pickle.root, pickle) ?? { throw refused("holds no dictionary", remedy: saveAgain) }()
-  for key in ["state_dict", "model_state", "model"] {
+  for key in ["state_dict", "model_state_dict", "model_state", "model"] {
     if let inner = root.last(where: { $0.key == key }), let members = try dictionary(inner.value, pickle) {
       root = members
       break

@@ -14,8 +14,8 @@ public struct WeightFile: Sendable {
 
   /// Reads the names, shapes and places of a file's tensors; their numbers stay in the file until asked for.
   ///
-  /// Of a PyTorch file the tensors are those under `state_dict`, `model_state` or `model` if there is such a dictionary,
-  /// else those of the top level; names of nested dictionaries are joined by dots.
+  /// Of a PyTorch file the tensors are those under `state_dict`, `model_state_dict`, `model_state` or `model` if there is
+  /// such a dictionary, else those of the top level; names of nested dictionaries are joined by dots.
   /// - Throws: `Failure` 66 if there is no such file, 65 if it is damaged, of another kind or holds anything but tensors,
   ///   numbers, texts and collections of these, 74 if it cannot be read.
   public static func read(_ path: String) throws -> WeightFile {

@@ -12,7 +12,7 @@ import Testing
     #expect(folders == names)
     #expect(names == Set(floors.keys))
     let training = manifest.targets.first { $0.name == "Training" }
-    #expect(training?.products == ["Yams", "Logging"])
+    #expect(training?.products == ["Yams"])
     #expect(training?.dependencies.contains("Adaptation") == true)
   }
 

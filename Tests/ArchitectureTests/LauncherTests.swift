@@ -103,44 +103,105 @@ import Testing
     #expect(try launch("--bind", "chair", "--", "-c", "true").status == 64)
   }
 
-  @Test("supervision does not restart what no restart mends, and gives up at its limit") func supervisionEnds() throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("run-\(UUID().uuidString)")
-    defer { try? FileManager.default.removeItem(at: folder) }
-    func supervise(_ script: String) throws -> (status: Int32, starts: Int) {
-      let result = try run(
-        Checkout.root.appendingPathComponent("Launch/supervise").path,
-        [
-          "--max-restarts", "2", "--backoff", "0", "--", "/bin/sh", "-c", script, "sh", "train", "--resume",
-          "--run-directory", folder.path,
-        ], environment: [:])
-      return (result.status, result.errors.split(separator: "\n").count { $0.contains("supervise: start ") })
-    }
-    #expect(try supervise("exit 65") == (65, 1))
-    #expect(try supervise("exit 70") == (70, 3))
-    #expect(try supervise("kill -9 $$") == (137, 3))
-    #expect(try supervise("exit 0") == (0, 1))
-    let log = try String(contentsOf: folder.appendingPathComponent("supervise.log"), encoding: .utf8)
-    #expect(log.contains("gave up after 2 restarts without a newer checkpoint"))
-  }
-
   @Test("a missing host file is named") func missingHostFileIsNamed() throws {
-    let result = try launch("--hostfile", "/nonexistent", "--", "-c", "true")
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("hosts-\(UUID().uuidString)").path
+    let result = try launch("--hostfile", path, "--", "-c", "true")
     #expect(result.status == 66)
-    #expect(result.errors == "Launch/mpirun: no host file /nonexistent\n")
+    #expect(result.errors == "Launch/mpirun: no host file \(path)\n")
   }
 
   @Test("Open MPI's own errors are kept") func ownErrorsAreKept() throws {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("hosts-\(UUID().uuidString)").path
     let result = try run(
       launcher, ["-n", "1", "--", "-c", "true"],
-      environment: ["APUS_EXECUTABLE": "/bin/sh", "OMPI_MCA_orte_default_hostfile": "/nonexistent/hosts"])
+      environment: ["APUS_EXECUTABLE": "/bin/sh", "OMPI_MCA_orte_default_hostfile": path])
     #expect(result.status != 0)
-    #expect(result.errors.contains("/nonexistent/hosts"))
+    #expect(result.errors.contains(path))
   }
 
   @Test("wrong usage is 64, a missing program 66") func usageIsChecked() throws {
     #expect(try launch("--ranks", "2").status == 64)
     #expect(try launch().status == 64)
-    let missing = try run(launcher, ["-n", "1", "train"], environment: ["APUS_EXECUTABLE": "/nonexistent"])
-    #expect(missing.status == 66)
+  }
+
+  @Test("only a program that can be run passes for one") func theProgramIsChecked() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try "text\n".write(to: folder.appendingPathComponent("text"), atomically: true, encoding: .utf8)
+    for (path, words) in [
+      ("/none", "/none is missing; "), ("", " is no program; "), ("/text", "/text is no program; "),
+    ] {
+      let result = try run(launcher, ["-n", "1", "train"], environment: ["APUS_EXECUTABLE": folder.path + path])
+      #expect(result.status == 66 && result.errors.contains(words), "\(result)")
+      #expect(result.errors.split(separator: "\n").count == 1 && result.output.isEmpty, "\(result)")
+    }
+  }
+
+  @Test("a host file with the line ends and the mark of Windows is read") func windowsLineEnds() throws {
+    let hosts = FileManager.default.temporaryDirectory.appendingPathComponent("hosts-\(UUID().uuidString)")
+    try Data("\u{feff}# ranks\r\nlocalhost slots=2\r\n\r\n".utf8).write(to: hosts)
+    defer { try? FileManager.default.removeItem(at: hosts) }
+    let result = try launch("--hosts", hosts.path, "--", "-c", "echo $OMPI_COMM_WORLD_SIZE")
+    #expect(result.status == 0 && result.output == "2\n2\n" && result.errors.isEmpty, "\(result)")
+  }
+
+  /// Makes an agent, which stands for ssh, and runs the launcher through it.
+  private func launch(
+    by agent: String, hosts: String, program: String = "/bin/sh", in folder: URL
+  ) throws -> ProcessResult {
+    let (script, list) = (folder.appendingPathComponent("agent"), folder.appendingPathComponent("hosts"))
+    try "#!/bin/bash\n\(agent)\n".write(to: script, atomically: true, encoding: .utf8)
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: script.path)
+    try hosts.write(to: list, atomically: true, encoding: .utf8)
+    return try run(
+      launcher, ["--hosts", list.path, "-n", "2", "--", "-c", "echo $OMPI_COMM_WORLD_SIZE"],
+      environment: ["APUS_EXECUTABLE": program, "OMPI_MCA_plm_rsh_agent": script.path])
+  }
+
+  /// Of those that Debian has, the ones that are here.
+  private static let shells = ["bash", "dash", "tcsh -f", "fish"].filter { shell in
+    FileManager.default.isExecutableFile(atPath: "/usr/bin/\(shell.prefix { $0 != " " })")
+  }
+
+  @Test("hosts may have any login shell", arguments: shells) func loginShells(shell: String) throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    // A name that shells would take apart.
+    let program = folder.appendingPathComponent("it's a $HOME;program").path
+    try FileManager.default.createSymbolicLink(atPath: program, withDestinationPath: "/bin/sh")
+    let result = try launch(
+      by: "shift; exec \(shell) -c \"$*\"", hosts: "nodeA slots=2\n", program: program, in: folder)
+    #expect(result.status == 0 && result.output == "2\n2\n" && result.errors.isEmpty, "\(result)")
+  }
+
+  @Test("every host that cannot take ranks has its line") func allBadHostsAreNamed() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let hosts = "nodeA slots=1\nnodeB slots=1\nnodeC slots=1\n"
+    let lacking = try launch(by: "[ $1 = nodeB ] || exit 41", hosts: hosts, in: folder)
+    #expect(lacking.status == 66 && lacking.output.isEmpty)
+    let ending = " lacks /bin/sh: the same path must lead to it on every host\n"
+    #expect(lacking.errors == ["A", "C"].map { "Launch/mpirun: host node\($0)\(ending)" }.joined())
+    // An agent may lead past the network that ranks would use.
+    let cut = try launch(by: "[ $1 = nodeA ] || exit 44", hosts: hosts, in: folder)
+    #expect(cut.status == 74)
+    #expect(cut.errors.hasPrefix("Launch/mpirun: cannot reach host nodeB: it gets no answer from "), "\(cut)")
+  }
+
+  @Test("few open files are raised to what the ranks need, or refused in one line") func openFiles() throws {
+    func limited(_ limit: String) throws -> ProcessResult {
+      try run(
+        "/bin/bash", ["-c", "ulimit \(limit) && exec \(launcher) -n 8 -- -c 'ulimit -Sn'"],
+        environment: ["APUS_EXECUTABLE": "/bin/sh"])
+    }
+    let raised = try limited("-Sn 40")
+    #expect(raised.status == 0 && raised.output == String(repeating: "200\n", count: 8), "\(raised)")
+    let refused = try limited("-n 40")
+    #expect(
+      refused.status == 64 && refused.errors.contains("8 ranks need 200 open files, but the limit is 40"), "\(refused)")
+    #expect(refused.errors.split(separator: "\n").count == 1 && refused.output.isEmpty, "\(refused)")
   }
 }

@@ -3,7 +3,8 @@
 /// The floor of each target, lowest first.
 let floors: [String: Int] = [
   "CMPI": 0, "CHDF5": 0, "COpenBLAS": 0, "CDNNL": 0, "CPNG": 0, "CTurboJPEG": 0, "CCrypto": 0, "CKernels": 0,
-  "CHeap": 0, "Support": 1, "Tensors": 2, "Collectives": 2, "Kernels": 3, "CollectivesMPI": 3, "Imagery": 3,
+  "CHeap": 0, "Support": 1, "Tensors": 2, "Collectives": 2, "Launching": 2, "Kernels": 3, "CollectivesMPI": 3,
+  "Imagery": 3,
   "Autograd": 4, "Storage": 4, "StorageHDF5": 4, "WeightFiles": 4, "Networks": 5, "Domains": 5,
   "Optimization": 6, "DataParallel": 6,
   "Adaptation": 7, "Recipes": 8, "Methods": 8, "Training": 9, "Verification": 9, "Benchmarks": 10, "apus": 11,
@@ -123,6 +124,68 @@ func catalogueFindings(_ sources: [SourceFile], names: Regex<(Substring, Substri
   let rows = page.split(separator: "\n").filter { $0.hasPrefix("|") }
   let missing = found.filter { entry in !rows.contains { $0.contains("`\(entry.name)`") } }
   return found.isEmpty ? ["no entry found"] : missing.map { "\($0.place): \($0.name) has no row in the documents" }
+}
+
+/// Marks that git leaves where a merge met a conflict. A line of equal signs counts between two others only, since it
+/// also underlines headings.
+func mergeMarkFindings(_ file: SourceFile) -> [String] {
+  var isOpen = false
+  return file.text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().compactMap { index, line in
+    let mark = line.prefix { $0 == line.first }
+    let isMark = mark.count == 7 && (line.count == 7 || line.dropFirst(7).first == " ")
+    guard isMark, let kind = mark.first, "<>|".contains(kind) || (kind == "=" && isOpen) else { return nil }
+    isOpen = kind != ">"
+    return "\(file.path):\(index + 1) is a mark of a merge"
+  }
+}
+
+/// Lines of a Markdown file over 120 columns. Tables, links alone in a line and code blocks cannot be wrapped.
+func longLineFindings(_ file: SourceFile) -> [String] {
+  var isFenced = false
+  return file.text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().compactMap { index, line in
+    let text = line.drop { $0 == " " }
+    if text.hasPrefix("```") { isFenced.toggle() }
+    let isCode = isFenced || line.hasPrefix("    ")
+    let isLink = text.wholeMatch(of: /(?:[-*] )?\[[^\]]*\]\([^)]*\)[.,;:]?/) != nil
+    guard line.count > 120, !isCode, !text.hasPrefix("|"), !isLink else { return nil }
+    return "\(file.path):\(index + 1) has \(line.count) columns, 120 are allowed"
+  }
+}
+
+/// Paths of this repository that a Markdown file names and that are not there. Names that begin with `My` are examples.
+func pathFindings(_ file: SourceFile, exists: (String) -> Bool) -> [String] {
+  file.text.matches(of: /`((?:Sources|Tests|Launch|docs)\/[A-Za-z0-9_.+\/-]+)`/).compactMap { match in
+    let path = String(match.1)
+    guard path.firstMatch(of: /\/My[A-Z]/) == nil, !exists(path) else { return nil }
+    return "\(file.path) names \(path), which is missing"
+  }
+}
+
+/// Relative links of a Markdown file that lead nowhere: to no file, or to no heading of one.
+/// - Parameter text: the text of a file, nil without one.
+func anchorFindings(_ file: SourceFile, text: (String) -> String?) -> [String] {
+  let folder = file.path.split(separator: "/").dropLast().map(String.init)
+  return file.text.matches(of: /\]\(([^)#\s:]*)#([^)\s]+)\)/).compactMap { match in
+    let path = match.1.isEmpty ? file.path : resolved(folder, String(match.1))
+    guard let page = match.1.isEmpty ? file.text : text(path) else { return nil }
+    return anchors(page).contains(String(match.2)) ? nil : "\(file.path) links to \(path)#\(match.2), which is missing"
+  }
+}
+
+/// A relative path from a folder, without steps upwards.
+private func resolved(_ folder: [String], _ link: String) -> String {
+  link.split(separator: "/").reduce(into: folder) { parts, part in
+    if part == ".." { _ = parts.popLast() } else { parts.append(String(part)) }
+  }.joined(separator: "/")
+}
+
+/// The names that headings have in links.
+private func anchors(_ page: String) -> Set<String> {
+  Set(
+    page.split(separator: "\n").filter { $0.hasPrefix("#") }.map { line in
+      let words = line.drop { $0 == "#" }.drop { $0 == " " }.lowercased()
+      return String(words.filter { $0.isLetter || $0.isNumber || "-_ ".contains($0) }).replacing(" ", with: "-")
+    })
 }
 
 /// Relative links of a Markdown file that lead nowhere.

@@ -82,3 +82,17 @@ have_job() {
   read -ra job <<<"$found"
   ((${#job[@]} > 1))
 }
+
+# ranks_of NAME: the processes of a run's ranks, on all hosts.
+ranks_of() {
+  local process words
+  for process in $(pgrep -x apus); do
+    mapfile -d '' -t words 2>/dev/null <"/proc/$process/cmdline" || continue
+    # The supervisor is the same program.
+    [[ ${words[1]-} != train || " ${words[*]} " != *" $work/$1 "* ]] || printf '%d\n' "$process"
+  done
+}
+
+no_ranks_of() {
+  [[ -z $(ranks_of "$1") ]]
+}

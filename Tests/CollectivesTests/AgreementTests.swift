@@ -72,4 +72,15 @@ import Testing
     #expect(try announcedRanks(["SLURM_STEP_NUM_TASKS": "1"]) == nil)
     #expect(throws: Failure.self) { try announcedRanks(["SLURM_STEP_NUM_TASKS": "3"]) }
   }
+
+  /// As in `srun --pty bash` where Slurm's MpiDefault is pmi2.
+  @Test func stepsWithPMI2AreAloneOrRefused() throws {
+    let one = ["SLURM_STEP_NUM_TASKS": "1", "PMI_RANK": "0", "PMI_SIZE": "1", "PMI_FD": "99"]
+    #expect(try announcedRanks(one) == nil)
+    let two = one.merging(["SLURM_STEP_NUM_TASKS": "2", "PMI_SIZE": "2"]) { $1 }
+    for environment in [two, two.filter { $0.key.hasPrefix("PMI_") }] {
+      let failure = #expect(throws: Failure.self) { try announcedRanks(environment) }
+      #expect(failure?.status == .usage && failure?.description.contains("use srun --mpi=pmix") == true)
+    }
+  }
 }

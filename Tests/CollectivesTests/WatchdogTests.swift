@@ -36,6 +36,22 @@ import Testing
     #expect(judge.stall(limits, usual: 1) == nil)
   }
 
+  /// A cable takes whole hosts with it, and their last signs of life came at different moments.
+  @Test func allThatFellSilentAreNamedWithTheirHosts() {
+    var judge = StallJudge(rank: 0, ranks: 8)
+    for rank in 0..<8 { judge.heard(beat(rank)) }
+    judge.advance(by: 0.4)
+    for rank in [2, 5, 6, 7] { judge.heard(beat(rank)) }
+    judge.advance(by: 4.5)
+    for rank in [0, 1, 3] { judge.heard(beat(rank)) }
+    judge.advance(by: 0.2)
+    let hosts = ["a", "a", "b", "a", "b", "b", "b", "c"]
+    let words = "rank 2 on b (with 4 to 6) and rank 7 on c have given no sign of life for 5 s, in step 7, phase mixed"
+    #expect(judge.stall(limits, usual: 0.1)?.description(hosts: hosts) == words)
+    // What a supervisor looks for.
+    #expect(words.matches(of: /rank \d+ on ([a-z]+)/).map(\.1) == ["b", "c"])
+  }
+
   @Test func silenceCountsBesideStepsToo() {
     var judge = judge((0..<4).map { beat($0, kind: .beside) })
     judge.advance(by: 6)
@@ -50,7 +66,7 @@ import Testing
     #expect(stall?.culprits.map(\.rank) == [1, 3])
     #expect(
       stall?.description(hosts: ["a", "b", "c", "d"])
-        == "rank 1 on b has stood still for 6 s, in step 7, phase mixed; so have ranks 3")
+        == "rank 1 on b and rank 3 on d have stood still for 6 s, in step 7, phase mixed")
   }
 
   @Test func whoWaitsForOthersIsNotToBlame() {
@@ -115,8 +131,8 @@ import Testing
     let all = Mutex<[Failure]>([])
   }
 
-  private func watchdog(_ reasons: Reasons) -> Watchdog {
-    Watchdog(
+  private func watchdog(_ reasons: Reasons) throws -> Watchdog {
+    try Watchdog(
       rank: 0, hosts: ["here"], limits: StallLimits(factor: 10, minimumSeconds: 1, startUpSeconds: 1, besideSeconds: 1),
       channel: nil
     ) { failure in reasons.all.withLock { $0.append(failure) } }
@@ -126,7 +142,7 @@ import Testing
     let reasons = Reasons()
     Activity.begin(step: 3)
     Activity.enter("source")
-    let watchdog = watchdog(reasons)
+    let watchdog = try watchdog(reasons)
     watchdog.stepEnded(seconds: 0.01)
     try await Task.sleep(for: .seconds(3))
     watchdog.stop()
@@ -140,7 +156,7 @@ import Testing
 
   @Test func aRankThatGetsOnIsLeftAlone() async throws {
     let reasons = Reasons()
-    let watchdog = watchdog(reasons)
+    let watchdog = try watchdog(reasons)
     for step in 0..<30 {
       Activity.begin(step: step)
       watchdog.stepEnded(seconds: 0.1)

@@ -21,6 +21,19 @@ import Testing
     #expect(abs(reference - 166) < 2)
   }
 
+  /// What a step costs may fall, and then this number with it; it may not grow unnoticed.
+  @Test("requests for heap memory are counted and do not grow", arguments: [1, 2]) func heapRequests(
+    threads: Int
+  ) throws {
+    let outcome = try apus(
+      "benchmark", "step", "--case", "b0-256", "--threads", "\(threads)", "--repeats", "1", "--warm-up", "2", "--json")
+    try #require(outcome.status == 0, "\(outcome)")
+    let object = try outcome.object()
+    let operations = try #require(object["operations"] as? Int)
+    let requests = try #require(object["heapAllocations"] as? Int)
+    #expect(requests > operations && requests <= 8 * operations)
+  }
+
   @Test("storage is measured against memory and disk") func storage() throws {
     let folder = try TemporaryFolder()
     let outcome = try apus(

@@ -33,6 +33,7 @@ import Testing
   @Test func tooManyThreadsAreFound() throws {
     let text = try apus("doctor", environment: ["APUS_THREADS": "100000"]).output
     #expect(text.contains("note: APUS_THREADS is 100000, more than the usable cores"))
+    #expect(try apus("doctor", environment: ["APUS_THREADS": "1e300"]).output.contains("more than the usable cores"))
     #expect(text.contains("APUS_THREADS is 100000") != (try apus("doctor").output.contains("APUS_THREADS is 100000")))
   }
 }

@@ -108,7 +108,8 @@ import WeightFiles
       reshaped.output.contains("reshaped student: \(tensors[index].name); [16, 16, 1, 1] in the file, [16, 16] here"))
 
     let other = try await importing(
-      try write(try exampleTensors(seed: 6, width: 8), to: "narrow.safetensors"), to: "narrow.h5", "--partial")
+      try write(try exampleTensors(seed: 6, overrides: ["head.width=8"]), to: "narrow.safetensors"), to: "narrow.h5",
+      "--partial")
     #expect(other.refuses(65, "refused student: decode_head.head.", "wrong shape", "another network"), "\(other)")
 
     let extra: NamedTensor = (name: "backbone.block1.7.norm1.weight", shape: [1], values: [0])

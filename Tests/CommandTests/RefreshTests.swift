@@ -58,7 +58,8 @@ import Testing
     let whole = try await startTraining(in: folder.file("one"), options + meant)
     try #require(whole.status == 0, "\(whole)")
     #expect(whole.output.contains("changed since the run began: schedule.steps: 24 -> 30\n"), "\(whole)")
-    #expect(whole.output.contains("\nthe recipe is another than until there: pseudo-labels are begun anew"), "\(whole)")
+    #expect(
+      whole.output.contains("\nrecipe or data are others than until there: pseudo-labels are begun anew"), "\(whole)")
     let one = try TrainedState(folder.file("one"))
     #expect(one.layout.step == 30)
     #expect(try contents(of: folder.file("one/pseudo-labels-until-step-00000010")) == former)
@@ -88,5 +89,26 @@ import Testing
     let folder = try TemporaryFolder()
     let result = try await startTraining(in: folder.file("run"), options + ["--set", "teacher.cache=false"])
     #expect(result.refuses(65, "teacher.refresh", "teacher.cache"), "\(result)")
+  }
+
+  @Test func lostLabelsAreNotMadeUpFor() async throws {
+    let folder = try TemporaryFolder()
+    try await run(folder, "run", ranks: 2, ["--steps", "10"])
+    let labels = folder.file("run/pseudo-labels")
+    let aside = folder.file("aside")
+    try FileManager.default.moveItem(atPath: labels, toPath: aside)
+    for ranks in [nil, 2] {
+      let gone = try await startTraining(in: folder.file("run"), ranks: ranks, options + ["--resume"])
+      #expect(gone.refuses(66, "run/pseudo-labels", "the run's pseudo-labels are missing"), "\(gone)")
+    }
+    // A folder that cannot be listed.
+    try FileManager.default.createSymbolicLink(atPath: labels, withDestinationPath: labels)
+    let loop = try await startTraining(in: folder.file("run"), options + ["--resume"])
+    #expect(loop.refuses(74, "run/pseudo-labels", "cannot list the folder"), "\(loop)")
+    try FileManager.default.removeItem(atPath: labels)
+    try FileManager.default.moveItem(atPath: aside, toPath: labels)
+    try await run(folder, "run", ranks: nil, ["--resume"])
+    try await run(folder, "whole", ranks: nil)
+    #expect(try TrainedState(folder.file("run")).matches(try TrainedState(folder.file("whole"))))
   }
 }

@@ -116,7 +116,7 @@ import Testing
     let warned = try await startTraining(in: run, ranks: ranks, ["--resume"] + settings)
     try #require(warned.status == 0, "\(warned)")
     #expect(warned.output.contains("resuming after step 5 from "))
-    let lines = warned.output.split(separator: "\n").filter { $0.hasPrefix("warning: ") }
+    let lines = warned.output.split(separator: "\n").filter { $0.hasPrefix("warning: the checkpoint ") }
     #expect(lines.count == 1, "\(warned)")
     #expect(lines.first?.hasPrefix("warning: the checkpoint of step 10 was not saved: ") == true, "\(warned)")
     #expect(!checkpoints.contains { $0.hasSuffix(".tmp") || $0.contains("10.part") }, "\(checkpoints)")
@@ -211,7 +211,7 @@ private let canMount: Bool = {
     let run = disk + "/run"
     let result = try await startTraining(in: run, ranks: ranks, settings)
     #expect(result.refuses(74, "step-00000020.h5", "bytes free"), "\(result)")
-    let warnings = result.output.split(separator: "\n").filter { $0.hasPrefix("warning: ") }
+    let warnings = result.output.split(separator: "\n").filter { $0.hasPrefix("warning: the checkpoint ") }
     #expect(warnings.count == 2, "\(result)")
     for (step, line) in zip([12, 16], warnings) {
       #expect(line.hasPrefix("warning: the checkpoint of step \(step) was not saved: ") && line.contains("bytes free"))

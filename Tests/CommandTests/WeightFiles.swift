@@ -11,8 +11,8 @@ import WeightFiles
 typealias NamedTensor = (name: String, shape: [Int], values: [Float])
 
 /// The tensors of the test recipe's network with values of their own: every one different, with signs and small numbers.
-func exampleTensors(seed: Int, width: Int? = nil) throws -> [NamedTensor] {
-  let recipe = try Recipe.read(testRecipe, overrides: width.map { ["head.width=\($0)"] } ?? [], catalogue: .standard)
+func exampleTensors(seed: Int, overrides: [String] = []) throws -> [NamedTensor] {
+  let recipe = try Recipe.read(testRecipe, overrides: overrides, catalogue: .standard)
   let network = try SegmentationNetwork(
     recipe.networkConfiguration(classCount: try recipe.classSet().count), gradientSlots: 0, seed: UInt64(seed))
   let parameters = network.parameters

@@ -103,9 +103,22 @@ import Testing
     try loaded.check(against: ToyDataset(), classCount: 4, place: path)
     #expect(failure { try loaded.check(against: ToyDataset(count: 5), classCount: 4, place: path) }?.status == .badData)
     #expect(failure { try loaded.check(against: ToyDataset(), classCount: 5, place: path) }?.status == .badData)
+    #expect(loaded.fits(ToyDataset(), classCount: 4) && !loaded.fits(ToyDataset(count: 5), classCount: 4))
+    let named = ClassStatistics(
+      names: loaded.names, pixels: loaded.pixels, ignored: loaded.ignored, dataDigest: "of other files")
+    #expect(failure { try named.check(against: ToyDataset(), classCount: 4, place: path) }?.status == .badData)
+    // Those of earlier versions name no data: they are known by the names of images only.
+    let former = ClassStatistics(names: loaded.names, pixels: loaded.pixels, ignored: loaded.ignored)
+    try former.check(against: ToyDataset(), classCount: 4, place: path)
+    #expect(!former.fits(ToyDataset(), classCount: 4) && former.digest == loaded.digest)
     let text = String(decoding: statistics.encoded, as: UTF8.self)
     let forged = Array(text.replacing("480", with: "481").utf8)
     #expect(failure { _ = try ClassStatistics(encoded: forged, place: path) }?.what.contains("digest") == true)
+    for count in [-1, Int.max] {
+      let impossible = ClassStatistics(names: ["a", "b"], pixels: [[count], [1]], ignored: [0, 0])
+      #expect(
+        failure { _ = try ClassStatistics(encoded: impossible.encoded, place: path) }?.what == "a count is impossible")
+    }
     #expect(failure { _ = try ClassStatistics(encoded: Array("{}".utf8), place: path) }?.place == path)
     #expect(failure { _ = try ClassStatistics(contentsOf: path + "x") }?.status == .missingInput)
   }

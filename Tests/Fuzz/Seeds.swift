@@ -55,6 +55,32 @@ enum Seeds {
     let grey = encodePNG(grey: (0..<35).map { UInt8($0) }, height: 5, width: 7)
     let labels = encodePNG(LabelMap(height: 2, width: 3, values: [0, 1, 2, 255, 4, 5]))
     try write([[0] + grey, [1] + grey, [0] + labels], to: "\(folder)/labels")
+    try writePictures(to: folder)
+    try writeSettings(to: folder)
+  }
+
+  private static func writePictures(to folder: String) throws {
+    let image = RGBImage(height: 24, width: 17, pixels: (0..<24 * 17 * 3).map { UInt8(truncatingIfNeeded: $0 * $0) })
+    let grey = encodePNG(grey: (0..<35).map { UInt8($0) }, height: 5, width: 7)
+    try write([[0] + encodePNG(image), [1] + encodePNG(image), [0] + grey], to: "\(folder)/png")
+    try write([20, 75, 95].map { encodeJPEG(image, quality: $0) }, to: "\(folder)/jpeg")
+  }
+
+  private static func writeSettings(to folder: String) throws {
+    let recipes = [
+      "name: a\nmethod: hrda\nseed: 7\nbatch: {global: 4}\nencoder: {name: tiny, dropPath: 0.2}\n",
+      "crop: {size: 64x64}\nnetwork:\n  detailCrop: 32x32\n  contextScale: 0.5\nteacher: {momentum: 0.9, refresh: 3}\n",
+      "method: mic\nmethodOptions: {ratio: 0.7, block: 16}\nmix: {blurSigma: [0.15, 1.15]}\naugmentSource: true\n",
+      "data:\n  source: {images: &a x, labels: *a, map: {7: 0, 8: 1, 0: 255}}\n  target: {kind: procedural, size: 8x8}\n",
+      "classes: {names: [road, car], palette: [[1, 2, 3], [4, 5, 6]]}\nevaluation: {merges: {rider: person}, every: 0}\n",
+      "optimizer: {learningRate: 1e18, betas: [0.9, 0.999]}\nschedule: {steps: 9223372036854775807, power: .inf}\n",
+    ]
+    try write(recipes.map { Array($0.utf8) }, to: "\(folder)/recipe")
+    let classes = [
+      "names: [road, building, sky]\npalette: [[128, 64, 128], [70, 70, 70], [0, 0, 142]]\nids: {7: 0, 11: 1, 0: 255}\n",
+      "name: mine\nnames:\n- car\n- truck\nmerges: {truck: car}\nids: cityscapes-ids\n",
+    ]
+    try write(classes.map { Array($0.utf8) }, to: "\(folder)/classes")
   }
 
   static func write(_ seeds: [[UInt8]], to folder: String) throws {

@@ -84,7 +84,7 @@ private func inFolder(_ body: (String) throws -> Void) throws {
 
   @Test func aCutJPEGIsDamagedAndNotHalfAPicture() {
     let file = encodeJPEG(pattern(height: 64, width: 64), quality: 80)
-    for length in [5, file.count / 2, file.count - 2] {
+    for length in [5, file.count / 2, file.count - 8] {
       let met = failure { _ = try decodeRGB(Array(file[0..<length]), name: "cut.jpg") }
       #expect(met?.status == .badData && met?.place == "cut.jpg", "\(length) of \(file.count) bytes")
     }
@@ -108,7 +108,7 @@ private func inFolder(_ body: (String) throws -> Void) throws {
       Data(
         base64Encoded: "iVBORw0KGgoAAAANSUhEUgAAIAEAAEAFCAAA/f/vaFOQAAAAAQAER0IA/trW"
           + "iAAAABJJREFUCJljZGCEAHYIxYKDBgAFjQBJesz3ZwAAAABJRU5ErkJggg=="))
-    let refused = failure { _ = try decodeLabels([UInt8](found), name: "labels.png") }
+    let refused = failure { _ = try decodeLabels([UInt8](found), name: "labels.png", pixelLimit: 1 << 28) }
     #expect(
       refused?.description == "labels.png: damaged PNG: 18 bytes of data for 8193x16389 pixels; restore the file")
     let even = LabelMap(height: 2048, width: 2048, values: [UInt8](repeating: 3, count: 2048 * 2048))

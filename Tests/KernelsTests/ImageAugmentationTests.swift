@@ -64,6 +64,12 @@ extension KernelTests {
       onEveryLevel { #expect(relativeError(gaussianBlur(image, sigmas: [sigma]), expected) < 2e-6) }
     }
 
+    @Test("a blur wider than every image is as wide as the window", arguments: [1e19, Float.greatestFiniteMagnitude])
+    func wideBlur(_ sigma: Float) {
+      let image = randomTensor([1, 16, 40, 3], seed: 3)
+      #expect(gaussianBlur(image, sigmas: [sigma]).values == gaussianBlur(image, sigmas: [1e9]).values)
+    }
+
     @Test("blur windows are odd and about a tenth of the side")
     func blurWindows() {
       let sides = [32, 64, 72, 100, 128, 256, 500, 512, 768, 1024]

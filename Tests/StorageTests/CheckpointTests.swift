@@ -102,6 +102,18 @@ import Testing
     #expect(files[0] == files[1])
   }
 
+  /// So many names that their index has several levels and their heap tables within tables.
+  @Test(arguments: [9, 50, 3000]) func manyTensorsAndAttributesComeBack(count: Int) throws {
+    var run = exampleSnapshot().run
+    run.recipe = String(repeating: "a: 1\n", count: 9000)
+    for number in 0..<count / 3 { run.digests["d\(number)"] = String(repeating: "0", count: number % 500 + 1) }
+    let snapshot = Snapshot(
+      run: run,
+      records: (0..<count).map { Snapshot.Record("student/layer.\($0).weight", Tensor([Float($0)], [1, 1])) })
+    try store.save(snapshot)
+    #expect(areEqual(try store.load(step: 100), snapshot))
+  }
+
   @Test func everyTruncationIsSeen() throws {
     try store.save(exampleSnapshot())
     let bytes = try folder.bytes("step-00000100.h5")

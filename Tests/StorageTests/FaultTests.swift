@@ -184,6 +184,19 @@ let childFolder = ProcessInfo.processInfo.environment["APUS_TEST_CHILD"]
     #expect(folder.names == [])
   }
 
+  @Test func withoutThreadsCheckpointsAreWrittenByWhoSaves() async {
+    await #expect(processExitsWith: .success) {
+      let folder = try TemporaryFolder()
+      refuseThreads()
+      let store = HDF5CheckpointStore(folder: folder.path)
+      let saver = BackgroundSaver(store, retention: Retention(newest: 2))
+      for step in 1...3 { try saver.save(exampleSnapshot(step: step)) }
+      try saver.finish()
+      let found = try store.load(step: 3)
+      guard try store.steps() == [2, 3], areEqual(found, exampleSnapshot(step: 3)) else { exit(3) }
+    }
+  }
+
   @Test func aFolderThatCannotBeMade() throws {
     let folder = try TemporaryFolder()
     try folder.write([], to: "file")

@@ -72,7 +72,7 @@ func saveInParts(_ store: HDF5CheckpointStore, _ snapshot: Snapshot, _ count: In
 
   @Test func theManifestLeadsToEveryTensor() throws {
     try saveInParts(store, example(100), 3)
-    let manifest = try HDF5File(reading: store.file(step: 100))
+    let manifest = try HDF5File(reading: store.file(step: 100), isOwn: true)
     let name = "student/backbone.patch_embed1.proj.weight"
     #expect(try manifest.floats(name).values == example(100).tensor(name)?.values)
   }

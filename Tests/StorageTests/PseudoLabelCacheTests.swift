@@ -169,6 +169,27 @@ import Testing
     #expect(throws: Failure.self) { try store.reader(rank: 0, expecting: origin(teacher: "cc")) }
   }
 
+  @Test func labelsOfOtherImagesAreRefused() throws {
+    var stored = origin()
+    stored.dataDigest = "images"
+    try store.start(stored).publish(completedSteps: 0)
+    #expect(try store.reader(rank: 0, expecting: stored).origin == stored)
+    var others = stored
+    others.dataDigest = "other images"
+    let failure = #expect(throws: Failure.self) { try store.resume(others, completedSteps: 0) }
+    #expect(failure?.what == "the set of images of this cache is another")
+  }
+
+  @Test func aCacheThatNamesNoDataIsKnownByItsFormerRecipe() throws {
+    try store.start(origin()).publish(completedSteps: 0)
+    var present = origin()
+    (present.recipeDigest, present.formerRecipeDigest, present.dataDigest) = ("without places", "bb", "images")
+    _ = try store.resume(present, completedSteps: 0)
+    present.formerRecipeDigest = "another place"
+    let failure = #expect(throws: Failure.self) { try store.resume(present, completedSteps: 0) }
+    #expect(failure?.what == "the recipe of this cache is another")
+  }
+
   @Test func aViewShowsAllRanksAndChecksItsSources() throws {
     var writers: [any PseudoLabelCacheWriter] = []
     for rank in 0..<3 {
@@ -181,7 +202,7 @@ import Testing
     let view = try HDF5PseudoLabelView.write(store)
     #expect(view.entryCount == 5)
     #expect(try HDF5PseudoLabelView(verifying: view.path).entryCount == 5)
-    let file = try HDF5File(reading: view.path)
+    let file = try HDF5File(reading: view.path, isOwn: true)
     #expect(try file.shape(of: "labels") == [5, 5, 13])
     let verified = try HDF5PseudoLabelView(verifying: view.path)
     #expect(try verified.labels(at: 3).values == entry(2, step: 0).labels.values)

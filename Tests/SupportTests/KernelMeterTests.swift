@@ -2,6 +2,7 @@
 
 import Foundation
 import Support
+import TestSupport
 import Testing
 
 @Suite(.serialized) struct KernelMeterTests {
@@ -73,14 +74,19 @@ import Testing
     #expect(families.first == .attention)
   }
 
-  @Test("requests for heap memory are counted") func heap() {
-    final class Thing {}
-    let before = heapAllocations()
-    let things = (0..<100).map { _ in Thing() }
-    let counted = heapAllocations() - before
-    #expect(things.count == 100)
-    #if os(Linux)
-      #expect(counted >= 100 && counted < 200)
-    #endif
-  }
+  @Test("requests for heap memory are not counted unless asked for") func noHeap() { #expect(heapAllocations() == nil) }
+
+  #if os(Linux)
+    @Test("requests for heap memory are counted") func heap() async {
+      await countingHeapRequests {
+        await #expect(processExitsWith: .exitCode(100)) {
+          final class Thing {}
+          let before = heapAllocations() ?? 0
+          let things = (0..<100).map { _ in Thing() }
+          let counted = (heapAllocations() ?? 0) - before
+          exit(counted >= 100 && counted < 200 ? Int32(things.count) : 1)
+        }
+      }
+    }
+  #endif
 }

@@ -81,17 +81,20 @@ private func records(_ path: String) throws -> [Decoder] {
 
   @Test func scalarsAreReadBack() throws {
     let folder = try TemporaryFolder()
-    let file = try EventFile(folder: folder.path, seconds: 1000)
+    let file = try EventFile(folder: folder.path, after: 299, seconds: 1000)
     #expect(file.path.hasPrefix(folder.path + "/events.out.tfevents.1000."))
     try file.add([("loss/source", 0.5), ("mIoU", 42.25)], step: 300, seconds: 1001.5)
     let records = try records(file.path)
-    #expect(records.count == 2)
+    #expect(records.count == 4)
     var first = records[0]
     let version = first.fields()
     #expect(version.map(\.0) == [1, 3])
     #expect(String(decoding: version[1].1.bytes, as: UTF8.self) == "brain.Event:2")
-    var second = records[1]
-    var event = second.fields()
+    var start = records[1]
+    let session = start.fields()
+    #expect(session.map(\.0) == [1, 2, 7] && Array(session[2].1.bytes) == [8, 1], "a session log that says START")
+    var last = records[3]
+    var event = last.fields()
     #expect(event.map(\.0) == [1, 2, 5])
     #expect(Double(bitPattern: event[0].1.number(8)) == 1001.5)
     #expect(event[1].1.variable() == 300)
@@ -105,6 +108,39 @@ private func records(_ path: String) throws -> [Decoder] {
   }
 
   @Test func aMissingFolderIsReported() {
-    #expect(throws: Failure.self) { try EventFile(folder: "/no/such/folder") }
+    #expect(throws: Failure.self) { try EventFile(folder: "/no/such/folder", after: 0) }
+  }
+
+  /// Steps as TensorBoard shows them: files in the order of their names, and every START but the first of all drops what
+  /// is at or after its step.
+  private func shownSteps(_ folder: TemporaryFolder) throws -> [UInt64] {
+    var steps: [UInt64] = []
+    var isStarted = false
+    for name in folder.names {
+      for var record in try records(folder.file(name)) {
+        let fields = record.fields()
+        guard var step = fields.first(where: { $0.0 == 2 })?.1 else { continue }
+        let number = step.variable()
+        if fields.contains(where: { $0.0 == 7 }) {
+          if isStarted { steps.removeAll { $0 >= number } }
+          isStarted = true
+        } else {
+          steps.append(number)
+        }
+      }
+    }
+    return steps
+  }
+
+  /// Sessions within a second of each other, and one on a host whose clock is behind.
+  @Test(arguments: [1000.5, 1000, 400]) func stepsThatAreRunAgainAreShownOnce(seconds: Double) throws {
+    let folder = try TemporaryFolder()
+    let killed = try EventFile(folder: folder.path, after: 0, seconds: 1000)
+    for step in 1...14 { try killed.add([("loss", 1)], step: step) }
+    let resumed = try EventFile(folder: folder.path, after: 10, seconds: seconds)
+    for step in 11...12 { try resumed.add([("loss", 1)], step: step) }
+    let last = try EventFile(folder: folder.path, after: 12, seconds: seconds)
+    for step in 13...20 { try last.add([("loss", 1)], step: step) }
+    #expect(try shownSteps(folder) == Array(1...20))
   }
 }

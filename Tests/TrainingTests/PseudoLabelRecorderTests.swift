@@ -26,7 +26,8 @@ import Training
     let each = samples / ranks
     return try PseudoLabelRecorder(
       store, origin, completedSteps: 0, holders: (0..<samples).map { [$0 / each] },
-      ownSamples: rank * each..<(rank + 1) * each, ages: PseudoLabelAges(period: period, images: 5), on: communicator)
+      ownSamples: rank * each..<(rank + 1) * each, ages: PseudoLabelAges(period: period, images: 5), classCount: 3,
+      on: communicator)
   }
 
   private func place(_ image: Int, left: Int, flipped: Bool = false) -> SampleProvenance {
@@ -107,5 +108,65 @@ import Training
     try recorder.record(try pseudoLabels([place(2, left: 1)], share), [place(2, left: 1)], step: 0)
     #expect(try recorder.kept([place(2, left: 1)]) == nil)
     #expect(recorder.visits == nil)
+  }
+
+  @Test(arguments: [false, true]) func anEntryIsTheCropInTheWholeImage(flipped: Bool) throws {
+    let folder = try TemporaryFolder()
+    let store = HDF5PseudoLabelStore(folder: folder.path)
+    let communicator = SoloCommunicator()
+    let recorder = try recorder(store, communicator, period: 0, samples: 1)
+    let place = place(2, left: 1, flipped: flipped)
+    let said = try pseudoLabels([place], BatchShare(communicator: communicator, globalBatch: 1, samples: 0..<1))
+    try recorder.record(said, [place], step: 7)
+    try recorder.publish(completedSteps: 8, restartingFrom: 0)
+    var labels = LabelMap(height: 4, width: 12)
+    var probabilities = [Float](repeating: 0, count: 48)
+    for row in 0..<4 {
+      for column in 0..<6 {
+        let source = 6 * row + (flipped ? 5 - column : column)
+        labels.values[12 * row + 1 + column] = said.labels.values[source]
+        probabilities[12 * row + 1 + column] = said.confidence.values[source]
+      }
+    }
+    let wanted = PseudoLabelEntry(image: 2, step: 7, labels: labels, probabilities: probabilities, threshold: 0.5)
+    #expect(try store.reader(rank: 0, expecting: nil).entry(at: 0) == wanted)
+  }
+
+  @Test(arguments: [1, 2]) func labelsThatACheckpointCountsOnMustBeThere(ranks: Int) throws {
+    let folder = try TemporaryFolder()
+    let store = HDF5PseudoLabelStore(folder: folder.path)
+    @Sendable func recorder(_ communicator: any Communicator, period: Int) throws -> PseudoLabelRecorder {
+      let origin = PseudoLabelOrigin(
+        teacherDigest: "aa", recipeDigest: "bb", threshold: 0.5, height: 4, width: 12, rank: communicator.rank,
+        worldSize: communicator.worldSize)
+      let ages = PseudoLabelAges(period: period, images: 5, stored: Tensor([0, 1, 0, 2, 0], [5]))
+      return try PseudoLabelRecorder(
+        store, origin, completedSteps: 3, holders: [[0]], ownSamples: 0..<(communicator.rank == 0 ? 1 : 0), ages: ages,
+        classCount: 3, on: communicator)
+    }
+    _ = try LoopbackCommunicator.run(ranks: ranks) { communicator in
+      _ = try recorder(communicator, period: 0)
+      let failure = #expect(throws: Failure.self) { try recorder(communicator, period: 2) }
+      #expect(failure?.status == .missingInput && failure?.place?.contains(folder.path) == true)
+      #expect(failure?.what.hasPrefix("the run's pseudo-labels are missing") == true)
+    }
+  }
+
+  @Test func labelsOfNoClassAreNotLearnedFrom() throws {
+    let folder = try TemporaryFolder()
+    let store = HDF5PseudoLabelStore(folder: folder.path)
+    let origin = PseudoLabelOrigin(
+      teacherDigest: "aa", recipeDigest: "bb", threshold: 0.5, height: 4, width: 12, rank: 0, worldSize: 1)
+    let writer = try store.start(origin)
+    let labels = LabelMap(height: 4, width: 12, values: [UInt8](repeating: 3, count: 48))
+    try writer.append(
+      PseudoLabelEntry(
+        image: 1, step: 0, labels: labels, probabilities: [Float](repeating: 1, count: 48), threshold: 0.5))
+    try writer.publish(completedSteps: 1)
+    let recorder = try PseudoLabelRecorder(
+      store, origin, completedSteps: 1, holders: [[0]], ownSamples: 0..<1,
+      ages: PseudoLabelAges(period: 2, images: 2, stored: Tensor([0, 1], [2])), classCount: 3, on: SoloCommunicator())
+    let failure = #expect(throws: Failure.self) { try recorder.kept([place(1, left: 0)]) }
+    #expect(failure?.status == .badData && failure?.what == "image 1 has a pixel of class 3, there are 3 classes")
   }
 }

@@ -142,12 +142,25 @@ func complaint(_ yaml: String, _ overrides: String...) -> Failure? {
     ("batch: {accumulate: 4}", "batch.accumulate is 4, which does not divide batch.global 2"),
     ("batch: {accumulate: 0}", "batch.accumulate is 0; expected a whole number of at least 1"),
     ("batch: {cropShards: 2}\nnetwork: {resolution: context-only}", "batch.cropShards is 2, but"),
+    ("batch: {global: 9223372036854775807}", "batch.global is 9223372036854775807; expected a whole number"),
+    ("schedule: {steps: 2147483648}", "schedule.steps is 2147483648; expected a whole number of at least 1"),
+    ("crop: {size: 65600x64}", "crop.size is 65600x64; expected a size"),
+    ("crop: {size: [8, 9223372036854775800]}", "crop.size is [8, 9223372036854775800]; expected a size"),
+    ("head: {width: 100000}", "head.width is 100000; expected a whole number from 1 to 65536"),
+    ("head: {dilations: [1, 100000]}", "head.dilations is [1, 100000]; expected a list"),
   ])
   func wrongValuesAreRefused(_ line: String, _ what: String) {
     let failure = complaint(minimal + line + "\n")
     #expect(failure?.status == .badData)
     #expect(failure?.what.hasPrefix(what) == true, "\(failure.map(\.description) ?? "no complaint")")
     #expect(failure?.place?.hasPrefix("r.yaml") == true)
+  }
+
+  @Test func aNumberThatIsTooLargeNamesTheLargest() {
+    let remedy = "whole numbers go up to 2147483647"
+    #expect(complaint(minimal, "schedule.steps=99999999999")?.remedy == remedy)
+    #expect(complaint(minimal, "schedule.steps=99999999999999999999999")?.remedy == remedy)
+    #expect(complaint(minimal, "schedule.steps=0")?.remedy == nil)
   }
 
   @Test(arguments: [
@@ -202,6 +215,21 @@ func complaint(_ yaml: String, _ overrides: String...) -> Failure? {
     #expect(complaint("seed: 1\n---\nseed: 2\n")?.what == "it holds 2 YAML documents; expected one")
     #expect(complaint(minimal, "seed")?.status == .usage)
     #expect(complaint(minimal, "seed=[")?.place == "--set seed")
+  }
+
+  @Test(arguments: ["../../x", "..", "a/b", "\"a\\nb\"", "\" a\""]) func aNameIsOfOneFolder(name: String) throws {
+    let folder = try TemporaryFolder()
+    try "\(minimal)name: \(name)\n".write(toFile: folder.file("r.yaml"), atomically: true, encoding: .utf8)
+    let lines = minimal.split(separator: "\n", omittingEmptySubsequences: false).count
+    let failure = #expect(throws: Failure.self) { try Recipe.read(folder.file("r.yaml"), catalogue: catalogue) }
+    #expect(failure?.status == .badData && failure?.place == folder.file("r.yaml") + ":\(lines)")
+    #expect(failure?.what.hasPrefix("name is \"") == true && failure?.description.contains("\n") == false)
+    // A checkpoint of a former version may have any name.
+    #expect(throws: Never.self) { try recipe("\(minimal)name: \(name)\n") }
+    let overridden = #expect(throws: Failure.self) {
+      try Recipe.read(folder.file("r.yaml"), overrides: ["name=\(name)"], catalogue: catalogue)
+    }
+    #expect(overridden?.place == "--set name")
   }
 
   @Test func filesAreFoundOrNot() throws {

@@ -50,6 +50,24 @@ import Training
     #expect(old.fingerprint != new.fingerprint)
   }
 
+  @Test func placesOfDataDecideNoWeights() throws {
+    func placed(_ change: String) throws -> Recipe {
+      try recipe(
+        minimal, "data.source.images=/a", "data.source.labels=/b", "data.target.images=/c", "data.target.labels=/d",
+        change)
+    }
+    let old = try placed("threads=0")
+    for key in ["data.source.images", "data.source.labels", "data.target.images", "data.target.labels"] {
+      let new = try placed("\(key)=/there")
+      let difference = try #require(Recipe.compare(old, new).first)
+      #expect(difference.key == key && difference.isPlaceOfData && !difference.affectsWeights)
+      #expect(old.weightFingerprint == new.weightFingerprint)
+      #expect(old.formerWeightFingerprint != new.formerWeightFingerprint)
+      #expect(old.withoutPlaces.fingerprint == new.withoutPlaces.fingerprint)
+    }
+    #expect(old.weightFingerprint != (try recipe(minimal, "data.source.imageSuffix=_left")).weightFingerprint)
+  }
+
   /// Where gradients are cut and who adds them decides nothing in reproducible sums only.
   @Test(arguments: [("reproducible", false), ("bf16", true), ("native", true)])
   func cutsOfGradientsMatterToOtherSums(reduction: String, matter: Bool) throws {
@@ -84,7 +102,7 @@ import Training
   @Test func everyKeyIsDocumentedAndNoOther() throws {
     let keys = Recipe.allKeys.map { key in
       let parts = key.split(separator: ".")
-      return parts[0] == "data" ? parts.dropFirst(2).joined(separator: ".") : key
+      return parts[0] == "data" && parts.count > 2 ? parts.dropFirst(2).joined(separator: ".") : key
     }
     #expect(try Set(documented()) == Set(keys))
   }

@@ -37,6 +37,34 @@ import Training
     return Report(recipe: recipe, summary: summary, log: log, classes: classes, pictures: pictures ? rows : []).render()
   }
 
+  @Test(arguments: [1e18, 1e30, 1.7e308, -1e30, .leastNonzeroMagnitude, .infinity, .nan])
+  func numbersMayBeAsLargeAsTheyLike(
+    _ value: Double
+  ) throws {
+    let json =
+      "{\"coverage\": {}, \"confident\": {}, \"source\": {}, \"confidence\": [\(value)], \"distance\": \(value)}"
+    let figures = value.isFinite ? try JSONDecoder().decode(PseudoLabelFigures.self, from: Data(json.utf8)) : nil
+    let log = [1, 2, Int.max].map { step -> LogEntry in
+      var entry = LogEntry(
+        step: step, losses: ["source/fused": step == 1 ? 1 : value], learningRate: value, gradientNorm: value,
+        imagesPerSecond: value, seconds: ["source": value], bytesReduced: Int.max, peakMemoryBytes: Int.max,
+        mIoU: ["student": value])
+      entry.pseudoLabels = figures
+      return entry
+    }
+    let summary = Summary(
+      step: Int.max, worldSize: 1, threads: 1, globalBatch: 1, seconds: value, imagesPerSecond: value,
+      peakMemoryBytes: Int.max, student: Scores(mIoU: value, iou: ["road": value]),
+      teacher: Scores(mIoU: nil, iou: [:]), studentDigest: "", teacherDigest: "", optimizerDigest: "",
+      reproducibleAcrossRanks: true)
+    let page = Report(
+      recipe: try recipe(minimal), summary: summary, log: log,
+      classes: [Report.ClassEntry("road", colour: SIMD3(128, 64, 128))], pictures: []
+    ).render()
+    #expect(page.contains("</html>") && !page.contains("M nan") && !page.contains("Lnan"))
+    #expect(value != 1e18 || page.contains("1e+18"))
+  }
+
   @Test func nothingIsLoadedFromElsewhere() throws {
     let page = try page()
     for word in ["http:", "https:", "//", "@import", "<script", "<link", "url("] {

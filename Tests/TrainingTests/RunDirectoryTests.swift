@@ -1,5 +1,6 @@
 // A run's folder: who may write into it, and what the log and the summary hold.
 
+import Domains
 import Foundation
 import Recipes
 import Support
@@ -48,6 +49,28 @@ import Training
         == "if that process has ended, start with Launch/supervise --release-lock, or remove this file")
   }
 
+  @Test func aContainerThatWasStartedAgainTakesItsRunOver() throws {
+    let path = folder.path + "/run"
+    try RunDirectory(path, resume: false).release()
+    // The kernel grants the lock, so that the holder, on the same kernel under another host name, has ended.
+    let own = "\(ProcessIdentity.current)".split(separator: "-")
+    let text = "process 7 on host 0f3a (\(own[0])-\(own[1])-4194304-1)\n"
+    try text.write(toFile: path + "/lock", atomically: true, encoding: .utf8)
+    #expect(refusal(path, resume: false) == nil)
+    try text.replacing("(", with: "(0").write(toFile: path + "/lock", atomically: true, encoding: .utf8)
+    #expect(
+      refusal(path, resume: false)?.what == "the run is held by process 7 on host 0f3a, which this host cannot ask")
+  }
+
+  @Test func aRunThatWasTakenOverIsNoticed() throws {
+    let path = folder.path + "/run"
+    let run = try RunDirectory(path, resume: false)
+    #expect(try !run.reclaim())
+    try Data("process 7 on host elsewhere\n".utf8).write(to: URL(filePath: path + "/lock"))
+    #expect(throws: Failure.self) { try run.reclaim() }
+    run.release()
+  }
+
   @Test func aFolderWithARunNeedsResume() throws {
     let path = folder.path + "/run"
     let run = try RunDirectory(path, resume: false)
@@ -69,8 +92,9 @@ import Training
     for number in 1...3 {
       try FileManager.default.createDirectory(atPath: labels, withIntermediateDirectories: true)
       try run.write("labels \(number)", to: run.layout.pseudoLabels(rank: 0))
-      try run.goOn(with: try recipe(minimal, "seed=\(number)"), after: 20)
-      #expect(try run.storedRecipe(catalogue)?.seed == UInt64(number))
+      let data = DataIdentities(source: DatasetIdentity(drawing: "scenes \(number)"))
+      try run.goOn(with: try recipe(minimal, "seed=\(number)"), data, after: 20)
+      #expect(try run.storedRecipe(catalogue)?.seed == UInt64(number) && run.storedData == data)
     }
     #expect(!FileManager.default.fileExists(atPath: labels))
     for (number, end) in [(1, ""), (2, "-2"), (3, "-3")] {
@@ -107,6 +131,40 @@ import Training
     let resumed = try RunLog(path, keepingUpTo: 2)
     try resumed.append(entry(3))
     #expect(try RunLog.read(path).map(\.step) == [1, 2, 3])
+    // What is left out is kept beside it.
+    #expect(try RunLog.read(folder.path + "/log-dropped.jsonl").map(\.step) == [3, 4, 5])
+    _ = try RunLog(path, keepingUpTo: 0)
+    #expect(try RunLog.read(folder.path + "/log-dropped.jsonl").map(\.step) == [3, 4, 5, 1, 2, 3])
+  }
+
+  /// Whatever cannot be read is refused, and stays as it is.
+  @Test func aLogThatCannotBeReadIsNotReplaced() throws {
+    let path = folder.path + "/log.jsonl"
+    let line = try jsonLine(entry(1)) + "\n"
+    for (bytes, status) in [
+      (Data([0xff, 0xfe]) + Data(line.utf8), ExitStatus.badData), (Data("[]\n\(line)".utf8), .badData),
+    ] {
+      try bytes.write(to: URL(filePath: path))
+      let failure = #expect(throws: Failure.self) { try RunLog(path, keepingUpTo: 5) }
+      #expect(failure?.status == status && failure?.place?.hasPrefix(path) == true && failure?.remedy != nil)
+      #expect(try Data(contentsOf: URL(filePath: path)) == bytes)
+    }
+    try FileManager.default.removeItem(atPath: path)
+    try FileManager.default.createDirectory(atPath: path + "/inside", withIntermediateDirectories: true)
+    let failure = #expect(throws: Failure.self) { try RunLog(path, keepingUpTo: 5) }
+    #expect(failure?.status == .inputOutput && failure?.what == "the log cannot be read")
+    #expect(FileManager.default.fileExists(atPath: path + "/inside"))
+  }
+
+  /// Lines of other versions may have keys that this one does not know.
+  @Test func linesAreKeptAsTheyAre() throws {
+    let path = folder.path + "/log.jsonl"
+    let line = try jsonLine(entry(1)).replacing("{\"bytes", with: "{\"another\": 1, \"bytes")
+    for end in ["\n", "\r\n"] {
+      try (line + end + line + end).write(toFile: path, atomically: true, encoding: .utf8)
+      _ = try RunLog(path, keepingUpTo: 5)
+      #expect(try String(contentsOfFile: path, encoding: .utf8) == line + end + line + end)
+    }
   }
 
   /// A limit on the length of files stands for a full disk: a write goes through in part, then fails.

@@ -26,7 +26,8 @@ import Training
     #expect(report.poolMisses == 0)
     #expect(report.mappedBytes == 0)
     #expect(report.operations > 300)
-    #expect(report.heapAllocations > report.operations)
+    // The library that counts stands before no test.
+    #expect(report.heapAllocations == nil)
     let families = Set(report.kernels.keys)
     let expected: [KernelFamily] = [
       .matrixProduct, .convolution, .depthwise, .attention, .batchNorm, .layerNorm, .activation, .resize,
@@ -35,7 +36,7 @@ import Training
     let missing = expected.filter { !families.contains($0.rawValue) }
     #expect(missing == [])
     let phases = Set(report.phases.keys)
-    #expect(phases.isSuperset(of: ["teacher average", "source", "teacher", "mixed", "optimizer"]))
+    #expect(phases.isSuperset(of: ["teacher average", "source", "teacher", "mixed", "optimizer", "pseudo-labels"]))
     let inside = report.kernels.values.reduce(0) { $0 + $1.seconds }
     #expect(inside > 0 && inside <= report.meteredSeconds)
     let gflop = report.kernels.values.reduce(0) { $0 + $1.gflop }
@@ -52,7 +53,6 @@ import Training
     let (report, _) = try StepBenchmark(setting, part: .step).run(warmUp: 2, repeats: 1)
     #expect(report.operations == 526)
     #expect(report.gflopExecuted == 79.231811584)
-    #expect(report.heapAllocations <= 8 * report.operations)
     #expect(report.poolMisses == 0 && report.mappedBytes == 0)
   }
 

@@ -42,6 +42,14 @@ import Training
     #expect(stepGuard.judge(losses: [("mixed", 1)], gradientNorm: 1, brokenPixels: 3) == .skip(reason))
   }
 
+  @Test(arguments: [Float.nan, .infinity, -1, 1e30]) func countsOfAFileThatCannotBeAreTakenForNone(_ count: Float) {
+    let stepGuard = StepGuard(StepGuard.Options(skipsNonFinite: true, outlier: 4, window: 10))
+    for place in 0..<3 { stepGuard.state.pointer[place] = count }
+    stepGuard.takeOver()
+    #expect(stepGuard.skippedInARow == 0)
+    #expect(verdicts(stepGuard, usual(30), (50, 2)).last == false)
+  }
+
   @Test func outliersNeedAFullWindow() {
     let options = StepGuard.Options(skipsNonFinite: true, outlier: 4, window: 10)
     let early = StepGuard(options)

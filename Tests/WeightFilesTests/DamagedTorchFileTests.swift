@@ -2,6 +2,7 @@
 
 import Foundation
 import Support
+import TestSupport
 import Testing
 import WeightFiles
 

@@ -2,6 +2,7 @@
 
 import Foundation
 import Support
+import TestSupport
 import Testing
 import WeightFiles
 
@@ -36,7 +37,7 @@ private func checkpoint(_ members: [(String, [UInt8])]) -> [UInt8] {
   @Test func stateDictionariesAreFoundAndTheirNamesJoined() {
     let one = view([8], [1])
     let inner = Pickle.dictionary([("w", one), ("nested", Pickle.dictionary([("b", one)]))])
-    for key in ["state_dict", "model_state", "model"] {
+    for key in ["state_dict", "model_state_dict", "model_state", "model"] {
       let file = checkpoint([
         ("optimizer", Pickle.dictionary([("x", one)])), (key, inner), ("epoch", Pickle.integer(3)),
       ])

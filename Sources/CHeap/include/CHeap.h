@@ -1,4 +1,4 @@
-// Counts calls for heap memory of the whole process, so that a benchmark and a test can watch them.
+// Counts calls for heap memory of the whole process, so that a benchmark can watch them.
 
 #ifndef CHEAP_H
 #define CHEAP_H

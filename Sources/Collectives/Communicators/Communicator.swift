@@ -61,14 +61,8 @@ public func currentHostName() -> String {
   return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
-/// Writes one line to standard error in a single system call, so that lines of several ranks do not mix.
-public func writeErrorLine(_ text: String) {
-  let bytes = Array((text + "\n").utf8)
-  _ = write(STDERR_FILENO, bytes, bytes.count)
-}
-
-/// Writes the reason and ends this process at once, without running exit handlers: other threads may still compute.
-public func leaveProcess(_ reason: String, status: Int32) -> Never {
-  writeErrorLine(reason)
-  _exit(status)
+/// Tells a launcher that asked for it by `APUS_REPORT_STATUS` how this rank fares: `started` once all ranks have met, and
+/// `exit status N` where mpirun may lose the number. The launcher takes the line out.
+public func reportToLauncher(_ text: String) {
+  if getenv("APUS_REPORT_STATUS") != nil { writeErrorLine("apus: \(text)") }
 }

@@ -1,5 +1,7 @@
 // Memory for what comes from other ranks, in large pages.
 
+import Support
+
 #if canImport(Glibc)
   import Glibc
 #else
@@ -21,7 +23,7 @@ final class LargeScratch {
     let rounded = (bytes + alignment - 1) / alignment * alignment
     var memory: UnsafeMutableRawPointer?
     guard posix_memalign(&memory, alignment, rounded) == 0, let memory else {
-      preconditionFailure("no memory for \(count) values of scratch")
+      endWithoutMemory(rounded, for: "sums over ranks")
     }
     #if canImport(Glibc)
       if isLarge { madvise(memory, rounded, MADV_HUGEPAGE) }

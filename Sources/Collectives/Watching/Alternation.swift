@@ -37,23 +37,24 @@ public final class Alternation: @unchecked Sendable {
   }
 
   /// Runs both by turns and returns what they return: `first` begins, on the calling thread; `second` has one of its own.
-  /// - Throws: what the first of them to fail has thrown; the other one then throws at its next `pass`.
+  /// - Throws: what the first of them to fail has thrown; the other one then throws at its next `pass`. `Failure` 70 where
+  ///   there is no thread for the second one.
   public static func run<First, Second>(
     _ first: (Alternation) throws -> First, _ second: (Alternation) throws -> Second
   ) throws -> (First, Second) {
     let alternation = Alternation()
     var firstOutcome: First?
     nonisolated(unsafe) var outcome: Second?
-    withoutActuallyEscaping(second) { second in
+    try withoutActuallyEscaping(second) { second in
       nonisolated(unsafe) let body = second
-      let thread = startThread {
+      let thread = try SystemThread("second pass") {
         alternation.waitForTurn(1)
         if alternation.failure == nil { outcome = alternation.attempt { try body(alternation) } }
         alternation.leave(1)
       }
       firstOutcome = alternation.attempt { try first(alternation) }
       alternation.leave(0)
-      pthread_join(thread, nil)
+      thread.join()
     }
     if alternation.isMetered { KernelMeter.takeOver() }
     if let failure = alternation.failure { throw failure }

@@ -98,14 +98,35 @@ public struct Stall: Sendable, Equatable {
   /// In order of ranks.
   public let culprits: [Culprit]
 
-  /// The first culprit in words, and how many share its fate.
+  /// All culprits in words, by host, with what the first has done: `rank 2 on node2 (with 3) and rank 4 on node3 have
+  /// given no sign of life for 11 s, in step 17, phase mixed`.
   public func description(hosts: [String]) -> String {
     guard let first = culprits.first else { return "nobody" }
-    let how = first.isSilent ? "has given no sign of life for" : "has stood still for"
+    let places = Dictionary(grouping: culprits.map(\.rank)) { hosts[$0] }.values.sorted { $0[0] < $1[0] }
+    let groups = places.map { ranks in
+      let others = ranks.count > 1 ? " (with \(shortened(Array(ranks.dropFirst()))))" : ""
+      return "rank \(ranks[0]) on \(hosts[ranks[0]])\(others)"
+    }
+    let who =
+      groups.count > 1 ? groups.dropLast().joined(separator: ", ") + " and " + groups[groups.count - 1] : groups[0]
+    let how = first.isSilent ? "given no sign of life for" : "stood still for"
     let place = first.place.step > 0 ? "in step \(first.place.step)" : "before the first step"
-    let others = culprits.dropFirst().map { String($0.rank) }.joined(separator: ", ")
-    return "rank \(first.rank) on \(hosts[first.rank]) \(how) \(Int(first.seconds.rounded())) s, "
-      + "\(place), phase \(first.place.phase)" + (others.isEmpty ? "" : "; so have ranks \(others)")
+    return "\(who) \(culprits.count > 1 ? "have" : "has") \(how) \(Int(first.seconds.rounded())) s, "
+      + "\(place), phase \(first.place.phase)"
+  }
+
+  /// `3, 5 to 7` for 3, 5, 6, 7.
+  private func shortened(_ ranks: [Int]) -> String {
+    var runs: [ClosedRange<Int>] = []
+    for rank in ranks {
+      if let last = runs.last, last.upperBound + 1 == rank {
+        runs[runs.count - 1] = last.lowerBound...rank
+      } else {
+        runs.append(rank...rank)
+      }
+    }
+    return runs.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound) to \($0.upperBound)" }.joined(
+      separator: ", ")
   }
 }
 
@@ -156,8 +177,11 @@ public struct StallJudge: Sendable {
       return Stall(culprits: [culprit(first, isSilent: true)])
     }
     let present = entries.filter { !$0.last.isLast }
-    let silent = present.filter { $0.silent > silence }
-    if !silent.isEmpty { return Stall(culprits: silent.map { culprit($0, isSilent: true) }) }
+    if present.contains(where: { $0.silent > silence }) {
+      // Others that fell silent with that rank cross the limit a moment later: living ones speak ten times within it.
+      let silent = present.filter { $0.silent > silence / 2 }
+      return Stall(culprits: silent.map { culprit($0, isSilent: true) })
+    }
     guard !present.isEmpty,
       present.allSatisfy({ $0.last.standing > limits.standing($0.last.place, usual: usual) })
     else { return nil }

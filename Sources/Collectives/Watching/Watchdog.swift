@@ -35,7 +35,7 @@ public final class Watchdog: @unchecked Sendable {
   private let endJob: @Sendable (Failure) -> Void
   private let shared = Mutex(Shared())
   private let interval: Double
-  private var thread = pthread_t()
+  private var thread: SystemThread?
   private static let farewellSeconds = 10.0
 
   /// Starts to watch.
@@ -45,10 +45,11 @@ public final class Watchdog: @unchecked Sendable {
   ///   - limits: when a rank counts as stalled.
   ///   - channel: leads to the other ranks; a rank without one watches itself.
   ///   - endJob: called from the watchdog's thread with the reason; ends the job on all ranks.
+  /// - Throws: `Failure` 70 where there is no thread for it.
   public init(
     rank: Int, hosts: [String], limits: StallLimits, channel: (any HeartbeatChannel)?,
     endJob: @escaping @Sendable (Failure) -> Void
-  ) {
+  ) throws {
     precondition(channel != nil || hosts.count == 1, "\(hosts.count) ranks need a channel")
     self.rank = rank
     self.hosts = hosts
@@ -56,7 +57,7 @@ public final class Watchdog: @unchecked Sendable {
     self.channel = channel
     self.endJob = endJob
     interval = min(1, limits.minimumSeconds / 10)
-    thread = startThread { [self] in watch() }
+    thread = try SystemThread("watchdog") { [self] in watch() }
   }
 
   /// Tells how long a step took. The usual duration is the median of the last few.
@@ -71,7 +72,8 @@ public final class Watchdog: @unchecked Sendable {
   /// after 10 s.
   public func stop() {
     shared.withLock { $0.isStopping = true }
-    pthread_join(thread, nil)
+    thread?.join()
+    thread = nil
   }
 
   private var usual: Double? {
@@ -81,7 +83,6 @@ public final class Watchdog: @unchecked Sendable {
   }
 
   private func watch() {
-    nameThread()
     var judge = StallJudge(rank: rank, ranks: hosts.count)
     var marks = -1
     var standing = 0.0
@@ -100,17 +101,9 @@ public final class Watchdog: @unchecked Sendable {
       endJob(
         Failure(
           .internal, stall.description(hosts: hosts), at: "stalled",
-          remedy: "the job ends; look at that host and go on with --resume"))
+          remedy: "the job ends; look there and go on with --resume"))
       return
     }
-  }
-
-  /// For debuggers and tests; without effect where the system is not Linux.
-  private func nameThread() {
-    let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
-    guard file >= 0 else { return }
-    _ = write(file, "watchdog", 8)
-    close(file)
   }
 
   /// Sleeps until the next beat or until the watch ends. Returns the seconds that count.

@@ -50,6 +50,11 @@ public struct StreetScenes: Dataset {
     return "\(domain.rawValue)-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
   }
 
+  /// What draws the scenes. The number in front counts versions of the drawing: one that draws other pixels has another.
+  public var identity: DatasetIdentity {
+    DatasetIdentity(drawing: "street scenes 1: \(count) of \(domain.rawValue), \(width)x\(height), seed \(seed)")
+  }
+
   /// The image of a scene.
   public func image(_ index: Int) -> RGBImage { scene(index).image }
 

@@ -152,7 +152,7 @@ public func blurWindow(side: Int) -> Int {
 /// The taps that count, normalised over the whole window.
 private func blurTaps(side: Int, sigma: Float) -> [Float] {
   let half = blurWindow(side: side) / 2
-  let radius = min(half, Int((6 * Double(sigma)).rounded(.up)))
+  let radius = Int(min(Double(half), (6 * Double(sigma)).rounded(.up)))
   let weights = (-half...half).map { (-Double($0 * $0) / (2 * Double(sigma) * Double(sigma))).exponential }
   let sum = weights.reduce(0, +)
   return weights[half - radius...half + radius].map { Float($0 / sum) }

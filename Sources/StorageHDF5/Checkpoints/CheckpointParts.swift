@@ -69,43 +69,49 @@ extension HDF5CheckpointStore {
       run: snapshot.run, parts: parts, paths: paths, path: file(step: snapshot.step), disk: disk)
   }
 
-  /// The parts that a manifest names.
-  static func parts(_ manifest: HDF5File) throws -> [CheckpointPart] {
+  /// The parts that a manifest names: files of its own folder.
+  static func parts(_ manifest: StoredFile) throws -> [CheckpointPart] {
     let attributes = try manifest.attributes(of: "parts")
     guard let names = attributes["name"]?.texts, let bytes = attributes["bytes"]?.wholeNumbers,
       let digests = attributes["sha256"]?.texts, names.count == bytes.count, names.count == digests.count
     else { throw Failure(.badData, "names no parts", at: manifest.path) }
+    guard names.allSatisfy({ CheckpointPart.step(in: $0) != nil }), Set(names).count == names.count else {
+      throw notOfTheFormat("what it names are no parts", at: manifest.place("parts"))
+    }
+    // The links are for other programs, but they must not lead those elsewhere either.
+    for (path, target) in manifest.outside where !names.contains(target.file) || target.path != absolute(path) {
+      throw notOfTheFormat("a link leads to another file than a part", at: manifest.place(path))
+    }
     return names.indices.map { CheckpointPart(name: names[$0], byteCount: bytes[$0], digest: digests[$0]) }
   }
 
   /// Names of files in the folder that are parts, with their steps.
-  private func partNames() -> [(name: String, step: Int)] {
-    ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).compactMap { name in
-      CheckpointPart.step(in: name).map { (name, $0) }
-    }
+  private func partNames() throws -> [(name: String, step: Int)] {
+    try fileNames(in: folder).compactMap { name in CheckpointPart.step(in: name).map { (name, $0) } }
   }
 
   /// Deletes the checkpoint of a step: the file of its name first, so that no manifest is ever without its parts.
   public func remove(step: Int) throws {
     try disk.remove(file(step: step))
     try disk.flushFolder(folder)
-    let parts = partNames().filter { $0.step == step }
+    let parts = try partNames().filter { $0.step == step }
     for part in parts { try disk.remove("\(folder)/\(part.name)") }
     if !parts.isEmpty { try disk.flushFolder(folder) }
   }
 
   /// Deletes parts of steps up to this one that no manifest names: their ranks were killed before all had written.
   public func removeLooseParts(upTo step: Int) throws {
-    let byStep = Dictionary(grouping: partNames().filter { $0.step <= step }, by: \.step)
+    let byStep = Dictionary(grouping: try partNames().filter { $0.step <= step }, by: \.step)
     for (step, parts) in byStep.sorted(by: { $0.key < $1.key }) {
       let path = file(step: step)
       var named: [String] = []
       var isFolder: ObjCBool = false
       if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue {
+        let kinds: [Seal.Kind] = [.checkpoint, .checkpointManifest]
         // What a damaged manifest names is not known.
-        guard let manifest = try? HDF5File(reading: path), let parts = try? manifest.contains("parts") else { continue }
-        if parts {
-          guard let read = try? HDF5CheckpointStore.parts(manifest) else { continue }
+        guard let kind = try? Seal.claimed(RegularFile(path), kinds).kind else { continue }
+        if kind == .checkpointManifest {
+          guard let read = try? HDF5CheckpointStore.parts(StoredFile(path, kinds)) else { continue }
           named = read.map(\.name)
         }
       }

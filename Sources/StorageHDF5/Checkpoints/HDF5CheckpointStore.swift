@@ -51,14 +51,7 @@ public final class HDF5CheckpointStore: CheckpointStore {
   public func makeReady() throws { try spare.makeReady() }
 
   /// Steps of the files that carry a final name, ascending.
-  public func steps() throws -> [Int] {
-    guard FileManager.default.fileExists(atPath: folder) else { return [] }
-    do {
-      return try FileManager.default.contentsOfDirectory(atPath: folder).compactMap(CheckpointName.step).sorted()
-    } catch {
-      throw Failure(.inputOutput, "cannot list the folder (\(error.localizedDescription))", at: folder)
-    }
-  }
+  public func steps() throws -> [Int] { try fileNames(in: folder).compactMap(CheckpointName.step).sorted() }
 }
 
 /// A checkpoint whose values stand in memory, without digests and seal.

@@ -15,14 +15,14 @@ struct DurableFile {
 
   /// Writes `bytes`, the first of which are the place of the seal, and puts the file under its name. The seal goes last;
   /// it is computed while the rest is written.
-  /// - Throws: `Failure` 73 if the folder or the file cannot be created, 74 if writing fails or the disk has no room;
-  ///   the temporary file is removed then, and a file that was under the name before stays.
+  /// - Throws: `Failure` 73 if the folder or the file cannot be created for a reason that stays, 74 if the disk has no
+  ///   room or writing fails; the temporary file is removed then, and a file that was under the name before stays.
   @discardableResult
   func write(_ bytes: UnsafeRawBufferPointer, as kind: Seal.Kind, to path: String) throws -> Seal {
-    let parent = (path as NSString).deletingLastPathComponent
+    let parent = parentFolder(of: path)
     let folder = parent.isEmpty ? "." : parent
     try createFolder(folder)
-    removeLeftovers(in: folder)
+    removeTemporaries(in: folder) { $0?.standing == .hasEnded }
     try checkRoom(for: bytes.count, in: folder, path)
     let (descriptor, temporary) = try createTemporary(path)
     let sealing = Sealing(kind, bytes)
@@ -47,7 +47,7 @@ struct DurableFile {
   /// Makes a folder and those above it, to last; one that is there already is fine.
   func createFolder(_ folder: String) throws {
     guard !folder.isEmpty, folder != "/" else { return }
-    let parent = (folder as NSString).deletingLastPathComponent
+    let parent = parentFolder(of: folder)
     do throws(SystemError) {
       try operations.makeFolder(folder)
     } catch {
@@ -86,14 +86,11 @@ struct DurableFile {
     try doing("rename", path, .inputOutput) { () throws(SystemError) in try operations.rename(path, to: name) }
   }
 
-  /// Removes temporaries of writers that were killed: those of living ones are locked.
-  private func removeLeftovers(in folder: String) {
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] where name.hasSuffix(".h5.tmp") {
-      let path = "\(folder)/\(name)"
-      let descriptor = open(path, O_RDWR | O_CLOEXEC)
-      guard descriptor >= 0 else { continue }
-      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { try? operations.remove(path) }
-      close(descriptor)
+  /// Removes temporaries by their owners; nil stands for one that the name does not tell. What cannot be removed stays.
+  func removeTemporaries(in folder: String, where isAbandoned: (ProcessIdentity?) -> Bool) {
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    where TemporaryName.isOne(name) && isAbandoned(TemporaryName.owner(of: name)) {
+      try? operations.remove("\(folder)/\(name)")
     }
   }
 
@@ -111,19 +108,14 @@ struct DurableFile {
   private func createTemporary(_ path: String) throws -> (descriptor: Int32, path: String) {
     while true {
       let number = DurableFile.counter.add(1, ordering: .relaxed).oldValue
-      let temporary = "\((path as NSString).deletingPathExtension).\(getpid())-\(number).h5.tmp"
-      let descriptor: Int32
+      let temporary = TemporaryName.path(for: path, number)
       do throws(SystemError) {
-        descriptor = try operations.create(temporary)
+        return (try operations.create(temporary), temporary)
+      } catch  where error.number == EEXIST {
+        continue
       } catch {
-        if error.number == EEXIST { continue }
         throw failure(.cannotCreate, "create the file", path, error)
       }
-      // Between opening and locking, another writer may take the file for a leftover and remove it.
-      flock(descriptor, LOCK_EX)
-      var status = stat()
-      if fstat(descriptor, &status) == 0, status.st_nlink > 0 { return (descriptor, temporary) }
-      close(descriptor)
     }
   }
 
@@ -153,26 +145,30 @@ struct DurableFile {
 
   private func failure(_ status: ExitStatus, _ what: String, _ path: String, _ error: SystemError) -> Failure {
     let remedy = error.number == ENOSPC || error.number == EDQUOT ? "make room or save to another disk" : nil
+    let status = status == .cannotCreate ? .creating(error.number) : status
     return Failure(status, "cannot \(what) (\(error.reason))", at: path, remedy: remedy)
   }
 }
 
-/// A seal that is computed on another thread.
+/// A seal that is computed on another thread; at once where the system has none to give.
 private final class Sealing: @unchecked Sendable {
-  private let group = DispatchGroup()
+  private var thread: SystemThread?
   private var result: Seal?
 
   /// Begins; the bytes must stay until `seal` was asked for.
   init(_ kind: Seal.Kind, _ bytes: UnsafeRawBufferPointer) {
     nonisolated(unsafe) let bytes = bytes
-    DispatchQueue.global(qos: .utility).async(group: group) { [self] in
+    do {
+      thread = try SystemThread("apus-seal") { [self] in result = Seal(kind, sealing: bytes) }
+    } catch {
       result = Seal(kind, sealing: bytes)
     }
   }
 
   /// The seal; waits for it.
   var seal: Seal {
-    group.wait()
+    thread?.join()
+    thread = nil
     guard let result else { preconditionFailure("sealing ended without a seal") }
     return result
   }

@@ -1,6 +1,8 @@
 // The system calls that change the disk. Everything this target writes goes through them, so that a test can make any
 // single one fail, or end the process there.
 
+import Support
+
 #if canImport(Glibc)
   import Glibc
 #else
@@ -75,12 +77,9 @@ public struct SystemFileOperations: FileOperations {
   /// `unlink`.
   public func remove(_ path: String) throws(SystemError) { try check(unlink(path)) }
 
-  /// `fsync` of the folder. Some network file systems refuse to flush folders and need it not.
+  /// `fsync` of the folder; a file system that does not flush folders is left to itself.
   public func flushFolder(_ path: String) throws(SystemError) {
-    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    try check(descriptor)
-    defer { close(descriptor) }
-    guard fsync(descriptor) == 0 || errno == EINVAL else { throw SystemError(errno) }
+    if case .failed(let number) = Support.flushFolder(path) { throw SystemError(number) }
   }
 
   private func check(_ result: Int32) throws(SystemError) {

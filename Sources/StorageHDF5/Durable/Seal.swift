@@ -53,52 +53,45 @@ public struct Seal: Sendable, Equatable {
   public static func verified(_ path: String, _ kind: Kind) throws -> Seal { try verified(path, [kind]) }
 
   /// As `verified` for one kind, where several are welcome.
-  static func verified(_ path: String, _ kinds: [Kind]) throws -> Seal {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw openFailure(path, errno) }
-    defer { close(descriptor) }
-    let (header, claim) = try readBlock(descriptor, kinds, path)
+  static func verified(_ path: String, _ kinds: [Kind]) throws -> Seal { try verified(RegularFile(path), kinds) }
+
+  /// Reads the whole of an open file and proves that it is what its block says.
+  static func verified(_ file: RegularFile, _ kinds: [Kind]) throws -> Seal {
+    let (header, claim) = try readBlock(file, kinds)
     let hash = SHA256()
     var count = 0
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4 << 20, alignment: 1 << 12)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: min(4 << 20, max(file.count, 1)), alignment: 1 << 12)
     defer { buffer.deallocate() }
     while true {
-      let got = try fill(buffer, descriptor, path)
+      let got = try file.read(into: buffer, at: Seal.length + count)
       if got == 0 { break }
       hash.update(UnsafeRawBufferPointer(rebasing: buffer[..<got]).bytes)
       count += got
     }
     guard count == claim.byteCount else {
       let what = count < claim.byteCount ? "is cut short" : "is too long"
-      throw Failure(.badData, "\(what): \(count) bytes after the user block, expected \(claim.byteCount)", at: path)
+      throw Failure(
+        .badData, "\(what): \(count) bytes after the user block, expected \(claim.byteCount)", at: file.path)
     }
     let digest = hash.hexadecimal()
     guard digest == claim.digest else {
-      throw Failure(.badData, "is damaged: SHA-256 is \(digest), expected \(claim.digest)", at: path)
+      throw Failure(.badData, "is damaged: SHA-256 is \(digest), expected \(claim.digest)", at: file.path)
     }
-    guard claim.block == header else { throw Failure(.badData, "is damaged in its user block", at: path) }
+    guard claim.block == header else { throw Failure(.badData, "is damaged in its user block", at: file.path) }
     return claim
   }
 
   /// What a file's block says, whether or not it is true.
   /// - Throws: as `verified`, but for damage that only reading the whole file shows.
-  static func claimed(_ path: String, _ kinds: [Kind]) throws -> Seal {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw openFailure(path, errno) }
-    defer { close(descriptor) }
-    return try readBlock(descriptor, kinds, path).claim
-  }
+  static func claimed(_ file: RegularFile, _ kinds: [Kind]) throws -> Seal { try readBlock(file, kinds).claim }
 
-  private static func readBlock(
-    _ descriptor: Int32, _ kinds: [Kind], _ path: String
-  ) throws -> (header: [UInt8], claim: Seal) {
-    let header = try withUnsafeTemporaryAllocation(byteCount: Seal.length, alignment: 8) { buffer in
-      Array(buffer.prefix(try fill(buffer, descriptor, path)))
-    }
-    let claim = try parse(header, path)
+  private static func readBlock(_ file: RegularFile, _ kinds: [Kind]) throws -> (header: [UInt8], claim: Seal) {
+    let header = try file.bytes(min(Seal.length, file.count), at: 0)
+    let claim = try parse(header, file.path)
     guard let kind = kinds.first(where: { $0.rawValue == claim.kind }) else {
       let expected = kinds.map(\.rawValue).joined(separator: " or ")
-      throw Failure(.badData, "is of kind \(claim.kind), expected \(expected)", at: path)
+      throw Failure(.badData, "is of kind \(claim.kind), expected \(expected)", at: file.path)
     }
     return (header, Seal(kind: kind, byteCount: claim.byteCount, digest: claim.digest))
   }
@@ -113,34 +106,19 @@ public struct Seal: Sendable, Equatable {
       throw Failure(.badData, "was not written by this program, or its user block is damaged", at: path)
     }
     guard lines[0] == "\(magic) \(version)" else {
+      let found = lines[0].utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) ? lines[0].prefix(80) : "other characters"
       throw Failure(
-        .badData, "expected \"\(magic) \(version)\", found \"\(lines[0])\"", at: path,
+        .badData, "expected \"\(magic) \(version)\", found \"\(found)\"", at: path,
         remedy: "read it with the version of this program that wrote it")
     }
     func value(_ index: Int, _ key: String) -> String? {
       guard index < lines.count, lines[index].hasPrefix(key + " ") else { return nil }
       return String(lines[index].dropFirst(key.count + 1))
     }
-    guard let kind = value(1, "kind"), let count = value(2, "bytes").flatMap({ Int($0) }),
+    guard let kind = value(1, "kind"), kind.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }),
+      let count = value(2, "bytes").flatMap({ Int($0) }),
       let digest = value(3, "sha256")
     else { throw Failure(.badData, "is damaged in its user block", at: path) }
     return (kind, count, digest)
-  }
-
-  /// Reads from where the file stands; returns how many bytes, fewer than there is room for only at its end.
-  private static func fill(
-    _ buffer: UnsafeMutableRawBufferPointer, _ descriptor: Int32, _ path: String
-  ) throws -> Int {
-    var done = 0
-    while done < buffer.count {
-      let got = read(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done)
-      if got < 0 && errno == EINTR { continue }
-      guard got >= 0 else {
-        throw Failure(.inputOutput, "cannot read (\(String(cString: strerror(errno))))", at: path)
-      }
-      if got == 0 { break }
-      done += got
-    }
-    return done
   }
 }

@@ -37,6 +37,9 @@ public enum HDF5Value: Sendable, Equatable {
 }
 
 extension HDF5File {
+  /// Bytes of the largest attribute that is read.
+  private static let largestAttribute = 16 << 20
+
   /// All attributes of an object ("" is the root) whose types are known here.
   public func attributes(of path: String) throws -> [String: HDF5Value] {
     try withObject(path) { object, site in
@@ -114,6 +117,9 @@ extension HDF5File {
     let type = try site.own(H5Aget_type(attribute), "read an attribute's type", H5Tclose)
     let space = try site.own(H5Aget_space(attribute), "read an attribute's shape", H5Sclose)
     let shape = try extents(space.raw, site)
+    guard try site.byteCount(shape, Int(H5Tget_size(type.raw))) <= HDF5File.largestAttribute else {
+      throw Failure(.badData, "an attribute of shape \(shape)", at: site.place)
+    }
     let count = shape.reduce(1, *)
     switch H5Tget_class(type.raw) {
     case H5T_STRING:

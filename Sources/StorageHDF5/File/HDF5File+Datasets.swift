@@ -194,12 +194,7 @@ extension HDF5File {
     guard layout != H5D_VIRTUAL else {
       throw Failure(.badData, "a virtual dataset; its sources cannot be trusted", at: site.place)
     }
-    var bytes = Int(H5Tget_size(type.raw))
-    for extent in shape {
-      let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
-      guard !overflow else { throw Failure(.badData, "the shape \(shape) is impossible", at: site.place) }
-      bytes = product
-    }
+    let bytes = try site.byteCount(shape, Int(H5Tget_size(type.raw)))
     let stored = Int(H5Dget_storage_size(dataset))
     guard layout != H5D_CONTIGUOUS || stored == bytes else {
       throw Failure(.badData, "holds \(stored) bytes of \(bytes); the file is incomplete", at: site.place)

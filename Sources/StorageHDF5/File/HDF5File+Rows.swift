@@ -47,21 +47,21 @@ extension HDF5File {
     }
   }
 
-  /// Adds a row of another file's dataset of the same kind, without decompressing it.
-  func appendRow(_ index: Int, of path: String, from other: HDF5File) throws {
-    let (filters, bytes) = try other.compressedRow(index, of: path)
+  /// Adds a row that is compressed already, as `storedRow` gives it.
+  func appendStoredRow(_ bytes: [UInt8], to path: String) throws {
     try withDataset(path) { dataset, shape, site in
       let count = shape.first ?? 0
       try site.check(H5Dset_extent(dataset, ([count + 1] + shape.dropFirst()).map { hsize_t($0) }), "add a row")
       let start = ([count] + shape.dropFirst().map { _ in 0 }).map { hsize_t($0) }
       let status = bytes.withUnsafeBytes {
-        H5Dwrite_chunk(dataset, ch5_p_default(), filters, start, $0.count, $0.baseAddress)
+        H5Dwrite_chunk(dataset, ch5_p_default(), 0, start, $0.count, $0.baseAddress)
       }
       try site.check(status, "append a compressed row")
     }
   }
 
-  private func compressedRow(_ index: Int, of path: String) throws -> (filters: UInt32, bytes: [UInt8]) {
+  /// A row of this file's own, as it is compressed in it.
+  func storedRow(_ index: Int, of path: String) throws -> [UInt8] {
     try withDataset(path) { dataset, shape, site in
       let start = ([index] + shape.dropFirst().map { _ in 0 }).map { hsize_t($0) }
       var size: hsize_t = 0
@@ -72,7 +72,8 @@ extension HDF5File {
         H5Dread_chunk(dataset, ch5_p_default(), start, &filters, $0.baseAddress)
       }
       try site.check(status, "read row \(index)")
-      return (filters, bytes)
+      guard filters == 0 else { throw Failure(.internal, "row \(index) is not compressed", at: site.place) }
+      return bytes
     }
   }
 

@@ -22,14 +22,16 @@ extension HDF5File {
     attributes += run.digests.sorted { precedesInBytes($0.key, $1.key) }.map { ("digest \($0.key)", .text($0.value)) }
     for (name, value) in attributes { try setAttribute(name, of: group, to: value) }
   }
+}
 
-  /// Reads a description.
+extension RunDescription {
+  /// From the attributes of a group.
+  /// - Parameter place: file and group, for failures.
   /// - Throws: `Failure` 65 naming an attribute that is missing.
-  func runDescription(_ group: String) throws -> RunDescription {
-    let attributes = try attributes(of: group)
+  init(_ attributes: [String: HDF5Value], at place: String) throws {
     func needed<Value>(_ name: String, _ value: (HDF5Value) -> Value?) throws -> Value {
       guard let found = attributes[name].flatMap(value) else {
-        throw Failure(.badData, "the attribute \(name) is missing", at: "\(path):/\(group)")
+        throw Failure(.badData, "the attribute \(name) is missing", at: place)
       }
       return found
     }
@@ -39,9 +41,9 @@ extension HDF5File {
     let step = try needed("step", \.integer)
     let worldSize = try needed("world-size", \.integer)
     guard step >= 0, worldSize > 0 else {
-      throw Failure(.badData, "step \(step) of \(worldSize) ranks is impossible", at: "\(path):/\(group)")
+      throw Failure(.badData, "step \(step) of \(worldSize) ranks is impossible", at: place)
     }
-    return RunDescription(
+    self.init(
       step: step, recipe: try needed("recipe", \.text), classNames: try needed("class-names", \.texts),
       worldSize: worldSize, programVersion: try needed("program-version", \.text),
       libraryVersions: Dictionary(uniqueKeysWithValues: named("library ").map { ($0.0, $0.1.text ?? "") }),

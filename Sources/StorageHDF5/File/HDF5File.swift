@@ -31,17 +31,22 @@ public final class HDF5File: @unchecked Sendable {
   private static let built = Atomic<Int>(0)
 
   /// Opens a file for reading.
-  /// - Throws: `Failure` 66 if there is none, 74 if it cannot be read, 65 if it is not HDF5.
-  public init(reading path: String) throws {
+  /// - Parameters:
+  ///   - path: its path.
+  ///   - isOwn: whether this program has just written it; then it may refer to other files.
+  /// - Throws: `Failure` 66 if there is none, 74 if it cannot be read, 65 if it is not HDF5, or has anything but groups
+  ///   and datasets whose values are in the file.
+  public init(reading path: String, isOwn: Bool = false) throws {
     self.path = path
     image = nil
     let site = Site(file: path, object: nil)
-    guard access(path, R_OK) == 0 else { throw openFailure(path, errno) }
+    let count = try RegularFile(path).count
     handle = try HDF5Library.locked {
       let access = try site.own(H5Pcreate(ch5_p_file_access()), "prepare reading", status: .internal, H5Pclose)
       try site.check(ch5_without_locking(access.raw), "switch file locks off", status: .internal)
       return try site.own(H5Fopen(path, ch5_acc_rdonly(), access.raw), "read this as HDF5", H5Fclose)
     }
+    if !isOwn { try refuseAllButPlain(count) }
   }
 
   /// Starts a file in memory; `close()` completes the image, which the caller then writes to disk.
@@ -117,19 +122,24 @@ extension HDF5File {
   public func entries(of group: String) throws -> [(name: String, kind: Kind)] {
     try perform(group) { file, site in
       let opened = try site.own(H5Gopen2(file, absolute(group), ch5_p_default()), "open this group", H5Gclose)
-      // Asking for the n-th name would make the library sort all of them each time.
-      final class Names { var list: [String] = [] }
-      let names = Names()
-      try site.check(
-        ch5_each_name(
-          opened.raw,
-          { name, context in
-            guard let name, let context else { return }
-            Unmanaged<Names>.fromOpaque(context).takeUnretainedValue().list.append(String(cString: name))
-          }, Unmanaged.passUnretained(names).toOpaque()), "list this group", status: .badData)
-      let found = names.list.map { (name: $0, kind: kind(of: $0, in: opened.raw)) }
+      let found = try eachLink(of: opened.raw, site).map { (name: $0.name, kind: kind(of: $0.name, in: opened.raw)) }
       return found.sorted { precedesInBytes($0.name, $1.name) }
     }
+  }
+
+  /// Names in an open group with the addresses of their objects, undefined for anything but hard links.
+  func eachLink(of group: hid_t, _ site: Site) throws -> [(name: String, address: haddr_t)] {
+    // Asking for the n-th name would make the library sort all of them each time.
+    final class Links { var list: [(name: String, address: haddr_t)] = [] }
+    let links = Links()
+    try site.check(
+      ch5_each_name(
+        group,
+        { name, address, context in
+          guard let name, let context else { return }
+          Unmanaged<Links>.fromOpaque(context).takeUnretainedValue().list.append((String(cString: name), address))
+        }, Unmanaged.passUnretained(links).toOpaque()), "list this group", status: .badData)
+    return links.list
   }
 
   /// Paths of all datasets below a group, without a leading slash, in byte order.

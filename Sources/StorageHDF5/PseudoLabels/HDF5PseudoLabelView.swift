@@ -1,5 +1,6 @@
-// One file that shows the caches of all ranks as if they were one: virtual datasets over the rank files. The library
-// reads zeros for a source that is missing, so a view is worth nothing before its sources are checked.
+// One file that shows the caches of all ranks as if they were one, for other programs: virtual datasets over the rank
+// files. The library reads zeros for a source that is missing, and whatever file a stranger's view names; so we never
+// read through a view, but from its sources, and believe it only if it is what we would write over them.
 
 import CHDF5
 import Foundation
@@ -13,13 +14,11 @@ public struct HDF5PseudoLabelView {
   public let path: String
   /// Entries of all ranks together.
   public let entryCount: Int
-  private let file: HDF5File
+  private let sources: [HDF5PseudoLabelReader]
 
   /// Name of the view in its folder.
   public static let name = "all.h5"
-  private static let planes = [
-    CacheLayout.images, CacheLayout.steps, CacheLayout.labels, CacheLayout.confidence, CacheLayout.confident,
-  ]
+  private static let planes = [CacheLayout.images, CacheLayout.steps] + CacheLayout.planes
 
   /// Writes `all.h5` over the rank files of a folder, which are verified first. Called on rank 0 after all ranks have
   /// published; the next publication makes the view stale.
@@ -27,52 +26,76 @@ public struct HDF5PseudoLabelView {
   public static func write(_ store: HDF5PseudoLabelStore) throws -> HDF5PseudoLabelView {
     let readers = try sources(store)
     let path = "\(store.folder)/\(name)"
-    let file = try HDF5File(building: path, userBlock: Seal.length, capacity: 1 << 16, oldestReader: .v110)
-    let attributes: [(String, HDF5Value)] = [
-      ("format", .text("\(CacheLayout.format)-view")), ("format-version", .integer(CacheLayout.formatVersion)),
-      ("sources", .texts(readers.map { ($0.file.path as NSString).lastPathComponent })),
-      ("source-digests", .texts(readers.map(\.seal.digest))),
-    ]
-    for (name, value) in attributes { try file.setAttribute(name, of: "", to: value) }
-    for plane in planes {
-      let row = Array(try readers[0].file.shape(of: plane).dropFirst())
-      let type = plane.hasPrefix("images/") ? ch5_i64le() : ch5_u8()
-      try file.writeVirtual(
-        plane, row: row, type: type,
-        sources: readers.map { (($0.file.path as NSString).lastPathComponent, $0.images.count) })
-    }
-    try file.close()
-    guard let image = file.image else { throw Failure(.internal, "a view has no memory", at: path) }
+    let image = try image(over: readers)
     try DurableFile(store.operations).write(image.bytes, as: .pseudoLabelView, to: path)
     return try HDF5PseudoLabelView(verifying: path)
+  }
+
+  /// The bytes of a view; those of its seal are blank.
+  private static func image(over readers: [HDF5PseudoLabelReader]) throws -> FileImage {
+    let names = readers.map { ($0.path as NSString).lastPathComponent }
+    let file = try HDF5File(building: name, userBlock: Seal.length, capacity: 1 << 16, oldestReader: .v110)
+    let attributes: [(String, HDF5Value)] = [
+      ("format", .text("\(CacheLayout.format)-view")), ("format-version", .integer(CacheLayout.formatVersion)),
+      ("sources", .texts(names)), ("source-digests", .texts(readers.map(\.seal.digest))),
+    ]
+    for (name, value) in attributes { try file.setAttribute(name, of: "", to: value) }
+    let origin = readers[0].origin
+    let pixels = [origin.height, origin.width]
+    let rows = [
+      CacheLayout.labels: pixels, CacheLayout.confidence: pixels,
+      CacheLayout.confident: [origin.height, (origin.width + 7) / 8],
+    ]
+    for plane in planes {
+      try file.writeVirtual(
+        plane, row: rows[plane] ?? [], type: rows[plane] == nil ? ch5_i64le() : ch5_u8(),
+        sources: zip(names, readers).map { ($0, $1.images.count) })
+    }
+    try file.close()
+    guard let image = file.image else { throw Failure(.internal, "a view has no memory", at: name) }
+    return image
   }
 
   /// Checks a view and every source: each must be there, undamaged, and the very file the view was made over.
   /// - Throws: `Failure` 66 or 65 naming the first source for which that does not hold.
   public init(verifying path: String) throws {
-    _ = try Seal.verified(path, .pseudoLabelView)
-    file = try HDF5File(reading: path)
-    guard let names = try file.attribute("sources", of: "")?.texts,
-      let digests = try file.attribute("source-digests", of: "")?.texts, names.count == digests.count
+    let file = try RegularFile(path)
+    _ = try Seal.verified(file, [.pseudoLabelView])
+    var walk = try StoredWalk(file)
+    let attributes = try walk.visitRoot()
+    guard let names = attributes["sources"]?.texts, let digests = attributes["source-digests"]?.texts,
+      names.count == digests.count, !names.isEmpty
     else { throw Failure(.badData, "names no sources", at: path) }
     let folder = (path as NSString).deletingLastPathComponent
-    var count = 0
+    var sources: [HDF5PseudoLabelReader] = []
     for (name, digest) in zip(names, digests) {
-      let source = try HDF5PseudoLabelReader((folder as NSString).appendingPathComponent(name))
+      guard CacheLayout.isCache(name) else { throw notOfTheFormat("a source that is no cache of its folder", at: path) }
+      let source = try HDF5PseudoLabelReader(
+        (folder as NSString).appendingPathComponent(name), expecting: sources.first?.origin)
       guard source.seal.digest == digest else {
         throw Failure(
-          .badData, "was published after the view over it was made", at: source.file.path, remedy: "make the view anew")
+          .badData, "was published after the view over it was made", at: source.path, remedy: "make the view anew")
       }
-      count += source.images.count
+      sources.append(source)
     }
+    let expected = try HDF5PseudoLabelView.image(over: sources)
+    guard
+      try file.count == expected.count
+        && file.bytes(file.count - Seal.length, at: Seal.length).elementsEqual(expected.bytes.dropFirst(Seal.length))
+    else { throw Failure(.badData, "is not the view over its sources", at: path, remedy: "make the view anew") }
     self.path = path
-    entryCount = count
+    self.sources = sources
+    entryCount = sources.reduce(0) { $0 + $1.images.count }
   }
 
   /// Labels of an entry, counted over all ranks.
   public func labels(at position: Int) throws -> LabelMap {
-    let shape = try file.shape(of: CacheLayout.labels)
-    return LabelMap(height: shape[1], width: shape[2], values: try file.row(position, of: CacheLayout.labels))
+    var position = position
+    for source in sources {
+      if position < source.images.count { return try source.entry(at: position).labels }
+      position -= source.images.count
+    }
+    preconditionFailure("entry \(position) of \(entryCount)")
   }
 
   private static func sources(_ store: HDF5PseudoLabelStore) throws -> [HDF5PseudoLabelReader] {
@@ -81,7 +104,7 @@ public struct HDF5PseudoLabelView {
       + (1..<max(first.origin.worldSize, 1)).map { rank in
         let reader = try HDF5PseudoLabelReader(store.file(rank: rank), expecting: first.origin)
         guard reader.origin.worldSize == first.origin.worldSize, reader.completedSteps == first.completedSteps else {
-          throw Failure(.badData, "was not published together with rank 0's file", at: reader.file.path)
+          throw Failure(.badData, "was not published together with rank 0's file", at: reader.path)
         }
         return reader
       }

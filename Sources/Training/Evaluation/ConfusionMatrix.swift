@@ -48,6 +48,9 @@ public struct ConfusionMatrix: Sendable, Equatable {
     return present.isEmpty ? 0 : present.reduce(0, +) / Double(present.count)
   }
 
+  /// Over how many classes the mean goes, such as `14 of 19 classes`.
+  public var coverage: String { "\(iou.compactMap { $0 }.count) of \(classCount) classes" }
+
   /// Share of labelled pixels that are right, in percent; 0 if there are none.
   public var pixelAccuracy: Double {
     let total = counts.reduce(0, +)

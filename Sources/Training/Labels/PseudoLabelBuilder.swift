@@ -19,6 +19,8 @@ public struct PseudoLabelBuilder {
     public let found: Int
   }
 
+  /// How much longer the labelling between two publications takes than one of them.
+  private static let pausePerPublication = 20.0
   private let dataset: any Dataset
   private let predictor: Predictor
   private let step: Int
@@ -45,35 +47,41 @@ public struct PseudoLabelBuilder {
   /// Where the entries come from, for this rank.
   /// - Throws: `Failure` 65 if the images differ in size.
   public func origin(teacherDigest: String, recipe: Recipe) throws -> PseudoLabelOrigin {
-    try requireOneSize(dataset)
+    try dataset.requireOneSize()
     let size = try dataset.size(0)
     return PseudoLabelOrigin(
-      teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint, threshold: Float(recipe.teacher.threshold),
-      height: size.height, width: size.width, rank: communicator.rank, worldSize: communicator.worldSize)
+      teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint,
+      formerRecipeDigest: recipe.formerWeightFingerprint, dataDigest: dataset.identity.digest,
+      threshold: Float(recipe.teacher.threshold), height: size.height, width: size.width, rank: communicator.rank,
+      worldSize: communicator.worldSize)
   }
 
   /// Builds what is missing. A collective.
   /// - Parameters:
   ///   - store: where the cache is.
   ///   - origin: what makes it; another one's cache is refused.
-  ///   - publishEvery: seconds after which what there is is put on disk.
+  ///   - publishEvery: seconds after which what there is is put on disk, or more where that itself takes long.
   /// - Throws: on all ranks, what reading and storing throw; `Failure` 65 if the folder's cache is of another origin.
   public func build(
     _ store: any PseudoLabelStore, _ origin: PseudoLabelOrigin, publishEvery: Double = 30
   ) throws -> Outcome {
     let writer = try communicator.together { try store.resume(origin, completedSteps: step + 1) }
     let own = Array(stride(from: communicator.rank, to: dataset.count, by: communicator.worldSize))
-    let missing = try communicator.together { try own.filter { try writer.newest(image: $0) == nil } }
+    let missing = own.filter { !writer.holds(image: $0) }
     let found = dataset.count - Int(try communicator.sumIntegers([Int64(missing.count)])[0])
     if found > 0 { say("\(found) of \(dataset.count) images are there already") }
     let rounds = Int(try communicator.allMaximum(Int64(missing.count)))
     var watch = Stopwatch()
+    var pause = publishEvery
     for round in 0..<rounds {
       try communicator.together { if round < missing.count { try writer.append(try entry(missing[round], origin)) } }
       // The clock of one rank decides for all.
-      let isDue = communicator.rank == 0 && watch.seconds >= publishEvery
+      let isDue = communicator.rank == 0 && watch.seconds >= pause
       guard try communicator.orBits(isDue ? 1 : 0) != 0 || round == rounds - 1 else { continue }
+      watch = Stopwatch()
       try communicator.together { try writer.publish(completedSteps: step + 1) }
+      // A publication writes all there is: the longer one takes, the rarer they are, so that they never take over.
+      pause = max(publishEvery, PseudoLabelBuilder.pausePerPublication * watch.seconds)
       let made = try communicator.sumIntegers([Int64(min(round + 1, missing.count))])[0]
       say("\(found + Int(made)) of \(dataset.count) images")
       watch = Stopwatch()

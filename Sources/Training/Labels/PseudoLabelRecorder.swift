@@ -20,6 +20,8 @@ public final class PseudoLabelRecorder {
   private let holders: [[Int]]
   private let ownSamples: Range<Int>
   private var ages: PseudoLabelAges
+  private let classCount: Int
+  private let folder: String
   /// Newest entries that the writer does not have yet, by image: compressing every one of them would be wasted.
   private var waiting: [Int: PseudoLabelEntry] = [:]
   /// Told of every entry on the rank that owns its image.
@@ -37,20 +39,35 @@ public final class PseudoLabelRecorder {
   ///   - holders: ranks that hold each sample of the global batch; the first of them speaks for it.
   ///   - ownSamples: indices of this rank's samples in the global batch.
   ///   - ages: how often each image's labels have been used; the same on all ranks.
+  ///   - classCount: classes that labels may name.
   ///   - communicator: the ranks.
-  /// - Throws: what the store throws, on all ranks.
+  /// - Throws: what the store throws, on all ranks; `Failure` 66 if labels are gone that `ages` counts on.
   public init(
     _ store: any PseudoLabelStore, _ origin: PseudoLabelOrigin, completedSteps: Int, holders: [[Int]],
-    ownSamples: Range<Int>, ages: PseudoLabelAges, on communicator: any Communicator
+    ownSamples: Range<Int>, ages: PseudoLabelAges, classCount: Int, on communicator: any Communicator
   ) throws {
     self.communicator = communicator
     self.holders = holders
     self.ownSamples = ownSamples
     self.ages = ages
+    self.classCount = classCount
+    folder = store.folder
     writer = try communicator.together {
       completedSteps > 0
         ? try store.resume(origin, completedSteps: completedSteps) : try store.start(origin)
     }
+    try communicator.together { try refuseLostLabels() }
+  }
+
+  /// With a refresh, labels serve instead of the teacher: without those that the checkpoint counts on, the run would go
+  /// on with other bits.
+  private func refuseLostLabels() throws {
+    guard ages.period > 0 else { return }
+    let lost = ages.labelled.filter { writer.origin.owns(image: $0) && !writer.holds(image: $0) }
+    guard let first = lost.first else { return }
+    throw Failure(
+      .missingInput, "the run's pseudo-labels are missing: \(lost.count) images have none, the first is image \(first)",
+      at: folder, remedy: "put the folder back; the checkpoint counts on it")
   }
 
   /// How often each image's labels have been used, as a checkpoint keeps it; nil without a refresh.
@@ -62,7 +79,7 @@ public final class PseudoLabelRecorder {
     guard ages.period > 0 else { return nil }
     let places = try shareProvenance(provenance)
     guard places.allSatisfy({ ages.canServe($0.image) }) else { return nil }
-    let owned = try communicator.together { try places.map { try isOwn($0) ? newest($0.image) : nil } }
+    let owned = try communicator.together { try places.map { try isOwn($0) ? usable($0.image) : nil } }
     let covered = zip(places, owned).filter { place, entry in entry.map { covers($0, place.box) } ?? false }.count
     guard try communicator.sumIntegers([Int64(covered)])[0] == Int64(places.count) else { return nil }
     var crops: [KeptCrop] = []
@@ -124,12 +141,23 @@ public final class PseudoLabelRecorder {
 
   private func newest(_ image: Int) throws -> PseudoLabelEntry? { try waiting[image] ?? writer.newest(image: image) }
 
+  /// The newest entry of an image, to be learned from.
+  private func usable(_ image: Int) throws -> PseudoLabelEntry? {
+    let entry = try newest(image)
+    if let strange = entry?.labels.values.first(where: { $0 != LabelMap.ignored && Int($0) >= classCount }) {
+      throw Failure(
+        .badData, "image \(image) has a pixel of class \(strange), there are \(classCount) classes", at: folder,
+        remedy: "resume from an older checkpoint or move the caches away")
+    }
+    return entry
+  }
+
   private func isOwn(_ place: Place) -> Bool { place.image % communicator.worldSize == communicator.rank }
 
   private func covers(_ entry: PseudoLabelEntry, _ box: Box) -> Bool {
-    let width = entry.labels.width
+    let (width, values) = (entry.labels.width, entry.labels.values)
     return (box.top..<box.bottom).allSatisfy { row in
-      !entry.labels.values[row * width + box.left..<row * width + box.right].contains(LabelMap.ignored)
+      !values[row * width + box.left..<row * width + box.right].contains(LabelMap.ignored)
     }
   }
 
@@ -157,34 +185,45 @@ public final class PseudoLabelRecorder {
 
   /// Labels, then the bit patterns of the probabilities.
   private func message(_ pseudo: PseudoLabels, _ local: Int) -> [UInt8] {
-    let labels = pseudo.labels.sample(local).values
-    return labels
-      + pseudo.confidence.sample(local).values.flatMap { value -> [UInt8] in
-        let bits = value.bitPattern
-        return [0, 8, 16, 24].map { UInt8(truncatingIfNeeded: bits >> $0) }
-      }
+    var bytes = pseudo.labels.sample(local).values
+    let pixels = bytes.count
+    bytes.reserveCapacity(5 * pixels)
+    // Not a tensor of its own: the pool's buffers are for what is computed.
+    for value in pseudo.confidence.values[local * pixels..<(local + 1) * pixels] {
+      let bits = value.bitPattern
+      bytes.append(UInt8(truncatingIfNeeded: bits))
+      bytes.append(UInt8(truncatingIfNeeded: bits >> 8))
+      bytes.append(UInt8(truncatingIfNeeded: bits >> 16))
+      bytes.append(UInt8(truncatingIfNeeded: bits >> 24))
+    }
+    return bytes
   }
 
   private func entry(
     _ bytes: [UInt8], _ place: Place, height: Int, width: Int, step: Int, onto before: PseudoLabelEntry?
   ) -> PseudoLabelEntry {
     let origin = writer.origin
-    var labels = before?.labels ?? LabelMap(height: origin.height, width: origin.width)
-    var confidence = before?.confidence ?? [UInt8](repeating: 0, count: labels.values.count)
-    var confident = before?.confident ?? [Bool](repeating: false, count: labels.values.count)
+    let pixels = origin.height * origin.width
+    var labels = before?.labels.values ?? [UInt8](repeating: LabelMap.ignored, count: pixels)
+    var confidence = before?.confidence ?? [UInt8](repeating: 0, count: pixels)
+    var confident = before?.confident ?? [Bool](repeating: false, count: pixels)
     for row in 0..<height {
+      let target = (place.box.top + row) * origin.width + place.box.left
       for column in 0..<width {
         let source = row * width + (place.flipped ? width - 1 - column : column)
-        let target = (place.box.top + row) * origin.width + place.box.left + column
-        let start = height * width + 4 * source
-        let bits = (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[start + $1]) << UInt32(8 * $1) }
-        let probability = Float(bitPattern: bits)
-        labels.values[target] = bytes[source]
-        confidence[target] = PseudoLabelEntry.storedConfidence(probability, label: bytes[source])
-        confident[target] = bytes[source] != LabelMap.ignored && probability >= origin.threshold
+        let first = height * width + 4 * source
+        let low = UInt32(bytes[first]) | UInt32(bytes[first + 1]) << 8
+        let high = UInt32(bytes[first + 2]) | UInt32(bytes[first + 3]) << 8
+        let probability = Float(bitPattern: low | high << 16)
+        let label = bytes[source]
+        labels[target + column] = label
+        confidence[target + column] = PseudoLabelEntry.storedConfidence(probability, label: label)
+        confident[target + column] = label != LabelMap.ignored && probability >= origin.threshold
       }
     }
     return PseudoLabelEntry(
-      image: place.image, step: step, labels: labels, confidence: confidence, confident: confident)
+      image: place.image, step: step,
+      labels: LabelMap(height: origin.height, width: origin.width, values: labels), confidence: confidence,
+      confident: confident)
   }
 }

@@ -26,6 +26,9 @@ public struct PseudoLabelAges {
   /// Visits plus one, 0 for an image without labels, `[images]`.
   public var stored: Tensor { Tensor(ages.map { Float(($0 ?? -1) + 1) }, [ages.count]) }
 
+  /// Images that have labels.
+  var labelled: [Int] { ages.indices.filter { ages[$0] != nil } }
+
   /// Whether an image's labels, as far as there are any, may serve once more.
   public func canServe(_ image: Int) -> Bool { ages[image].map { $0 < period } ?? false }
 
@@ -55,11 +58,20 @@ struct KeptCrop {
   init(_ entry: PseudoLabelEntry, _ box: Box, flipped: Bool) {
     height = box.height
     width = box.width
-    let columns = flipped ? Array((box.left..<box.right).reversed()) : Array(box.left..<box.right)
-    let pixels = (box.top..<box.bottom).flatMap { row in columns.map { row * entry.labels.width + $0 } }
-    bytes =
-      pixels.map { entry.labels.values[$0] } + pixels.map { entry.confidence[$0] }
-      + pixels.map { entry.confident[$0] ? 1 : 0 }
+    let pixels = height * width
+    var bytes = [UInt8](repeating: 0, count: 3 * pixels)
+    let (labels, whole) = (entry.labels.values, entry.labels.width)
+    for row in 0..<height {
+      let first = (box.top + row) * whole
+      for column in 0..<width {
+        let source = first + (flipped ? box.right - 1 - column : box.left + column)
+        let target = row * width + column
+        bytes[target] = labels[source]
+        bytes[pixels + target] = entry.confidence[source]
+        bytes[2 * pixels + target] = entry.confident[source] ? 1 : 0
+      }
+    }
+    self.bytes = bytes
   }
 
   /// A crop as it arrives.

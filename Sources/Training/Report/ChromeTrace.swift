@@ -57,11 +57,13 @@ func traceFile(_ events: [String]) -> String {
 }
 
 /// Writes a trace to a file of the user's choice.
-/// - Throws: `Failure` 73 that names the file.
+/// - Throws: `Failure` that names the file: 73 if it cannot be made, 74 if the disk is full.
 public func writeTrace(_ text: String, to path: String) throws {
   do {
     try Foundation.Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
   } catch {
-    throw Failure(.cannotCreate, "the trace cannot be written: \(error.localizedDescription)", at: path)
+    let isFull = (error as? CocoaError)?.code == .fileWriteOutOfSpace
+    throw Failure(
+      isFull ? .inputOutput : .cannotCreate, "the trace cannot be written: \(error.localizedDescription)", at: path)
   }
 }

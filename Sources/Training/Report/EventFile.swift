@@ -3,28 +3,69 @@
 import Foundation
 import Support
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// Writes scalars to `events.out.tfevents.*`. Rank 0 only; every run of a program has a file of its own.
+///
+/// A folder is read as one sequence, in the order of the names of its files. A file therefore begins with the step at
+/// which training starts again, from which on readers forget what earlier files say.
 public final class EventFile {
   /// The file.
   public let path: String
   private let file: FileHandle
   private var length: UInt64 = 0
+  private static let prefix = "events.out.tfevents."
 
   /// Makes an event file in a folder.
   /// - Parameters:
   ///   - folder: where it is made.
-  ///   - seconds: wall-clock time since 1970, which is part of the name and the time of the first record.
-  /// - Throws: `Failure` 73 if it cannot be made.
-  public init(folder: String, seconds: Double = Date().timeIntervalSince1970) throws {
+  ///   - completedSteps: steps that are not run again.
+  ///   - seconds: wall-clock time since 1970, which is the time of the first records and, unless the clock is behind
+  ///     that of an earlier file, part of the name.
+  /// - Throws: `Failure` 73 if it cannot be made, 74 if that may pass or it cannot be written.
+  public init(folder: String, after completedSteps: Int, seconds: Double = Date().timeIntervalSince1970) throws {
     let process = ProcessInfo.processInfo
-    path = "\(folder)/events.out.tfevents.\(Int(seconds)).\(process.hostName).\(process.processIdentifier)"
-    guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
-    else { throw Failure(.cannotCreate, "it cannot be made", at: path) }
-    self.file = file
+    let second = max(Int(seconds), (EventFile.newestSecond(in: folder) ?? 0) + 1)
+    path = "\(folder)/\(EventFile.prefix)\(second).\(process.hostName).\(process.processIdentifier)"
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw Failure(.creating(errno), "it cannot be made (\(String(cString: strerror(errno))))", at: path)
+    }
+    file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    var version = ProtocolBuffer()
+    version.add(1, double: seconds)
+    version.add(3, bytes: Array("brain.Event:2".utf8))
+    do {
+      // Twice: readers take the first one of a folder for its beginning, and files of former versions have none.
+      let start = EventFile.start(at: completedSteps + 1, seconds)
+      for event in [version, start, start] { try write(event) }
+    } catch {
+      // On a full disk every further attempt would leave another file.
+      unlink(path)
+      throw error
+    }
+  }
+
+  /// The time in the name of the newest event file of a folder; nil if there is none.
+  private static func newestSecond(in folder: String) -> Int? {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return names.filter { $0.hasPrefix(prefix) }
+      .compactMap { $0.dropFirst(prefix.count).split(separator: ".").first.flatMap { UInt32($0) } }.max().map(Int.init)
+  }
+
+  /// A `SessionLog` with the status START.
+  private static func start(at step: Int, _ seconds: Double) -> ProtocolBuffer {
+    var session = ProtocolBuffer()
+    session.add(1, integer: 1)
     var event = ProtocolBuffer()
     event.add(1, double: seconds)
-    event.add(3, bytes: Array("brain.Event:2".utf8))
-    try write(event)
+    event.add(2, integer: UInt64(step))
+    event.add(7, bytes: session.bytes)
+    return event
   }
 
   /// Adds scalars of a step under their tags; a tag such as `loss/source` puts the curve into the group `loss`.

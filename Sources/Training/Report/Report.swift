@@ -101,8 +101,8 @@ extension Report {
     let gain = difference(summary.student.mIoU, summary.sourceOnly?.mIoU).map { "\($0) against source-only" }
     let layout = "\(summary.worldSize) × \(summary.threads)"
     let tiles = [
-      ("student mIoU", summary.student.mIoU.map { percent($0) + " %" } ?? "–", gain ?? ""),
-      ("teacher mIoU", summary.teacher.mIoU.map { percent($0) + " %" } ?? "–", ""),
+      ("student mIoU", summary.student.mIoU.map { percent($0) + " %" } ?? "–", small(summary.student, gain)),
+      ("teacher mIoU", summary.teacher.mIoU.map { percent($0) + " %" } ?? "–", small(summary.teacher, nil)),
       ("images per second", number(summary.imagesPerSecond), "\(duration(summary.seconds)) of training"),
       (
         "ranks × threads", layout,
@@ -112,6 +112,10 @@ extension Report {
     ]
     let cells = tiles.map { "<div class=tile><span>\($0)</span><b>\($1)</b><small>\($2)</small></div>" }
     return "<section class=tiles>\(cells.joined())</section>"
+  }
+
+  private func small(_ scores: Scores, _ gain: String?) -> String {
+    [scores.coverage.map { "over \($0)" }, gain].compactMap { $0 }.joined(separator: ", ")
   }
 
   private var scores: String {
@@ -271,8 +275,8 @@ extension Report {
 /// Name under which the log keeps the share of confident pseudo-labels, which is no loss.
 private let confidentShare = "confident-share"
 
-/// Text that HTML takes as it is.
+/// Text that HTML takes as it is, with control characters shown and not obeyed.
 func escaped(_ text: String) -> String {
-  text.replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
+  shown(text, keepsLines: true).replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
     .replacingOccurrences(of: ">", with: "&gt;").replacingOccurrences(of: "\"", with: "&quot;")
 }

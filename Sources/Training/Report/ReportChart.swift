@@ -8,10 +8,11 @@ struct Curve {
   let name: String
   let points: [(x: Double, y: Double)]
 
-  /// A curve of its finite points; where there are too many to tell apart, neighbours are averaged.
+  /// A curve of its finite points; where there are too many to tell apart, neighbours are averaged. What is beyond every
+  /// axis counts as infinite.
   init(_ name: String, _ points: [(Double, Double)]) {
     self.name = name
-    let finite = points.filter { $0.1.isFinite }
+    let finite = points.filter { abs($0.1) < 1e100 }
     let group = (finite.count + 299) / 300
     guard group > 1 else {
       self.points = finite.map { (x: $0.0, y: $0.1) }
@@ -111,15 +112,15 @@ private struct Axis {
 
   /// An axis over at least the range given, with four to eight ticks at multiples of 1, 2 or 5 times a power of ten.
   init(from least: Double, to greatest: Double) {
-    let span = greatest > least ? greatest - least : 1
+    let span = greatest > least ? max(greatest - least, 1e-100) : max(1, abs(least))
     let rough = span / 5
     let power = pow(10, log10(rough).rounded(.down))
     let step = ([1, 2, 5, 10].first { $0 * power >= rough * 0.999 } ?? 10) * power
     low = (least / step + 1e-9).rounded(.down) * step
-    let count = Int(((least + span - low) / step - 1e-9).rounded(.up))
+    let count = min(max(1, Int(clamping: ((least + span - low) / step - 1e-9).rounded(.up))), 10)
     let first = low
-    ticks = (0...max(1, count)).map { first + Double($0) * step }
-    high = first + Double(max(1, count)) * step
+    ticks = (0...count).map { first + Double($0) * step }
+    high = first + Double(count) * step
   }
 
   /// 0 at the low end, 1 at the high end.

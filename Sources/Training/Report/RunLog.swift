@@ -3,7 +3,14 @@
 import Collectives
 import DataParallel
 import Foundation
+import Recipes
 import Support
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
 
 /// One line of the log.
 public struct LogEntry: Codable, Sendable, Equatable {
@@ -68,17 +75,38 @@ public final class RunLog {
   private let file: FileHandle
   private var length: UInt64
 
-  /// Opens the log, keeping the lines up to `step` and dropping those of steps that are going to be run again.
-  /// - Throws: `Failure` 74 that names the file.
+  /// Opens the log, keeping the lines up to `step`. Those of steps that are going to be run again are moved to the end of
+  /// `log-dropped.jsonl` beside it: they may be of another recipe, or of checkpoints that are gone.
+  /// - Throws: `Failure` 74 that names the file, and as `read`; the log stays as it was then.
   public init(_ path: String, keepingUpTo step: Int) throws {
     self.path = path
-    let kept = try RunLog.read(path).filter { $0.step <= step }
+    let lines = try RunLog.lines(path)
+    let kept = lines.filter { $0.entry.step <= step }
+    try RunLog.add(lines.filter { $0.entry.step > step }.map(\.text), to: RunLog.dropped(path))
     do {
-      let text = try kept.map { try jsonLine($0) + "\n" }.joined()
+      let text = kept.map { $0.text + "\n" }.joined()
       try Foundation.Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
       file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
       length = try file.seekToEnd()
-      last = kept.last
+      last = kept.last?.entry
+    } catch {
+      throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: path)
+    }
+  }
+
+  private static func dropped(_ path: String) -> String {
+    URL(fileURLWithPath: path).deletingPathExtension().path + "-dropped.jsonl"
+  }
+
+  private static func add(_ lines: [Substring], to path: String) throws {
+    guard !lines.isEmpty else { return }
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw Failure(.creating(errno), "it cannot be made (\(String(cString: strerror(errno))))", at: path)
+    }
+    do {
+      let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+      try file.write(contentsOf: Foundation.Data(lines.map { $0 + "\n" }.joined().utf8))
     } catch {
       throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: path)
     }
@@ -99,18 +127,30 @@ public final class RunLog {
   }
 
   /// The lines of a log, none if there is no such file. A last line that a stopped process left unfinished is dropped.
-  /// - Throws: `Failure` 65 for any other line that is not a log entry.
-  public static func read(_ path: String) throws -> [LogEntry] {
-    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return [] }
-    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+  /// - Throws: `Failure` 74 if the file cannot be read, 65 if it is not text or another line is not a log entry.
+  public static func read(_ path: String) throws -> [LogEntry] { try lines(path).map(\.entry) }
+
+  private static func lines(_ path: String) throws -> [(entry: LogEntry, text: Substring)] {
+    guard FileManager.default.fileExists(atPath: path) else { return [] }
+    // By bytes: a line that ends as on Windows has no character that is a line feed.
+    let lines = try text(path).utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+      .map { Substring($0) }
     return try lines.enumerated().compactMap { index, line in
       if line.isEmpty { return nil }
       do {
-        return try decoder.decode(LogEntry.self, from: Foundation.Data(line.utf8))
+        return (try decoder.decode(LogEntry.self, from: Foundation.Data(line.utf8)), line)
       } catch {
         if index == lines.count - 1 { return nil }
         throw Failure(.badData, "it is not a line of a log", at: "\(path):\(index + 1)", remedy: "remove the line")
       }
+    }
+  }
+
+  private static func text(_ path: String) throws -> String {
+    do {
+      return try settingsText(at: path, called: "log")
+    } catch let failure as Failure {
+      throw Failure(failure.status, failure.what, at: path, remedy: "mend it, or move it away to begin a new log")
     }
   }
 

@@ -19,6 +19,11 @@ public struct Scores: Codable, Sendable, Equatable {
   /// IoU of a class in percent; nil where there is none.
   public func iou(of name: String) -> Double? { iou[name].flatMap { $0 } }
 
+  /// Over how many classes the mean goes, such as `14 of 19 classes`; nil without a mean.
+  public var coverage: String? {
+    mIoU == nil ? nil : "\(iou.values.count { $0 != nil }) of \(iou.count) classes"
+  }
+
   /// Writes `mIoU` even if there is none, as null.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)

@@ -40,16 +40,14 @@ extension Trainer {
     if let skipped { say("warning: step \(record.completed) is left out: \(skipped.reason)") }
   }
 
-  /// A log that cannot be written, on a full disk for instance, is no reason to end the training.
+  /// Adds the entry to the log and its curves to the event file, which is made for the first of them.
   private func keep(_ entry: LogEntry, in log: RunLog) {
-    do {
-      try log.append(entry)
-      try events?.add(entry.scalars, step: entry.step)
-      if lostLines > 0 { say("the log can be written again; \(lostLines) lines are missing") }
-      lostLines = 0
-    } catch {
-      if lostLines == 0 { say("warning: \(error); training goes on") }
-      lostLines += 1
+    logging.attempt(say) { try log.append(entry) }
+    guard let folder = directory?.layout.path else { return }
+    drawing.attempt(say) {
+      let file = try events ?? EventFile(folder: folder, after: firstStep)
+      events = file
+      try file.add(entry.scalars, step: entry.step)
     }
   }
 
@@ -95,6 +93,35 @@ extension Trainer {
   private func scores(_ matrix: ConfusionMatrix?) -> Scores {
     guard let matrix else { return Scores(mIoU: nil, iou: [:]) }
     return matrix.scores(experiment.classes.names)
+  }
+}
+
+/// Something that is written while a run trains, and that it does not end for: says when writing begins to fail, and what
+/// is missing once it succeeds again.
+struct SideOutput {
+  /// What is written, and what of it a failure loses.
+  let name: String
+  let part: String
+  private var lost = 0
+
+  /// - Parameters:
+  ///   - name: what is written, such as `the log`.
+  ///   - part: what a failure loses, such as `lines`.
+  init(_ name: String, losing part: String) {
+    self.name = name
+    self.part = part
+  }
+
+  /// Writes one part, or counts it as lost.
+  mutating func attempt(_ say: (String) -> Void, _ write: () throws -> Void) {
+    do {
+      try write()
+      if lost > 0 { say("\(name) can be written again; \(lost) \(part) are missing") }
+      lost = 0
+    } catch {
+      if lost == 0 { say("warning: \(error); training goes on") }
+      lost += 1
+    }
   }
 }
 

@@ -16,26 +16,30 @@ import Tensors
 public final class Experiment {
   /// The recipe.
   public let recipe: Recipe
-  /// Classes and palette.
-  public let classes: ClassSet
+  /// The data sets.
+  public let data: RunData
   /// This rank's share of the global batch.
   public let share: BatchShare
   /// How samples are dealt out over ranks.
   public let plan: ShardPlan
-  /// Rows and columns of a target image.
+  /// Rows and columns of a target image; those of the crop for methods that do not adapt.
   public let targetSize: PixelSize
-  /// Number of target images.
-  public let targetCount: Int
   /// The step.
   public let step: TrainingStep
   /// Batches by step number, one for each micro-batch.
   public let loader: SampleLoader
-  /// Labelled images to score on; nil if the recipe names none.
-  public let validation: (any Dataset)?
+  /// What looks wrong with labels that are new to the run though it is allowed, a line each; the same on every rank.
+  public let labelWarnings: [String]
 
   /// What the run began with, by digest.
   public internal(set) var origin = RunOrigin()
 
+  /// Classes and palette.
+  public var classes: ClassSet { data.classes }
+  /// Labelled images to score on; nil if the recipe names none.
+  public var validation: (any Dataset)? { data.validation }
+  /// Number of target images; 0 for methods that do not adapt.
+  public var targetCount: Int { data.target?.count ?? 0 }
   /// The trained network.
   public var student: SegmentationNetwork { step.parts.student }
   /// Its average; nil where no target image is labelled.
@@ -47,13 +51,17 @@ public final class Experiment {
   /// - Parameters:
   ///   - recipe: the recipe.
   ///   - communicator: the ranks.
+  ///   - data: the data sets; nil lists those of the recipe.
+  ///   - counting: how class pixels of the source labels are come by.
   ///   - checkpoints: reads the files that `init` and `encoder.weights` name; nil where the weights come from a
   ///     checkpoint of the run, as in resuming.
+  ///   - look: looks at all files and labels first; nil, as in benchmarks, meets faults where they are read.
   ///   - reductionOrder: rank at each position of the tree that adds gradients; nil, as in every run, is the order of
   ///     ranks. Another one is a control for tests and gives other bits.
   public init(
-    _ recipe: Recipe, on communicator: any Communicator, startingWith checkpoints: (any CheckpointStore)? = nil,
-    reductionOrder: [Int]? = nil
+    _ recipe: Recipe, on communicator: any Communicator, data given: RunData? = nil,
+    counting: ClassCounting = ClassCounting(), startingWith checkpoints: (any CheckpointStore)? = nil,
+    look: DataLook? = nil, reductionOrder: [Int]? = nil
   ) throws {
     self.recipe = recipe
     ConvolutionMethod.current = recipe.convolution
@@ -66,11 +74,16 @@ public final class Experiment {
     let metered = MeteredCommunicator(communicator)
     share = BatchShare(plan, on: metered)
     let parts = (0..<plan.microBatches).map { [share] in share.ofMicroBatch($0).samples }
-    (classes, loader, validation, targetSize, targetCount) = try communicator.together {
-      try Experiment.makeData(recipe, parts: parts, checksSizes: communicator.rank == 0)
+    let data = try given ?? RunData(recipe, on: communicator)
+    self.data = data
+    let sets = data.lookedAt(recipe)
+    let isNew = try look?.isNew(sets, classCount: data.classes.count, on: communicator)
+    if let look, let isNew {
+      Activity.prepare("file headers")
+      try look.look(at: zip(sets, isNew).filter(\.1).map(\.0), on: communicator)
     }
     Activity.prepare("networks")
-    let configuration = recipe.networkConfiguration(classCount: classes.count)
+    let configuration = recipe.networkConfiguration(classCount: data.classes.count)
     let requirements = recipe.requirements(configuration)
     let student = try SegmentationNetwork(
       configuration, attaching: requirements.heads, gradientSlots: plan.place < 2 ? share.samples.count : 0,
@@ -82,6 +95,20 @@ public final class Experiment {
           configuration, attaching: requirements.heads, gradientSlots: 0, seed: recipe.seed),
         threshold: Float(recipe.teacher.threshold), confidence: recipe.teacher.confidence) : nil
     let objectives = try communicator.together { try recipe.makeObjectives(configuration) }
+    if let checkpoints {
+      Activity.prepare("starting weights")
+      try NetworkStart(recipe, student, teacher, objectives.lazy.compactMap(\.frozenEncoder).first).take(
+        checkpoints, on: communicator)
+    }
+    let counts = try counting.counts(of: data, recipe, isNew: isNew, on: communicator)
+    labelWarnings = try communicator.together { counts.warnings(data.classes, try recipe.scoredAs(data.classes)) }
+    look?.remember()
+    let checksSizes = isNew == nil && communicator.rank == 0
+    (loader, targetSize) = try communicator.together {
+      try data.makeLoader(recipe, parts: parts, counts: counts.source, checksSizes: checksSizes)
+    }
+    origin.data = data.identities.digests
+    origin.data[DataIdentities.countsKey] = counts.source?.digest
     let reduction = try GradientReduction(
       on: plan.teamSize > 1 ? RankGroup(plan.counterparts, of: communicator) : communicator,
       method: recipe.reduction.method, bucketBytes: recipe.communication.bucketMB.bytes,
@@ -107,69 +134,7 @@ public final class Experiment {
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource, seed: recipe.seed,
         stochasticSeed: recipe.seed, tunesBuckets: recipe.tunesBuckets))
-    if let checkpoints {
-      Activity.prepare("starting weights")
-      try takeStartingWeights(checkpoints)
-    }
     Activity.prepare("digests")
     noteOrigin()
-  }
-
-  private static func makeData(
-    _ recipe: Recipe, parts: [Range<Int>], checksSizes: Bool
-  ) throws -> (ClassSet, SampleLoader, (any Dataset)?, PixelSize, Int) {
-    Activity.prepare("data")
-    let classes = try recipe.classSet()
-    let host = recipe.method.host
-    let source = host.hasSource ? try recipe.data.source?.make(classes, withLabels: true) : nil
-    let adapts =
-      host.hasTarget || recipe.requirements(recipe.networkConfiguration(classCount: classes.count)).needsLabels
-    let target = adapts ? try recipe.data.target?.make(classes, withLabels: false) : nil
-    guard source != nil || !host.hasSource else {
-      throw Failure(.badData, "the recipe names no source data", at: "data.source", remedy: "add data.source")
-    }
-    guard target != nil || !adapts else {
-      throw Failure(.badData, "the method needs target images", at: "data.target", remedy: "add data.target")
-    }
-    let rare = recipe.rareClassSampling
-    Activity.prepare("class index")
-    let sampler = try source.flatMap { source in
-      rare.enabled
-        ? try RareClassSampler(
-          try ClassStatistics(of: source, classCount: classes.count),
-          RareClassOptions(
-            temperature: rare.temperature, minimumPixels: rare.minimumPixels,
-            minimumCropPixels: rare.minimumCropPixels),
-          classNames: classes.names) : nil
-    }
-    Activity.prepare("data")
-    if let target, recipe.teacher.cache, checksSizes { try requireOneSize(target) }
-    let margins = recipe.data.target.map {
-      ImageMargins(top: $0.margins.top, bottom: $0.margins.bottom, left: $0.margins.left, right: $0.margins.right)
-    }
-    let loader = try SampleLoader(
-      source: source, target: target, sampler: sampler,
-      options: SampleLoader.Options(
-        rules: CropRules(
-          crop: recipe.crop.size,
-          dominantShare: recipe.crop.maximumShare, redraws: recipe.crop.tries),
-        flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: parts,
-        margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins,
-        checksSizes: checksSizes))
-    let validation = try recipe.data.validation?.make(classes, withLabels: true)
-    return (classes, loader, validation, try target?.size(0) ?? recipe.crop.size, target?.count ?? 0)
-  }
-}
-
-/// Makes sure that the pseudo-label cache, which has one size for all images, can hold those of a data set.
-/// - Throws: `Failure` 65 that names the first image of another size than the first one.
-func requireOneSize(_ target: any Dataset) throws {
-  let first = try target.size(0)
-  for index in 1..<max(target.count, 1) {
-    let size = try target.size(index)
-    guard size != first else { continue }
-    throw Failure(
-      .badData, "image is \(size), \(target.place(0)) is \(first); pseudo-labels are kept for images of one size",
-      at: target.place(index), remedy: "resize the images (data.target.resize), or set teacher.cache to false")
   }
 }

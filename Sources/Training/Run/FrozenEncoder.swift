@@ -12,6 +12,8 @@ public struct RunOrigin: Sendable, Equatable {
   public var frozenEncoder: String?
   /// The teacher before the first step, which names the run's pseudo-labels; nil without a teacher.
   public var firstTeacher: String?
+  /// The data sets and the class counts of the source labels, by name.
+  public var data: [String: String] = [:]
 
   /// Nothing known.
   public init() {}
@@ -19,11 +21,12 @@ public struct RunOrigin: Sendable, Equatable {
   init(_ digests: [String: String]) {
     frozenEncoder = digests["frozen-encoder"]
     firstTeacher = digests["first-teacher"]
+    data = digests.filter { $0.key.hasPrefix(DataIdentities.key("")) }
   }
 
   /// As a checkpoint keeps it.
   var digests: [String: String] {
-    var digests: [String: String] = [:]
+    var digests = data
     digests["frozen-encoder"] = frozenEncoder
     digests["first-teacher"] = firstTeacher
     return digests

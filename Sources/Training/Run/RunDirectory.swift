@@ -2,13 +2,8 @@
 
 import Foundation
 import Recipes
+import Storage
 import Support
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// Where the files of a run lie; the layout is a promise to users.
 public struct RunLayout: Sendable, Equatable {
@@ -24,6 +19,11 @@ public struct RunLayout: Sendable, Equatable {
   public var log: String { path + "/log.jsonl" }
   /// Figures of the whole run.
   public var summary: String { path + "/summary.json" }
+  /// What the data sets are, by name and size of every image.
+  public var data: String { path + "/data.json" }
+  /// Class pixels of the source labels.
+  /// - Parameter digest: names data, label map and classes, as `DatasetIdentity.countsDigest` does.
+  public func classIndex(_ digest: String) -> String { "\(path)/class-index-\(digest.prefix(16)).json" }
   /// Folder of checkpoints.
   public var checkpoints: String { path + "/checkpoints" }
   /// The frozen encoder of the feature distance.
@@ -40,7 +40,7 @@ public struct RunLayout: Sendable, Equatable {
   /// The checkpoint after `step` completed steps, such as `checkpoints/step-00000100.h5`.
   public func checkpoint(_ step: Int) -> String { "\(checkpoints)/step-\(padded(step, 8)).h5" }
 
-  /// What of `recipe` and `pseudoLabels` was the run's until a step, where it went on with a recipe of other weights,
+  /// What of `recipe`, `data` and `pseudoLabels` was the run's until a step, where it went on with a recipe of other weights,
   /// such as `pseudo-labels-until-step-00000100`.
   public func former(_ path: String, until step: Int) -> String {
     let name = URL(fileURLWithPath: path)
@@ -56,9 +56,10 @@ public struct RunLayout: Sendable, Equatable {
   }
 
   /// Whether a run has written here.
-  public var holdsRun: Bool {
+  /// - Throws: `Failure` 74 if the folder of checkpoints cannot be listed.
+  public func holdsRun() throws -> Bool {
     let files = FileManager.default
-    let stored = (try? files.contentsOfDirectory(atPath: checkpoints)) ?? []
+    let stored = try fileNames(in: checkpoints)
     return files.fileExists(atPath: recipe) || files.fileExists(atPath: log) || !stored.isEmpty
   }
 }
@@ -69,17 +70,19 @@ public final class RunDirectory {
   public let layout: RunLayout
   /// Whether the folder held a run before it was opened.
   public let heldRun: Bool
-  private var lock: FileHandle
+  /// What a user should know of the file system, as a line; nil if there is nothing.
+  public var warning: String? { lock.warning }
+  private var lock: RunLock
   private var isHeld = true
 
   /// Makes the folder if need be and takes hold of it. Called by rank 0 only.
   /// - Throws: `Failure` 73 if the folder cannot be made, if another process holds it, or if it holds a run and
-  ///   `resume` is false.
+  ///   `resume` is false; 74 if it cannot be made now, as on a full disk.
   public init(_ path: String, resume: Bool) throws {
     layout = RunLayout(path)
-    for folder in [layout.path, layout.checkpoints] { try RunDirectory.make(folder) }
-    lock = try RunDirectory.hold(layout.lock)
-    heldRun = layout.holdsRun
+    try makeFolder(layout.checkpoints)
+    heldRun = try layout.holdsRun()
+    lock = try RunLock(layout.lock)
     guard resume || !heldRun else {
       release()
       throw Failure(
@@ -94,28 +97,16 @@ public final class RunDirectory {
   public func release() {
     guard isHeld else { return }
     isHeld = false
-    try? lock.truncate(atOffset: 0)
-    // A child process that is just being started may hold the file open for a moment longer.
-    _ = flock(lock.fileDescriptor, LOCK_UN)
-    try? lock.close()
+    lock.release()
   }
 
   /// Takes hold of the folder again if somebody deleted it, or its lock, during the run.
   /// - Returns: whether it was gone; its files must be written anew then.
-  /// - Throws: `Failure` 73 if another run has taken the folder, or it cannot be made.
+  /// - Throws: `Failure` 73 if another run has taken the folder, or it cannot be made; 74 if it cannot be made now.
   public func reclaim() throws -> Bool {
-    var held = stat()
-    var found = stat()
-    if stat(layout.lock, &found) == 0 {
-      guard fstat(lock.fileDescriptor, &held) == 0, held.st_ino == found.st_ino, held.st_dev == found.st_dev else {
-        throw Failure(
-          .cannotCreate, "another run has taken the folder", at: layout.lock,
-          remedy: "never delete the folder of a run that goes on")
-      }
-      return false
-    }
-    for folder in [layout.path, layout.checkpoints] { try RunDirectory.make(folder) }
-    lock = try RunDirectory.hold(layout.lock)
+    guard try !lock.isInPlace() else { return false }
+    try makeFolder(layout.checkpoints)
+    lock = try RunLock(layout.lock)
     return true
   }
 
@@ -134,42 +125,5 @@ public final class RunDirectory {
   public func storedRecipe(_ catalogue: RecipeCatalogue) throws -> Recipe? {
     guard FileManager.default.fileExists(atPath: layout.recipe) else { return nil }
     return try Recipe.read(layout.recipe, environment: [:], catalogue: catalogue)
-  }
-
-  private static func make(_ folder: String) throws {
-    do {
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    } catch {
-      throw Failure(.cannotCreate, "the folder cannot be made: \(error.localizedDescription)", at: folder)
-    }
-  }
-
-  /// Opens the lock file and writes this process into it. The kernel's lock settles who is first on a host and ends
-  /// with the process; the text tells other hosts, whose kernels may not share locks.
-  private static func hold(_ path: String) throws -> FileHandle {
-    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else {
-      throw Failure(.cannotCreate, "it cannot be made: \(String(cString: strerror(errno)))", at: path)
-    }
-    let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-    let isFirst = flock(descriptor, LOCK_EX | LOCK_NB) == 0
-    let holder = String(decoding: (try? handle.readToEnd()) ?? Foundation.Data(), as: UTF8.self)
-      .trimmingCharacters(in: .whitespacesAndNewlines)
-    let host = ProcessInfo.processInfo.hostName
-    guard isFirst else {
-      throw Failure(.cannotCreate, "the run is held by \(holder)", at: path, remedy: "wait until it ends")
-    }
-    guard holder.isEmpty || holder.hasSuffix("on host \(host)") else {
-      throw Failure(
-        .cannotCreate, "the run is held by \(holder), which this host cannot ask", at: path,
-        remedy: "if that process has ended, start with Launch/supervise --release-lock, or remove this file")
-    }
-    do {
-      try handle.truncate(atOffset: 0)
-      try handle.write(contentsOf: Foundation.Data("process \(getpid()) on host \(host)\n".utf8))
-    } catch {
-      throw Failure(.cannotCreate, "it cannot be written: \(error.localizedDescription)", at: path)
-    }
-    return handle
   }
 }

@@ -31,10 +31,20 @@ extension Recipe.Watch {
     nonisolated(unsafe) let job = communicator
     let limits = StallLimits(
       factor: stallFactor, minimumSeconds: stallMinimumSeconds, startUpSeconds: startUpSeconds)
-    return Watchdog(
-      rank: communicator.rank, hosts: try communicator.gatherStrings(communicator.hostName), limits: limits,
-      channel: channel
-    ) { failure in job.abort("apus: \(failure)", status: failure.status.rawValue) }
+    let hosts = try communicator.gatherStrings(communicator.hostName)
+    var watchdog: Watchdog?
+    do {
+      return try communicator.together {
+        watchdog = try Watchdog(rank: communicator.rank, hosts: hosts, limits: limits, channel: channel) { failure in
+          job.abort("apus: \(failure)", status: failure.status.rawValue)
+        }
+        return watchdog
+      }
+    } catch {
+      // Another rank has no thread for its own.
+      watchdog?.stop()
+      throw error
+    }
   }
 }
 

@@ -30,7 +30,7 @@ public final class Trainer {
   private let pseudoLabels: any PseudoLabelStore
   let agreement: ReplicaAgreement
   let say: (String) -> Void
-  private var firstStep = 0
+  private(set) var firstStep = 0
   /// Whether the checkpoint that the run goes on from is of a recipe of other weights, until one of this recipe is made.
   private var recipeIsNew = false
   private var keeper: CheckpointKeeper?
@@ -38,7 +38,8 @@ public final class Trainer {
   private var recorder: PseudoLabelRecorder?
   private(set) var pseudoLabelWatch: PseudoLabelWatch?
   var events: EventFile?
-  var lostLines = 0
+  var logging = SideOutput("the log", losing: "lines")
+  var drawing = SideOutput("the event file", losing: "steps")
   var time = TrainingTime(after: nil)
 
   /// A trainer for an assembled experiment.
@@ -67,11 +68,8 @@ public final class Trainer {
   public func prepare(resume: Bool) throws {
     Activity.prepare("replicas")
     let parameters = experiment.student.parameters
-    var recipe = experiment.recipe
-    // Hosts may differ in cores, so APUS_THREADS may differ too.
-    recipe.threads = 0
     try agreement.compare([
-      ("the recipe", recipe.fingerprint),
+      ("the recipe", experiment.recipe.withoutPlaces.fingerprint),
       ("the network", ReplicaAgreement.layoutDigest(parameters.slices.map { ($0.name, $0.officialShape) })),
       ("the CPU level", "\(CPULevel.current)"),
     ])
@@ -88,14 +86,16 @@ public final class Trainer {
     startPseudoLabelWatch()
     if experiment.teacher != nil, experiment.recipe.teacher.cache { try startRecording(firstTeacher, visits) }
     if let note = experiment.recipe.batchRuleNote { say(note) }
+    for warning in experiment.labelWarnings { say("warning: \(warning)") }
+    if !isResumed { try rehearseEvaluation() }
     try communicator.together {
       guard let directory else { return }
       if !isResumed { try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store) }
       let log = try RunLog(directory.layout.log, keepingUpTo: firstStep)
       time = TrainingTime(after: log.last)
       self.log = log
-      events = try EventFile(folder: directory.layout.path)
       if firstStep == 0 { try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe) }
+      if firstStep == 0 || !recipeIsNew { try directory.keep(experiment.data.identities) }
     }
   }
 
@@ -120,12 +120,14 @@ public final class Trainer {
     if let run = found?.snapshot.run { warnOfChanges(since: run) }
     firstStep = step
     let isNew = try communicator.together {
-      try found.map { try experiment.recipe.differsInWeights(from: $0.snapshot.run, in: $0.file) } ?? false
+      try found.map {
+        try experiment.recipe.differsInWeights(from: $0.snapshot.run, data: experiment.origin.data, in: $0.file)
+      } ?? false
     }
     recipeIsNew = try communicator.orBits(isNew ? 1 : 0) != 0 && step > 0
     say("resuming after step \(step) from \(store.file(step: step))")
     if recipeIsNew {
-      say("the recipe is another than until there: pseudo-labels are begun anew, former ones are kept beside them")
+      say("recipe or data are others than until there: pseudo-labels are begun anew, former ones are kept beside them")
     } else {
       visits = found?.snapshot.tensor(PseudoLabelRecorder.visitsRecord)
     }
@@ -151,13 +153,14 @@ public final class Trainer {
     let ages = PseudoLabelAges(
       period: recipe.teacher.refresh, images: images, stored: try shared(visits, count: images))
     let origin = PseudoLabelOrigin(
-      teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint, threshold: Float(recipe.teacher.threshold),
-      height: experiment.targetSize.height, width: experiment.targetSize.width, rank: communicator.rank,
-      worldSize: communicator.worldSize)
+      teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint,
+      formerRecipeDigest: recipe.formerWeightFingerprint, dataDigest: experiment.data.target?.identity.digest,
+      threshold: Float(recipe.teacher.threshold), height: experiment.targetSize.height,
+      width: experiment.targetSize.width, rank: communicator.rank, worldSize: communicator.worldSize)
     recorder = try PseudoLabelRecorder(
       pseudoLabels, origin, completedSteps: recipeIsNew ? 0 : firstStep, holders: holders,
       ownSamples: experiment.share.samples,
-      ages: ages, on: communicator)
+      ages: ages, classCount: experiment.classes.names.count, on: communicator)
     recorder?.observer = { [pseudoLabelWatch] in pseudoLabelWatch?.saw($0) }
   }
 
@@ -301,7 +304,11 @@ public final class Trainer {
     // Entries first: a checkpoint whose pseudo-labels are missing could not be resumed.
     try keeper.save(snapshot(step: step), isLast: isLast, deliver: experiment.deliverMoments) {
       try communicator.together { try reclaimFolder(step) }
-      if recipeIsNew { try communicator.together { try directory?.goOn(with: experiment.recipe, after: firstStep) } }
+      if recipeIsNew {
+        try communicator.together {
+          try directory?.goOn(with: experiment.recipe, experiment.data.identities, after: firstStep)
+        }
+      }
       recipeIsNew = false
       try recorder?.publish(completedSteps: step, restartingFrom: keeper.newestSaved)
     }
@@ -318,9 +325,20 @@ public final class Trainer {
     guard let directory, try directory.reclaim() else { return }
     say("warning: \(directory.layout.path) was deleted; it is made anew, without earlier checkpoints and log")
     try directory.write(experiment.recipe.resolvedYAML, to: directory.layout.recipe)
+    try directory.write(experiment.data.identities)
     try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store)
     log = try RunLog(directory.layout.log, keepingUpTo: step)
-    events = try EventFile(folder: directory.layout.path)
+    events = nil
+  }
+
+  /// Predicts and scores the first validation image, so that what would end an evaluation ends the run before step 1.
+  /// Called by all ranks.
+  private func rehearseEvaluation() throws {
+    guard let validation = experiment.validation else { return }
+    Activity.beside("rehearsal of the evaluation")
+    let evaluator = Evaluator(
+      FirstImage(of: validation), scoredAs: try experiment.recipe.scoredAs(experiment.classes), on: communicator)
+    _ = try evaluator.evaluate(experiment.recipe.predictor(experiment.student))
   }
 
   /// Scores of the networks the recipe names, on the validation images: empty if there are none, nil if a signal came
@@ -336,7 +354,7 @@ public final class Trainer {
       let predictor = recipe.predictor(network)
       guard let matrix = try evaluator.evaluate(predictor, while: { StopSignals.pending == nil }) else { return nil }
       matrices[name] = matrix
-      say("\(name): mIoU \(rounded(matrix.meanIoU, 2)) %")
+      say("\(name): mIoU \(rounded(matrix.meanIoU, 2)) % over \(matrix.coverage)")
     }
     return matrices
   }

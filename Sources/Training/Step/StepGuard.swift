@@ -59,8 +59,12 @@ public final class StepGuard {
   /// Whether there is anything to remember.
   public var remembers: Bool { rows.contains { $0 != 0 } }
 
-  /// Goes on from what `state` holds now.
-  public func takeOver() { rows = state.values }
+  /// Goes on from what `state` holds now, which may come from a file: counts that cannot be are taken for none.
+  public func takeOver() {
+    rows = state.values
+    let limits = [Float(options.window), Float(max(options.window - 1, 0)), 0x1p24]
+    for (place, limit) in limits.enumerated() where !(0...limit).contains(rows[place]) { rows[place] = 0 }
+  }
 
   /// Judges a step by its loss terms, the norm of its gradient and the pixels at which the teacher says not-a-number, all
   /// of the global batch.

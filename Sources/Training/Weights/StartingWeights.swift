@@ -1,5 +1,7 @@
 // Weights to start from: of a run (`init`, `encoder.weights`), and as a checkpoint of their own (import).
 
+import Adaptation
+import Collectives
 import DataParallel
 import Kernels
 import Networks
@@ -58,9 +60,23 @@ extension Recipe {
   var namesWeights: Bool { initialCheckpoint != nil || encoder.weights != nil }
 }
 
-extension Experiment {
+/// The networks of a run before they have their weights.
+struct NetworkStart {
+  private let recipe: Recipe
+  private let student: SegmentationNetwork
+  private let teacher: Teacher?
+  private let reference: ReferenceEncoder?
+
+  /// Networks of a recipe; those that it does not have are nil.
+  init(_ recipe: Recipe, _ student: SegmentationNetwork, _ teacher: Teacher?, _ reference: ReferenceEncoder?) {
+    self.recipe = recipe
+    self.student = student
+    self.teacher = teacher
+    self.reference = reference
+  }
+
   /// Everything of the networks that ranks must hold alike.
-  var weightTensors: [Tensor] {
+  private var tensors: [Tensor] {
     [student.parameters, teacher?.network.parameters, reference?.parameters].compactMap { $0 }
       .flatMap { [$0.values, $0.buffers] }
   }
@@ -70,15 +86,14 @@ extension Experiment {
   /// `init` gives whole networks: the student, the teacher (the student's values where the file has none) and, if the
   /// file has one, the frozen encoder. `encoder.weights` gives one encoder to all three, or only to the frozen one
   /// where `init` is given too.
-  func takeStartingWeights(_ checkpoints: any CheckpointStore) throws {
+  func take(_ checkpoints: any CheckpointStore, on communicator: any Communicator) throws {
     guard recipe.namesWeights else { return }
-    let communicator = share.world
     try communicator.together {
       guard communicator.rank == 0 else { return }
       if let path = recipe.initialCheckpoint { try startAll(WeightSet(path, checkpoints: checkpoints)) }
       if let path = recipe.encoder.weights { try startEncoder(WeightSet(path, checkpoints: checkpoints)) }
     }
-    try ReplicaAgreement(on: communicator, interval: 0).share(weightTensors)
+    try ReplicaAgreement(on: communicator, interval: 0).share(tensors)
   }
 
   private func startAll(_ set: WeightSet) throws {

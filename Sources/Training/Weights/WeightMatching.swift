@@ -52,11 +52,23 @@ public struct WeightMatch: Sendable {
   private struct Source {
     let weight: StoredWeight
     let change: WeightChange
+
+    /// Whether both are different parts of one tensor.
+    func completes(_ others: [Source]) -> Bool {
+      guard case .part(let own, _) = change else { return false }
+      return others.allSatisfy { if case .part(let other, _) = $0.change { other != own } else { false } }
+    }
+
+    /// How many sources the tensor needs.
+    var count: Int { if case .part(_, let count) = change { count } else { 1 } }
+
+    /// The place among them.
+    var place: Int { if case .part(let place, _) = change { place } else { 0 } }
   }
 
   /// What became of every tensor: those of the network in its order, then those that only the file has.
   public let lines: [WeightLine]
-  private let sources: [String: Source]
+  private let sources: [String: [Source]]
 
   /// Matches tensors with a network's.
   /// - Parameters:
@@ -69,58 +81,72 @@ public struct WeightMatch: Sendable {
     others: String? = nil
   ) {
     let known = Set(wanted.map(\.name))
-    let shapes = Dictionary(uniqueKeysWithValues: wanted.map { ($0.name, $0.officialShape) })
-    var sources: [String: Source] = [:]
-    var found: [String: WeightLine] = [:]
+    let origin = WeightOrigin(stored.map(\.name))
+    var given: [String: [Source]] = [:]
     var rest: [WeightLine] = []
-    let coarsestFirst = WeightNames.concatenatesCoarsestFirst(stored.map(\.name))
     for (name, weight) in stored {
-      let targets = WeightNames.targets(of: name, among: known, coarsestFirst: coarsestFirst)
-      for target in targets {
-        let judged = WeightMatch.judge(weight, target, shapes[target.name] ?? [], owner)
-        guard sources[target.name] == nil, found[target.name] == nil else {
-          rest.append(judged.with(.refused, note: "the file gives it twice"))
-          continue
-        }
-        found[target.name] = judged
-        if judged.status != .refused { sources[target.name] = Source(weight: weight, change: target.change) }
-      }
+      let targets = WeightNames.targets(of: name, among: known, origin: origin)
+      for target in targets { given[target.name, default: []].append(Source(weight: weight, change: target.change)) }
       guard targets.isEmpty else { continue }
-      let isOther = ["decode_head.", "auxiliary_head."].contains(where: name.hasPrefix)
+      let isOther = WeightMatch.headPrefixes.contains(where: name.hasPrefix)
       let reason = WeightNames.reasonToIgnore(name, among: known) ?? (isOther ? others : nil)
       rest.append(
         WeightLine(
           network: owner, name: nil, stored: weight.name, status: reason == nil ? .unexpected : .ignored, shape: nil,
           storedShape: weight.shape, note: reason))
     }
+    var sources: [String: [Source]] = [:]
+    var lines: [WeightLine] = []
+    for slice in wanted {
+      var taken: [Source] = []
+      for source in given[slice.name] ?? [] {
+        if taken.isEmpty || source.completes(taken) {
+          taken.append(source)
+        } else {
+          rest.append(WeightMatch.judge([source], slice, owner).with(.refused, note: "the file gives it twice"))
+        }
+      }
+      taken.sort { $0.place < $1.place }
+      let line = WeightMatch.judge(taken, slice, owner)
+      lines.append(line)
+      if line.status == .matched || line.status == .reshaped { sources[slice.name] = taken }
+    }
     self.sources = sources
-    lines =
-      wanted.map { slice in
-        found[slice.name]
-          ?? WeightLine(
-            network: owner, name: slice.name, stored: nil, status: .missing, shape: slice.officialShape,
-            storedShape: nil, note: nil)
-      } + rest
+    self.lines = lines + rest
   }
 
-  private static func judge(
-    _ weight: StoredWeight, _ target: WeightTarget, _ shape: [Int], _ owner: WeightOwner
-  ) -> WeightLine {
-    let given = target.change.shape(of: weight.shape)
-    let fits = given.map { $0.filter { $0 != 1 } == shape.filter { $0 != 1 } } ?? false
-    let isSame = given == shape && target.change == .none
-    let status: WeightStatus = !fits || !weight.isFloating ? .refused : isSame ? .matched : .reshaped
-    let note: String? =
-      switch target.change {
-      case _ where !weight.isFloating: "holds numbers of type \(weight.element)"
-      case _ where !fits: "wrong shape"
-      case .none: weight.element == "float32" ? nil : "converted from \(weight.element)"
-      case .rows(let part, let count): "rows \(part.lowerBound) to \(part.upperBound - 1) of \(count)"
-      case .reversedInputs: "inputs in reversed order"
-      }
-    return WeightLine(
-      network: owner, name: target.name, stored: weight.name, status: status, shape: shape, storedShape: weight.shape,
-      note: note)
+  /// How names of heads begin, here and in other projects.
+  private static let headPrefixes = ["decode_head.", "auxiliary_head.", "decoder.", "segmentation_head."]
+
+  /// The line about a network's tensor whose values these sources give, in the order of their places.
+  private static func judge(_ sources: [Source], _ slice: NetworkParameters.Slice, _ owner: WeightOwner) -> WeightLine {
+    let shape = slice.officialShape
+    func line(_ status: WeightStatus, _ note: String?) -> WeightLine {
+      WeightLine(
+        network: owner, name: slice.name, stored: sources.first?.weight.name, status: status, shape: shape,
+        storedShape: sources.first?.weight.shape, note: note)
+    }
+    guard let first = sources.first else { return line(.missing, nil) }
+    if let other = sources.first(where: { !$0.weight.isFloating }) {
+      return line(.refused, "holds numbers of type \(other.weight.element)")
+    }
+    let shapes = sources.map { $0.change.shape(of: $0.weight.shape) }
+    guard shapes.allSatisfy({ $0.map { $0.filter { $0 != 1 } } == shape.filter { $0 != 1 } }) else {
+      return line(.refused, "wrong shape")
+    }
+    guard sources.count == first.count else { return line(.missing, "the file has a part of it only") }
+    let status: WeightStatus = first.change == .none && shapes[0] == shape ? .matched : .reshaped
+    return line(status, note(sources))
+  }
+
+  /// What happens to the values on their way.
+  private static func note(_ sources: [Source]) -> String? {
+    switch sources[0].change {
+    case .none: sources[0].weight.element == "float32" ? nil : "converted from \(sources[0].weight.element)"
+    case .rows(let part, let count): "rows \(part.lowerBound) to \(part.upperBound - 1) of \(count)"
+    case .part: "joined with \(sources.dropFirst().map(\.weight.name).joined(separator: ", "))"
+    case .reversedInputs: "inputs in reversed order"
+    }
   }
 
   /// Throws unless the file gives this network exactly what it has.
@@ -128,14 +154,27 @@ public struct WeightMatch: Sendable {
   ///   - partial: whether tensors may be missing or left over.
   ///   - remedy: what to do about missing or unexpected tensors.
   ///   - path: the file, for messages.
-  /// - Throws: `Failure` 65 that counts what does not fit and names the first.
+  /// - Throws: `Failure` 65 that counts what does not fit and names the first; where nothing in the file fits, it counts
+  ///   and names the file's tensors.
   public func require(partial: Bool, remedy: String, at path: String) throws {
+    func lines(_ statuses: WeightStatus...) -> [WeightLine] { self.lines.filter { statuses.contains($0.status) } }
+    let unknown = lines(.unexpected).compactMap(\.stored)
+    let foreign = lines(.unexpected, .ignored).compactMap(\.stored)
+    guard foreign.isEmpty || !lines(.matched, .reshaped, .refused).isEmpty else {
+      throw Failure(
+        .badData, "none of its \(counted(foreign)) belongs to this network by its name: \(listed(foreign))", at: path,
+        remedy: "name a file of this network; docs/recipes.md lists the projects whose names are known")
+    }
     let tolerated: [WeightStatus] = partial ? [.refused] : [.refused, .missing, .unexpected]
     for status in tolerated {
-      let bad = lines.filter { $0.status == status }
+      let bad = lines(status)
       guard let first = bad.first else { continue }
+      var what = bad.count == 1 ? first.text : "\(first.text), and \(bad.count - 1) more \(status.rawValue)"
+      if status == .missing, !unknown.isEmpty {
+        what += "; the file has \(counted(unknown)) of unknown names: \(listed(unknown))"
+      }
       throw Failure(
-        .badData, bad.count == 1 ? first.text : "\(first.text), and \(bad.count - 1) more \(status.rawValue)", at: path,
+        .badData, what, at: path,
         remedy: status == .refused ? "this file is of another network; change the recipe or the file" : remedy)
     }
   }
@@ -144,13 +183,21 @@ public struct WeightMatch: Sendable {
   /// - Throws: `Failure` 65 if a value is not finite; the network must not be used then.
   public func load(into parameters: NetworkParameters) throws {
     for slice in parameters.slices + parameters.bufferSlices {
-      guard let source = sources[slice.name] else { continue }
-      let values = source.change.applied(to: try source.weight.values(), source.weight.shape)
+      guard let sources = sources[slice.name] else { continue }
+      let values = try sources.flatMap { try $0.change.applied(to: $0.weight.values(), $0.weight.shape) }
       if !parameters.load(values, named: slice.name, into: parameters.values) {
         parameters.loadBuffer(values, named: slice.name)
       }
     }
   }
+}
+
+/// A number of tensors in words.
+private func counted(_ names: [String]) -> String { names.count == 1 ? "1 tensor" : "\(names.count) tensors" }
+
+/// The first names of a list.
+private func listed(_ names: [String]) -> String {
+  names.prefix(3).joined(separator: ", ") + (names.count > 3 ? ", …" : "")
 }
 
 extension WeightLine {

@@ -1,5 +1,6 @@
 // From the names in published weight files to the names of our networks. Names of several projects are understood:
-// SegFormer's encoders and heads, mmsegmentation and HRDA, torchvision's ResNet, EfficientNet-Lite0 for PyTorch.
+// SegFormer's encoders and heads, mmsegmentation and HRDA, Hugging Face's SegFormer, the ResNets of torchvision and timm,
+// EfficientNet-Lite0 for PyTorch and in timm. What each project calls a tensor stands in WeightNamesOfProjects.swift.
 
 import Support
 
@@ -19,6 +20,8 @@ public enum WeightChange: Sendable, Equatable {
   case none
   /// One part of the rows (the first axis), which are cut into `of` equal parts: queries, keys and values in one tensor.
   case rows(Range<Int>, of: Int)
+  /// One of `of` equal parts of the target's rows: keys and values that the file keeps apart.
+  case part(Int, of: Int)
   /// Equal blocks of the second axis in reversed order: features concatenated from the coarsest to the finest.
   case reversedInputs(blocks: Int)
 }
@@ -37,18 +40,43 @@ public struct WeightTarget: Sendable, Equatable {
   }
 }
 
-/// Translation of names. Pure: a name and the network's own names decide.
+/// What all names of a file say together, where a single one leaves its meaning open.
+public struct WeightOrigin: Sendable, Equatable {
+  /// Whether its SegFormer head concatenates the coarsest feature map first, as SegFormer's own code and Hugging Face's
+  /// do; later code begins with the finest. The names of the head's other layers tell.
+  public let concatenatesCoarsestFirst: Bool
+  /// Whether `conv1` is a stem of three convolutions, as timm calls that of a residual network v1c; `bn1` is then the
+  /// stem's last norm.
+  public let hasDeepStem: Bool
+
+  /// - Parameter names: the names of the file, without the prefixes of wrappers.
+  public init(_ names: some Sequence<String>) {
+    let names = Set(names)
+    concatenatesCoarsestFirst = names.contains {
+      $0.hasPrefix("decode_head.linear_c4.") || $0 == "decode_head.linear_fuse.weight"
+    }
+    hasDeepStem = names.contains("conv1.6.weight")
+  }
+}
+
+/// Translation of names. Pure: a name, the network's own names and the file's names decide.
 public enum WeightNames {
   private static let owners: [(prefix: String, owner: WeightOwner)] = [
     ("ema_model.", .teacher), ("imnet_model.", .frozen), ("model.", .student),
   ]
 
-  /// The owner of a tensor and its name without the prefixes that wrappers add, such as `module.` and `model.`.
+  /// What wrappers put in front of names: dictionaries around the weights, modules that hold a network as a part.
+  private static let wrappers = [
+    "state_dict.", "model_state_dict.", "model_state.", "module.", "segformer.", "encoder.",
+  ]
+
+  /// The owner of a tensor and its name without the prefixes that wrappers add, such as `module.` and `model.`, in any
+  /// order, and without the `_orig_mod.` of compiled modules.
   public static func owner(of name: String) -> (owner: WeightOwner, name: String) {
-    var rest = Substring(name)
+    var rest = name.replacing("_orig_mod.", with: "")[...]
     var owner = WeightOwner.student
     while true {
-      if let wrapper = ["state_dict.", "module."].first(where: rest.hasPrefix) {
+      if let wrapper = wrappers.first(where: rest.hasPrefix) {
         rest = rest.dropFirst(wrapper.count)
       } else if let entry = owners.first(where: { rest.hasPrefix($0.prefix) }) {
         rest = rest.dropFirst(entry.prefix.count)
@@ -63,22 +91,17 @@ public enum WeightNames {
   /// - Parameters:
   ///   - name: a name without the prefixes of wrappers.
   ///   - known: the names of the network.
-  ///   - coarsestFirst: whether the file's SegFormer head concatenates the coarsest feature map first.
+  ///   - origin: what the file's names say together.
   /// - Returns: an empty list if none of them is meant.
   public static func targets(
-    of name: String, among known: Set<String>, coarsestFirst: Bool = false
+    of name: String, among known: Set<String>, origin: WeightOrigin = WeightOrigin([])
   ) -> [WeightTarget] {
+    let bare = name.hasPrefix("backbone.") ? String(name.dropFirst(9)) : name
     let candidates = [
-      headTargets(name, coarsestFirst: coarsestFirst), [WeightTarget(name)], [WeightTarget("backbone.\(name)")],
-      stageTargets(name),
+      headTargets(name, origin), [WeightTarget(name)], [WeightTarget("backbone.\(name)")], stageTargets(bare),
+      huggingFaceTargets(bare), timmTargets(bare, origin),
     ]
     return candidates.first { !$0.isEmpty && $0.allSatisfy { known.contains($0.name) } } ?? []
-  }
-
-  /// Whether a file's SegFormer head concatenates the coarsest feature map first, as SegFormer's own code does; the
-  /// names of its embeddings tell it from later code, which begins with the finest.
-  public static func concatenatesCoarsestFirst(_ names: some Sequence<String>) -> Bool {
-    names.contains { $0.hasPrefix("decode_head.linear_c4.") }
   }
 
   /// Why a tensor is of no use to any network here; nil if it should have had a place.
@@ -92,73 +115,24 @@ public enum WeightNames {
       return "state of an optimizer"
     }
     let bare = name.hasPrefix("backbone.") ? String(name.dropFirst(9)) : name
-    let classifiers = ["head.", "fc.", "_fc.", "_conv_head.", "_bn1."]
+    let classifiers = ["head.", "fc.", "classifier.", "_fc.", "_conv_head.", "_bn1.", "conv_head.", "bn2."]
     if classifiers.contains(where: bare.hasPrefix) { return "classifier of the encoder" }
     // mmsegmentation gives every head a classifier, and SegFormer's does not use it.
     let isSpare = name.hasPrefix("decode_head.") && name.contains(".conv_seg.")
     return isSpare && known.contains(name.replacing("conv_seg", with: "linear_pred"))
       ? "classifier that is not used" : nil
   }
-
-  /// Mix Transformers as later versions of mmsegmentation name them: `layers.STAGE.0` is the patch embedding,
-  /// `layers.STAGE.1.BLOCK` a block, `layers.STAGE.2` the last norm; queries, keys and values lie in one tensor.
-  private static func stageTargets(_ name: String) -> [WeightTarget] {
-    let bare = name.hasPrefix("backbone.") ? String(name.dropFirst(9)) : name
-    let parts = bare.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-    guard parts.count >= 4, parts[0] == "layers", let stage = Int(parts[1]), (0..<4).contains(stage) else { return [] }
-    let rest = parts.dropFirst(3).joined(separator: ".")
-    switch parts[2] {
-    case "0": return [WeightTarget("backbone.patch_embed\(stage + 1).\(rest.replacingStart("projection.", "proj."))")]
-    case "1": return blockTargets("backbone.block\(stage + 1).\(parts[3])", parts.dropFirst(4).joined(separator: "."))
-    case "2": return [WeightTarget("backbone.norm\(stage + 1).\(rest)")]
-    default: return []
-    }
-  }
-
-  private static func blockTargets(_ block: String, _ rest: String) -> [WeightTarget] {
-    let input = "attn.attn.in_proj_"
-    if rest.hasPrefix(input) {
-      let kind = rest.dropFirst(input.count)
-      return [
-        WeightTarget("\(block).attn.q.\(kind)", .rows(0..<1, of: 3)),
-        WeightTarget("\(block).attn.kv.\(kind)", .rows(1..<3, of: 3)),
-      ]
-    }
-    let renamed = [
-      ("attn.attn.out_proj.", "attn.proj."), ("ffn.layers.0.", "mlp.fc1."),
-      ("ffn.layers.1.", "mlp.dwconv.dwconv."), ("ffn.layers.4.", "mlp.fc2."),
-    ]
-    guard let (old, new) = renamed.first(where: { rest.hasPrefix($0.0) }) else {
-      return [WeightTarget("\(block).\(rest)")]
-    }
-    return [WeightTarget("\(block).\(rest.replacingStart(old, new))")]
-  }
-
-  /// SegFormer's published head: one embedding a feature map, `linear_c1` the finest.
-  private static func headTargets(_ name: String, coarsestFirst: Bool) -> [WeightTarget] {
-    for stage in 1...4 where name.hasPrefix("decode_head.linear_c\(stage).") {
-      return [WeightTarget("decode_head.linear_c.\(stage - 1).\(name.dropFirst(22))")]
-    }
-    guard coarsestFirst, name == "decode_head.linear_fuse.conv.weight" else { return [] }
-    return [WeightTarget(name, .reversedInputs(blocks: 4))]
-  }
-}
-
-extension String {
-  /// The text with another beginning, if it begins so.
-  fileprivate func replacingStart(_ old: String, _ new: String) -> String {
-    hasPrefix(old) ? new + dropFirst(old.count) : self
-  }
 }
 
 extension WeightChange {
-  /// The shape that remains of a stored one, or nil if the change does not fit it.
+  /// The shape of the target that a stored one belongs to, or nil if the change does not fit it.
   func shape(of stored: [Int]) -> [Int]? {
     switch self {
     case .none: return stored
     case .rows(let part, let count):
       guard let rows = stored.first, rows % count == 0 else { return nil }
       return [rows / count * part.count] + stored.dropFirst()
+    case .part(_, let count): return stored.isEmpty ? nil : [stored[0] * count] + stored.dropFirst()
     case .reversedInputs(let blocks):
       return stored.count >= 2 && stored[1] % blocks == 0 ? stored : nil
     }
@@ -168,7 +142,7 @@ extension WeightChange {
   /// - Precondition: `shape(of:)` is not nil for the stored shape.
   func applied(to values: [Float], _ stored: [Int]) -> [Float] {
     switch self {
-    case .none: return values
+    case .none, .part: return values
     case .rows(let part, let count):
       let size = values.count / count
       return Array(values[part.lowerBound * size..<part.upperBound * size])

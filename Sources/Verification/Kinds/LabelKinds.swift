@@ -17,7 +17,7 @@ enum PseudoLabelKind: Kind {
     guard logits.shape.rank == 4 else { throw fixture.bad(group, "logits of \(logits.shape)") }
     let hidden = try fixture.read(/top (\d+) and bottom (\d+) rows are zero/, in: path, "hidden rows")
     let (samples, height, width) = (logits.shape[0], logits.shape[1], logits.shape[2])
-    guard let top = Int(hidden.1), let bottom = Int(hidden.2), top + bottom <= height else {
+    guard let top = Int(hidden.1), let bottom = Int(hidden.2), top <= height, bottom <= height - top else {
       throw fixture.bad(path, "more rows are hidden than there are")
     }
     let rows = (0..<samples * height).map { $0 % height >= top && $0 % height < height - bottom ? Float(1) : 0 }

@@ -26,7 +26,7 @@ enum ConvolutionKind: Kind {
 
   /// The smallest padding that gives the output's height and width.
   private static func geometry(_ replay: Replay, kernel: Int, input: Shape) throws -> ConvolutionGeometry {
-    let stride = Int(number(after: "stride", in: replay.group) ?? 1)
+    let stride = min(Int(clamping: number(after: "stride", in: replay.group) ?? 1), 1 << 20)
     let output = try replay.shape("output")
     let candidates = (0...kernel).map { ConvolutionGeometry(kernel: kernel, stride: max(stride, 1), padding: $0) }
     let fitting = candidates.first {
@@ -48,8 +48,8 @@ enum DepthwiseConvolutionKind: Kind {
     let x = try replay.input("input")
     let weight = try replay.declare("weight")
     let bias = fixture.contains(replay.path("bias")) ? try replay.declare("bias") : nil
-    let dilation = Int(number(after: "dilation", in: group) ?? 1)
-    guard x.value.shape.rank == 4, weight.officialShape == [x.value.channels, 1, 3, 3], dilation > 0,
+    let dilation = Int(clamping: number(after: "dilation", in: group) ?? 1)
+    guard x.value.shape.rank == 4, weight.officialShape == [x.value.channels, 1, 3, 3], (1...1024).contains(dilation),
       bias.map({ $0.count == x.value.channels }) ?? true
     else { throw fixture.bad(group, "weight \(weight.officialShape) for input \(x.value.shape)") }
     try replay.load(samples: x.value.samples)

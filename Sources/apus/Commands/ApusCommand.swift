@@ -19,6 +19,7 @@ struct Apus: ParsableCommand {
     version: programVersion,
     subcommands: [
       TrainCommand.self,
+      SuperviseCommand.self,
       EvaluateCommand.self,
       PredictCommand.self,
       DataCommand.self,
@@ -32,12 +33,16 @@ struct Apus: ParsableCommand {
 
   /// Parses and runs the command; every failure becomes one line and an exit status.
   static func main() {
+    occupyStandardDescriptors()
     do {
+      try checkArgumentsAreText()
       var command = try parseAsRoot()
       try command.run()
     } catch let status as ExitCode {
       // The command has said why.
       exit(withError: status)
+    } catch let failure as Failure {
+      refuse(failure)
     } catch {
       guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
       let message = message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")

@@ -66,14 +66,15 @@ struct BenchmarkStepCommand: ParsableCommand {
       throw ValidationError("no case \"\(caseName)\"; there are \(names.joined(separator: ", "))")
     }
     let numbers = [
-      ("--threads", threads), ("--repeats", repeats), ("--warm-up", warmUp + 1), ("--crop-shards", cropShards),
+      ("--threads", threads, 1), ("--repeats", repeats, 1), ("--warm-up", warmUp, 0), ("--crop-shards", cropShards, 1),
     ]
-    for (name, value) in numbers {
-      if let value, value < 1 { throw ValidationError("\(name) is too small") }
+    for (name, value, least) in numbers {
+      if let value, value < least { throw ValidationError("\(name) is too small") }
     }
   }
 
   func run() throws {
+    startAnewCountingHeapRequests()
     try runOnRanks { communicator in
       try setUpMachine(threads: try threads ?? environmentThreads(), on: communicator)
       ConvolutionMethod.current = convolution

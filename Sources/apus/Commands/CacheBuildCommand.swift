@@ -13,7 +13,8 @@ struct CacheBuildCommand: ParsableCommand {
     commandName: "build", abstract: "Label every target image of a recipe by a checkpoint's network, on all ranks.",
     discussion: """
       Images come from data.target of --recipe, or of the recipe stored in the checkpoint. What is made is put on disk
-      every half minute; a build that was interrupted goes on where it was, on any number of ranks.
+      every half minute, or less often where that takes long; a build that was interrupted goes on where it was, on any
+      number of ranks.
       """)
 
   @Option(help: ArgumentHelp("The checkpoint.", valueName: "file"))
@@ -48,7 +49,8 @@ struct CacheBuildCommand: ParsableCommand {
       if let path = self.recipe { recipe = try settings.read(path, on: communicator) }
       try setUpMachine(threads: recipe.threads, on: communicator)
       let target = try communicator.together {
-        guard let target = try recipe.data.target?.make(classes, withLabels: false) else {
+        guard let target = try recipe.data.target?.make(classes, withLabels: false, pixelLimit: recipe.data.pixelLimit)
+        else {
           throw Failure(.badData, "the recipe names no target data", at: "data.target", remedy: "add data.target")
         }
         return target

@@ -38,6 +38,7 @@ struct CacheInspectCommand: ParsableCommand {
       let threshold: Float
       let teacherDigest: String
       let recipeDigest: String
+      let dataDigest: String?
     }
     let files: [File]
     let entries: Int
@@ -52,14 +53,17 @@ struct CacheInspectCommand: ParsableCommand {
           file: path, rank: origin.rank, worldSize: origin.worldSize, generation: reader.generation,
           completedSteps: reader.completedSteps, entries: reader.images.count, images: Set(reader.images).count,
           height: origin.height, width: origin.width, threshold: origin.threshold,
-          teacherDigest: origin.teacherDigest, recipeDigest: origin.recipeDigest)
+          teacherDigest: origin.teacherDigest, recipeDigest: origin.recipeDigest, dataDigest: origin.dataDigest)
       }
       for file in files {
         say(
           "\(file.file): rank \(file.rank) of \(file.worldSize), \(file.entries) entries of \(file.images) images "
             + "\(file.width)x\(file.height), after \(file.completedSteps) steps, generation \(file.generation)",
           json: json)
-        say("  teacher \(file.teacherDigest), recipe \(file.recipeDigest), threshold \(file.threshold)", json: json)
+        let images = file.dataDigest.map { ", images \($0)" } ?? ""
+        say(
+          "  teacher \(file.teacherDigest), recipe \(file.recipeDigest)\(images), threshold \(file.threshold)",
+          json: json)
       }
       if json { print(try jsonLine(Report(files: files, entries: files.reduce(0) { $0 + $1.entries }))) }
       return .done
@@ -80,7 +84,7 @@ struct CacheVerifyCommand: ParsableCommand {
   func run() throws {
     try runAlone {
       try verify(cacheFiles(paths), json: json) { path in
-        if (path as NSString).lastPathComponent == HDF5PseudoLabelView.name {
+        if path.split(separator: "/").last.map(String.init) == HDF5PseudoLabelView.name {
           _ = try HDF5PseudoLabelView(verifying: path)
         } else {
           try HDF5PseudoLabelReader(path).verify()
@@ -95,7 +99,7 @@ struct CacheVerifyCommand: ParsableCommand {
 private func cacheFiles(_ paths: [String]) throws -> [String] {
   try paths.flatMap { path -> [String] in
     guard isFolder(path) else { return [path] }
-    let files = HDF5PseudoLabelStore(folder: path).files()
+    let files = try HDF5PseudoLabelStore(folder: path).files()
     guard !files.isEmpty else { throw Failure(.missingInput, "the folder holds no cache", at: path) }
     return files
   }

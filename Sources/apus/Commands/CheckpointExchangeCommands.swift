@@ -15,9 +15,10 @@ struct CheckpointImportCommand: ParsableCommand {
     commandName: "import",
     abstract: "Make a checkpoint at step 0 from a .pth or .safetensors file.",
     discussion: """
-      The recipe says which network the file is of. Names of SegFormer, mmsegmentation, HRDA, torchvision and
-      EfficientNet-Lite0 are understood, with the prefixes module., model., ema_model. (the teacher) and imnet_model. (the
-      frozen encoder). A teacher that the file does not have gets the student's values. The file is refused if a tensor is
+      The recipe says which network the file is of. Names of SegFormer, mmsegmentation, HRDA, Hugging Face, timm,
+      torchvision and EfficientNet-Lite0 are understood, with the prefixes model., ema_model. (the teacher) and
+      imnet_model. (the frozen encoder); those of wrappers (module., _orig_mod., encoder., state_dict. and the like) are
+      taken off. A teacher that the file does not have gets the student's values. The file is refused if a tensor is
       missing, unexpected or of another shape; nothing in it is ever executed.
       """)
 

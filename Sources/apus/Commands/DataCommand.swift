@@ -106,7 +106,7 @@ struct PreviewCommand: ParsableCommand {
 }
 
 /// Makes a folder, or takes one that is empty.
-/// - Throws: a `Failure` of status 73 that names the folder if it holds something, is a file, or cannot be made.
+/// - Throws: a `Failure` that names the folder: 73 if it holds something, is a file, or cannot be made, 74 if that may pass.
 func makeEmptyFolder(_ path: String) throws {
   let files = FileManager.default
   var isFolder: ObjCBool = false
@@ -122,9 +122,5 @@ func makeEmptyFolder(_ path: String) throws {
     }
     return
   }
-  do {
-    try files.createDirectory(atPath: path, withIntermediateDirectories: true)
-  } catch {
-    throw Failure(.cannotCreate, "cannot be created", at: path, remedy: "name a folder in a place that can be written")
-  }
+  try makeFolder(path)
 }

@@ -4,6 +4,7 @@ import ArgumentParser
 import Collectives
 import Domains
 import Foundation
+import Imagery
 import Support
 import Training
 
@@ -39,6 +40,9 @@ struct LabelledSetOptions: ParsableArguments {
   @Option(help: "Seed of procedural scenes.")
   var seed: UInt64 = 0
 
+  @Option(help: "Most pixels that an image file may have.")
+  var pixelLimit = standardPixelLimit
+
   @Option(help: "Threads; default: APUS_THREADS, or all cores.")
   var threads: Int?
 
@@ -51,6 +55,7 @@ struct LabelledSetOptions: ParsableArguments {
     }
     guard PixelSize(size) != nil else { throw ValidationError("--size \(size): expected WIDTHxHEIGHT") }
     guard count > 0 else { throw ValidationError("--count must be positive") }
+    guard pixelLimit > 0 else { throw ValidationError("--pixel-limit must be positive") }
     guard threads.map({ $0 > 0 }) ?? true else { throw ValidationError("--threads must be positive") }
   }
 
@@ -64,16 +69,21 @@ struct LabelledSetOptions: ParsableArguments {
     }
     let specification = DatasetSpecification(
       kind: "folder", images: images ?? "", labels: labels, imageSuffix: imageSuffix, labelSuffix: labelSuffix,
-      map: try map.map { try LabelIdMap.named($0, classCount: set.count) }, cacheBytes: 0)
-    return (set, try makeDataset(specification, classes: set))
+      map: try map.map { try LabelIdMap.named($0, classCount: set.count) }, cacheBytes: 0, pixelLimit: pixelLimit)
+    let dataset = try makeDataset(specification, classes: set)
+    let faults = dataset.faults(Array(0..<dataset.count)).map { (set: "", fault: $0) }
+    // Nothing else is written here, so that the line itself names many.
+    if let failure = failure(of: faults, among: dataset.count, named: 50, list: nil) { throw failure }
+    return (set, dataset)
   }
 }
 
-/// Counts the class pixels of every image and writes them to a file, which `data statistics --index` reads. Training
-/// counts for itself.
+/// Counts the class pixels of every image and writes them to a file, which `data statistics --index` and
+/// `train --class-index` read. Training keeps a file of the same form in its run directory.
 struct DataIndexCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "index", abstract: "Count class pixels of every image into a file for data statistics.")
+    commandName: "index",
+    abstract: "Count class pixels of every image into a file for data statistics and train --class-index.")
 
   @OptionGroup var set: LabelledSetOptions
 
@@ -97,8 +107,9 @@ struct DataIndexCommand: ParsableCommand {
   private func index() throws -> ExitStatus {
     let watch = Stopwatch()
     let (classes, dataset) = try set.make()
-    let statistics = try ClassStatistics(of: dataset, classCount: classes.count)
+    let statistics = try ClassCounting { say($0, json: json) }.count(dataset, classes.count, on: SoloCommunicator())
     try statistics.save(to: output)
+    if let inventory = dataset.inventory { say("\(inventory)", json: json) }
     let report = Report(
       output: output, images: dataset.count, classes: classes.count, digest: statistics.digest, seconds: watch.seconds)
     say(
@@ -163,7 +174,7 @@ struct DataStatisticsCommand: ParsableCommand {
   private func report(_ classes: ClassSet, _ dataset: any Dataset) throws -> Report {
     let statistics =
       try index.map { try ClassStatistics(contentsOf: $0) }
-      ?? ClassStatistics(of: dataset, classCount: classes.count)
+      ?? ClassCounting { say($0, json: json) }.count(dataset, classes.count, on: SoloCommunicator())
     try statistics.check(against: dataset, classCount: classes.count, place: index ?? "counts")
     let totals = statistics.totals
     let labelled = totals.reduce(0, +)

@@ -130,7 +130,7 @@ extension Machine: CustomStringConvertible {
     if let threads = environment["APUS_THREADS"].flatMap({ Double($0) }), threads > usableCores {
       findings.append(
         Finding(
-          isObstacle: false, what: "APUS_THREADS is \(Int(threads)), more than the usable cores",
+          isObstacle: false, what: "APUS_THREADS is \(Int(clamping: threads)), more than the usable cores",
           remedy: "set it to the cores of a rank; threads that wait for a core slow every other one"))
     }
     return findings

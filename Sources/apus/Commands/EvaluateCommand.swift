@@ -80,13 +80,16 @@ struct EvaluateCommand: ParsableCommand {
       let (dataset, scoredAs) = try communicator.together { try validation(recipe, &classSet) }
       if recalibrate > 0 {
         try communicator.together {
-          guard let target = try recipe.data.target?.make(classSet, withLabels: false) else {
+          guard
+            let target = try recipe.data.target?.make(classSet, withLabels: false, pixelLimit: recipe.data.pixelLimit)
+          else {
             throw Failure(.badData, "there are no target images to recalibrate on", at: "data.target")
           }
           let crop = (height: recipe.crop.size.height, width: recipe.crop.size.width)
           try recalibrateBatchNorm(network, on: target, images: recalibrate, crop: crop)
         }
       }
+      try DataLook { say($0, json: json) }.look(at: [LookedAt("", dataset)], on: communicator)
       let evaluator = Evaluator(dataset, scoredAs: scoredAs, on: communicator)
       let matrix = try evaluator.evaluate(recipe.predictor(network))
       if communicator.rank == 0 { try tell(matrix, classSet, images: dataset.count) }
@@ -107,7 +110,8 @@ struct EvaluateCommand: ParsableCommand {
         try makeDataset(.folder(images: images, labels: labels), classes: chosen), chosen.scoredAs
       )
     }
-    guard let dataset = try recipe.data.validation?.make(classSet, withLabels: true) else {
+    let limit = recipe.data.pixelLimit
+    guard let dataset = try recipe.data.validation?.make(classSet, withLabels: true, pixelLimit: limit) else {
       throw Failure(
         .badData, "the recipe names no validation data", at: "data.validation",
         remedy: "give --images, --labels and --classes")
@@ -124,7 +128,8 @@ struct EvaluateCommand: ParsableCommand {
         json: json)
     }
     say(
-      String(format: "mIoU            %6.2f   pixel accuracy %6.2f", matrix.meanIoU, matrix.pixelAccuracy), json: json)
+      String(format: "mIoU            %6.2f", matrix.meanIoU) + " over \(matrix.coverage)"
+        + String(format: "   pixel accuracy %6.2f", matrix.pixelAccuracy), json: json)
     guard json else { return }
     let count = matrix.classCount
     print(
@@ -166,10 +171,15 @@ struct PredictCommand: ParsableCommand {
       try setUpMachine(threads: recipe.threads, on: communicator)
       try communicator.together {
         try checkStems()
+        for index in stride(from: communicator.rank, to: images.count, by: communicator.worldSize) {
+          try ImageHeader(path: images[index]).checkImage(pixelLimit: recipe.data.pixelLimit)
+        }
         try makeFolder(output)
       }
+      let limit = recipe.data.pixelLimit
       try recipe.predictor(network).predictAll(
-        images.count, on: communicator, size: { try imageSize(of: images[$0]) }, image: { try readRGB(images[$0]) }
+        images.count, on: communicator, size: { try imageSize(of: images[$0]) },
+        image: { try readRGB(images[$0], pixelLimit: limit) }
       ) { index, image, labels, confidence in
         try write(images[index], image, labels, confidence, classes)
       }
@@ -199,14 +209,5 @@ struct PredictCommand: ParsableCommand {
     if overlay {
       try writePNG(Imagery.overlay(image, labels, classes.palette, opacity: 0.5), to: "\(base)_overlay.png")
     }
-  }
-}
-
-/// Makes a folder and those above it.
-private func makeFolder(_ path: String) throws {
-  do {
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  } catch {
-    throw Failure(.cannotCreate, "the folder cannot be made: \(error.localizedDescription)", at: path)
   }
 }

@@ -49,6 +49,7 @@ struct SelfTestCommand: ParsableCommand {
   }
 
   private func check(_ communicator: any Communicator) throws -> ExitStatus {
+    if communicator.rank == 0 { reportToLauncher("started") }
     let watch = Stopwatch()
     let checks = try CollectiveChecks(on: communicator).run(exchangeBytes: exchangeBytes)
     let hosts = try communicator.gatherStrings(communicator.hostName)

@@ -26,15 +26,18 @@ struct RecipeOptions: ParsableArguments {
 
 /// Sets up threads and the instruction-set level of this rank. Called by all ranks.
 ///
-/// Threads not given are the cores this process may use, shared with the other ranks of its host. All ranks use the
-/// lowest level that one of them has, or that `APUS_CPU_LEVEL` asks for.
+/// Threads not given are the cores this process may use, by affinity and by its control group's quota, shared with the
+/// other ranks of its host. All ranks use the lowest level that one of them has, or that `APUS_CPU_LEVEL` asks for.
 /// - Returns: the highest level that this rank may use.
+/// - Throws: on all ranks, `Failure` 64 for a number of threads or a level that cannot be, 70 where the system does not
+///   give a rank its threads.
 @discardableResult
 func setUpMachine(threads: Int, on communicator: any Communicator) throws -> CPULevel {
   let hosts = try communicator.gatherStrings(communicator.hostName)
   let neighbours = hosts.filter { $0 == communicator.hostName }.count
-  let cores = ProcessInfo.processInfo.activeProcessorCount
-  WorkerPool.configure(threads: threads > 0 ? threads : max(1, cores / neighbours))
+  try communicator.together {
+    try startThreads(threads > 0 ? threads : max(1, Int(clamping: usableCores()) / neighbours))
+  }
   let wanted = try communicator.together { () throws -> CPULevel in
     guard let name = ProcessInfo.processInfo.environment["APUS_CPU_LEVEL"], !name.isEmpty else { return .supported }
     guard let level = CPULevel(named: name) else {
@@ -52,11 +55,24 @@ func setUpMachine(threads: Int, on communicator: any Communicator) throws -> CPU
   return CPULevel(rawValue: own) ?? .portable
 }
 
+private func startThreads(_ count: Int) throws {
+  guard count <= 4096 else {
+    throw Failure(.usage, "\(count) threads are too many", at: "threads", remedy: "a rank may have up to 4096")
+  }
+  WorkerPool.configure(threads: count)
+  let given = WorkerPool.shared.threads
+  guard given == count else {
+    throw Failure(
+      .internal, "the system gives this process \(given) of \(count) compute threads", at: "threads",
+      remedy: SystemThread.remedy)
+  }
+}
+
 /// Prints who takes part, where there are several ranks, and what makes them slow. Called by all ranks.
 func showRanks(_ level: CPULevel, on communicator: any Communicator) throws {
   let table = try RankTable(RankFacts(host: communicator.hostName, level: level), on: communicator)
   guard communicator.rank == 0 else { return }
-  for line in (communicator.worldSize > 1 ? table.lines : []) + table.warnings { print(line) }
+  for line in (communicator.worldSize > 1 ? table.lines : []) + table.warnings { say(line) }
 }
 
 /// The threads that `APUS_THREADS` asks for, else 0.
@@ -87,6 +103,11 @@ struct TrainCommand: ParsableCommand {
     help: ArgumentHelp(
       "Summary of a source-only run, whose scores are put beside this run's.", valueName: "file"))
   var sourceOnlySummary: String?
+  @Option(
+    help: ArgumentHelp(
+      "Class counts of the source labels, by `apus data index` or from another run's directory; saves counting them.",
+      valueName: "file"))
+  var classIndex: String?
   @OptionGroup var settings: RecipeOptions
 
   mutating func validate() throws {
@@ -94,9 +115,15 @@ struct TrainCommand: ParsableCommand {
     if trace { settings.overrides.append("trace=true") }
   }
 
+  /// Where a run of the recipe goes.
+  func path(of recipe: Recipe) -> String { runDirectory ?? "Checkpoints/\(recipe.name)" }
+
   func run() throws {
     // From the beginning: a signal while the run is being prepared means its first step.
-    StopSignals.install()
+    try runHere {
+      try StopSignals.install()
+      return .done
+    }
     try runOnRanks { communicator in
       let recipe = try settings.read(self.recipe, on: communicator)
       return try recipe.watch.watching(on: communicator) { try train(recipe, on: communicator, $0) }
@@ -110,31 +137,31 @@ struct TrainCommand: ParsableCommand {
     try ReplicaAgreement(on: communicator, interval: 0).compare(
       [("--resume", "\(resume)"), ("--steps", steps.map(String.init) ?? "not given")],
       remedy: "give all ranks the same options")
+    // Progress must reach a file or a pipe line by line.
+    lineBufferOutput()
     let level = try setUpMachine(threads: recipe.threads, on: communicator)
     try showRanks(level, on: communicator)
-    let path = runDirectory ?? "Checkpoints/\(recipe.name)"
+    let path = path(of: recipe)
     let isRoot = communicator.rank == 0
     let sourceOnly = try communicator.together {
       isRoot ? try sourceOnlySummary.map { try Summary(contentsOf: $0).student } : nil
     }
     let checkpoints = HDF5CheckpointStore(folder: RunLayout(path).checkpoints)
-    let hasCheckpoint = try communicator.together { isRoot && resume ? try !checkpoints.steps().isEmpty : false }
-    let experiment = try Experiment(
-      recipe, on: communicator,
-      startingWith: try communicator.orBits(hasCheckpoint ? 1 : 0) == 0 ? checkpoints : nil)
-    let directory = try communicator.together { () throws -> RunDirectory? in
-      guard isRoot else { return nil }
-      let (directory, notes) = try RunDirectory.take(
-        path, resume: resume, recipe: recipe, overrides: settings.overrides)
-      for note in notes { print(note) }
-      return directory
+    let look = DataLook(folder: isRoot ? path : nil) { say($0) }
+    let data = try RunData(recipe, on: communicator) { say($0) }
+    let found = try communicator.together { isRoot && resume ? try checkpoints.steps() : [] }
+    let (directory, former) = try communicator.together {
+      isRoot ? try take(path, recipe, data, checkpoints, found) : (nil, nil)
     }
-    // Progress must reach a file or a pipe line by line.
-    lineBufferOutput()
+    let experiment = try Experiment(
+      recipe, on: communicator, data: data,
+      counting: ClassCounting(keptIn: directory, former: former, orReadFrom: classIndex) { say($0) },
+      startingWith: try communicator.orBits(found.isEmpty ? 0 : 1) == 0 ? checkpoints : nil, look: look)
+    if let directory { look.save(in: directory) }
     let trainer = Trainer(
       experiment, directory: directory, store: checkpoints,
       pseudoLabels: HDF5PseudoLabelStore(folder: RunLayout(path).pseudoLabels)
-    ) { print($0) }
+    ) { say($0) }
     try trainer.prepare(resume: resume)
     let outcome = try trainer.run(until: steps ?? recipe.schedule.steps, watchdog)
     try communicator.together {
@@ -142,9 +169,24 @@ struct TrainCommand: ParsableCommand {
       summary.sourceOnly = sourceOnly
       try directory.write(try jsonText(summary), to: directory.layout.summary)
       try directory.write(try trainer.report(summary, log: directory.layout.log), to: directory.layout.report)
-      print("report: \(directory.layout.report)")
+      say("report: \(directory.layout.report)")
     }
     directory?.release()
     return outcome.status
+  }
+
+  /// Takes the run's folder and tells what has changed since its newest checkpoint. On rank 0 only.
+  private func take(
+    _ path: String, _ recipe: Recipe, _ data: RunData, _ checkpoints: HDF5CheckpointStore, _ steps: [Int]
+  ) throws -> (RunDirectory?, DataComparison?) {
+    // Which checkpoint can be trusted is found out later. Data are compared before their labels are counted, for hours.
+    let newest = steps.reversed().lazy.compactMap { try? checkpoints.outline(file: checkpoints.file(step: $0)).run }
+      .first
+    let (directory, former, notes) = try RunDirectory.take(
+      path, resume: resume, recipe: recipe, overrides: settings.overrides, data: data.identities, checkpoint: newest)
+    let layout = directory.layout
+    let warnings = readyForWriting([layout.checkpoints, layout.pseudoLabels, layout.path])
+    for note in notes + warnings { say(note) }
+    return (directory, former)
   }
 }

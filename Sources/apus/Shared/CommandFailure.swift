@@ -32,6 +32,7 @@ func runAlone(_ body: () throws -> ExitStatus) throws {
 /// - Throws: `ExitCode` unless the status is 0.
 func runHere(_ body: () throws -> ExitStatus) throws {
   let status: ExitStatus
+  reportToLauncher("started")
   do {
     status = try body()
   } catch {
@@ -51,6 +52,7 @@ func runOnRanks(_ body: (any Communicator) throws -> ExitStatus) throws {
       // First of all: other versions may ask each other for other things.
       try ReplicaAgreement(on: communicator, interval: 0).compare([("the program version", programVersion)])
       try compareLibraries(on: communicator)
+      if communicator.rank == 0 { reportToLauncher("started") }
       return try body(communicator)
     })
 }
@@ -65,16 +67,15 @@ private func compareLibraries(on communicator: any Communicator) throws {
     remedy: "give all hosts the same libraries")
 }
 
-/// Ends the command. A launcher that loses exit statuses on the way asks for them in text by `APUS_REPORT_STATUS`.
+/// Ends the command.
 private func leave(_ status: ExitStatus) throws {
   guard status != .done else { return }
-  if ProcessInfo.processInfo.environment["APUS_REPORT_STATUS"] != nil {
-    writeErrorLine("apus: exit status \(status.rawValue)")
-  }
+  reportToLauncher("exit status \(status.rawValue)")
   throw ExitCode(status.rawValue)
 }
 
-/// Standard error for people where standard output carries JSON, else standard output.
-func say(_ text: String, json: Bool) {
-  if json { writeErrorLine(text) } else { print(text) }
+/// Prints a line for people: on standard error where standard output carries JSON, else on standard output. Signs of
+/// names that a terminal would obey are shown escaped.
+func say(_ text: String, json: Bool = false) {
+  if json { writeErrorLine(shown(text)) } else { print(shown(text)) }
 }

@@ -1,42 +1,57 @@
-// PyTorch checkpoints byte by byte: a zip writer and the opcodes of a pickle. Also makes the seeds of the fuzz drivers.
+// PyTorch checkpoints byte by byte: a zip writer and the opcodes of a pickle. Also makes seeds of the fuzz drivers.
 
 /// Opcodes of pickle protocol 2, as bytes that leave one value on the stack.
-enum Pickle {
-  static func whole(_ value: [UInt8]) -> [UInt8] { [0x80, 2] + value + [UInt8(ascii: ".")] }
+public enum Pickle {
+  /// A whole pickle of one value.
+  public static func whole(_ value: [UInt8]) -> [UInt8] { [0x80, 2] + value + [UInt8(ascii: ".")] }
 
-  static func text(_ text: String) -> [UInt8] {
+  /// A text.
+  public static func text(_ text: String) -> [UInt8] {
     [UInt8(ascii: "X")] + littleEndian(text.utf8.count, 4) + Array(text.utf8)
   }
 
-  static func integer(_ value: Int) -> [UInt8] { [0x8a, 8] + littleEndian(value, 8) }
+  /// A whole number.
+  public static func integer(_ value: Int) -> [UInt8] { [0x8a, 8] + littleEndian(value, 8) }
 
-  static func tuple(_ items: [UInt8]...) -> [UInt8] { [UInt8(ascii: "(")] + items.joined() + [UInt8(ascii: "t")] }
+  /// A tuple of values.
+  public static func tuple(_ items: [UInt8]...) -> [UInt8] {
+    [UInt8(ascii: "(")] + items.joined() + [UInt8(ascii: "t")]
+  }
 
-  static func integers(_ values: [Int]) -> [UInt8] {
+  /// A tuple of whole numbers.
+  public static func integers(_ values: [Int]) -> [UInt8] {
     [UInt8(ascii: "(")] + values.flatMap(integer) + [UInt8(ascii: "t")]
   }
 
-  static func list(_ items: [UInt8]...) -> [UInt8] {
+  /// A list of values.
+  public static func list(_ items: [UInt8]...) -> [UInt8] {
     [UInt8(ascii: "]"), UInt8(ascii: "(")] + items.joined() + [UInt8(ascii: "e")]
   }
 
-  static func dictionary(_ members: [(String, [UInt8])]) -> [UInt8] {
+  /// A dictionary with texts as keys.
+  public static func dictionary(_ members: [(String, [UInt8])]) -> [UInt8] {
     [UInt8(ascii: "}"), UInt8(ascii: "(")] + members.flatMap { text($0.0) + $0.1 } + [UInt8(ascii: "u")]
   }
 
-  static func global(_ module: String, _ name: String) -> [UInt8] { Array("c\(module)\n\(name)\n".utf8) }
+  /// A class or function by its name.
+  public static func global(_ module: String, _ name: String) -> [UInt8] { Array("c\(module)\n\(name)\n".utf8) }
 
-  static func call(_ function: [UInt8], _ arguments: [UInt8]) -> [UInt8] {
+  /// What a call of a function with a tuple of arguments gives.
+  public static func call(_ function: [UInt8], _ arguments: [UInt8]) -> [UInt8] {
     function + arguments + [UInt8(ascii: "R")]
   }
 
-  static func storage(_ key: String, _ count: Int, type: String = "FloatStorage", legacy: Bool = false) -> [UInt8] {
+  /// A reference to a storage of `count` numbers.
+  public static func storage(_ key: String, _ count: Int, type: String = "FloatStorage", legacy: Bool = false)
+    -> [UInt8]
+  {
     let id = [text("storage"), global("torch", type), text(key), text("cpu"), integer(count)]
     let last = legacy ? [UInt8(ascii: "N")] : []
     return [UInt8(ascii: "(")] + id.joined() + last + [UInt8(ascii: "t"), UInt8(ascii: "Q")]
   }
 
-  static func tensor(_ storage: [UInt8], offset: Int = 0, shape: [Int], strides: [Int]) -> [UInt8] {
+  /// A view of a storage as a tensor.
+  public static func tensor(_ storage: [UInt8], offset: Int = 0, shape: [Int], strides: [Int]) -> [UInt8] {
     call(
       global("torch._utils", "_rebuild_tensor_v2"),
       tuple(
@@ -46,24 +61,36 @@ enum Pickle {
 }
 
 /// A zip archive of stored entries.
-struct Zip {
-  var entries: [(name: String, bytes: [UInt8])]
+public struct Zip: Sendable {
+  /// Names and contents.
+  public var entries: [(name: String, bytes: [UInt8])]
   /// Whether sizes and places stand in zip64 records only.
-  var isWide = true
+  public var isWide: Bool
   /// Method written for every entry; 0 is stored.
-  var method = 0
+  public var method: Int
   /// Whether checksums are written; 0 stands for none.
-  var hasChecksums = true
+  public var hasChecksums: Bool
+
+  /// An archive of these entries.
+  public init(
+    entries: [(name: String, bytes: [UInt8])], isWide: Bool = true, method: Int = 0, hasChecksums: Bool = true
+  ) {
+    self.entries = entries
+    self.isWide = isWide
+    self.method = method
+    self.hasChecksums = hasChecksums
+  }
 
   /// A checkpoint with a pickle and storages named 0, 1, ….
-  static func checkpoint(_ pickle: [UInt8], _ storages: [[UInt8]], byteOrder: String? = "little") -> Zip {
+  public static func checkpoint(_ pickle: [UInt8], _ storages: [[UInt8]], byteOrder: String? = "little") -> Zip {
     var entries = [("archive/data.pkl", Pickle.whole(pickle))]
     if let byteOrder { entries.append(("archive/byteorder", Array(byteOrder.utf8))) }
     entries += storages.enumerated().map { ("archive/data/\($0.offset)", $0.element) }
     return Zip(entries: entries + [("archive/version", Array("3\n".utf8))])
   }
 
-  var bytes: [UInt8] {
+  /// The file.
+  public var bytes: [UInt8] {
     var file: [UInt8] = []
     var directory: [UInt8] = []
     for (name, content) in entries {
@@ -95,7 +122,7 @@ struct Zip {
   }
 
   /// CRC-32, bit by bit.
-  static func checksum(_ bytes: [UInt8]) -> Int {
+  public static func checksum(_ bytes: [UInt8]) -> Int {
     var rest: UInt32 = .max
     for byte in bytes {
       rest ^= UInt32(byte)
@@ -106,7 +133,7 @@ struct Zip {
 }
 
 /// A checkpoint in the form before PyTorch 1.6.
-func legacyCheckpoint(
+public func legacyCheckpoint(
   _ pickle: [UInt8], _ storages: [(key: String, count: Int, bytes: [UInt8])], littleEndianMachine: Bool = true
 ) -> [UInt8] {
   let magic: [UInt8] = [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19]
@@ -119,12 +146,14 @@ func legacyCheckpoint(
 }
 
 /// A safetensors file from its header's text.
-func safetensors(_ header: String, data: [UInt8] = []) -> [UInt8] {
+public func safetensors(_ header: String, data: [UInt8] = []) -> [UInt8] {
   littleEndian(header.utf8.count, 8) + Array(header.utf8) + data
 }
 
-func littleEndian(_ value: Int, _ size: Int) -> [UInt8] {
+/// A number as `size` bytes, the lowest first.
+public func littleEndian(_ value: Int, _ size: Int) -> [UInt8] {
   (0..<size).map { UInt8(truncatingIfNeeded: $0 < 8 ? value >> (8 * $0) : 0) }
 }
 
-func bytes(_ values: [Float]) -> [UInt8] { values.flatMap { littleEndian(Int($0.bitPattern), 4) } }
+/// Numbers as they lie in a file.
+public func bytes(_ values: [Float]) -> [UInt8] { values.flatMap { littleEndian(Int($0.bitPattern), 4) } }

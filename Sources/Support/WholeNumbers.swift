@@ -1,0 +1,8 @@
+// Whole numbers from floating-point ones that data may have made as large as it likes.
+
+extension FixedWidthInteger {
+  /// The whole part of a number; the nearest integer there is where that is out of range, and 0 of not-a-number.
+  public init(clamping value: some BinaryFloatingPoint) {
+    self = value.isNaN ? 0 : Self(exactly: value.rounded(.towardZero)) ?? (value < 0 ? .min : .max)
+  }
+}
