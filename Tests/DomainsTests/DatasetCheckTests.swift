@@ -89,13 +89,15 @@ import Testing
     }
   }
 
-  @Test func theDigestFollowsNamesBytesAndRules() throws {
-    let (folder, set) = try make()
-    let (other, same) = try make()
-    try withExtendedLifetime((folder, other)) {
-      #expect(set.filesDigest == same.filesDigest)
-      try writePNG(RGBImage(height: 4, width: 6, pixels: (0..<72).map { UInt8($0 * 3) }), to: same.place(3))
-      #expect(set.filesDigest != same.filesDigest)
+  @Test func theIdentityFollowsNamesAndBytes() throws {
+    let (first, set) = try make()
+    let (second, same) = try make()
+    let (third, other) = try make { images, _ in
+      try writePNG(
+        RGBImage(height: 4, width: 6, pixels: (0..<72).map { UInt8($0 * 3) }), to: images + "/s3.png")
+    }
+    withExtendedLifetime((first, second, third)) {
+      #expect(set.identity == same.identity && set.identity != other.identity)
     }
   }
 
