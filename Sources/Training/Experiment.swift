@@ -50,7 +50,7 @@ public final class Experiment {
   /// - Parameters:
   ///   - recipe: the recipe.
   ///   - communicator: the ranks.
-  ///   - data: the data sets; nil lists those of the recipe.
+  ///   - given: the data sets; nil lists those of the recipe.
   ///   - counting: how class pixels of the source labels are come by.
   ///   - checkpoints: reads the files that `init` and `encoder.weights` name; nil where the weights come from a
   ///     checkpoint of the run, as in resuming.
@@ -64,12 +64,7 @@ public final class Experiment {
   ) throws {
     self.recipe = recipe
     ConvolutionMethod.current = recipe.convolution
-    plan = try communicator.together {
-      try recipe.checkAbilities()
-      return try ShardPlan(
-        globalBatch: recipe.batch.global, microBatches: recipe.batch.accumulate, cropShards: recipe.batch.cropShards,
-        on: communicator)
-    }
+    plan = try communicator.together { try recipe.shardPlan(on: communicator) }
     let metered = MeteredCommunicator(communicator)
     share = BatchShare(plan, on: metered)
     let parts = (0..<plan.microBatches).map { [share] in share.ofMicroBatch($0).samples }
@@ -139,6 +134,14 @@ public final class Experiment {
 }
 
 extension Recipe {
+  /// How samples are dealt out over the ranks of a communicator; communicates nothing.
+  /// - Throws: `Failure` 65 if they cannot be, or a setting asks for what cannot be honoured.
+  public func shardPlan(on communicator: any Communicator) throws -> ShardPlan {
+    try checkAbilities()
+    return try ShardPlan(
+      globalBatch: batch.global, microBatches: batch.accumulate, cropShards: batch.cropShards, on: communicator)
+  }
+
   /// What decides the shapes of the network.
   public func networkConfiguration(classCount: Int) -> NetworkConfiguration {
     var configuration = NetworkConfiguration(
