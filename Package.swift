@@ -70,8 +70,8 @@ let package = Package(
     floor(
       "Recipes",
       [
-        "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Kernels", "Imagery", "Support",
-        .product(name: "Yams", package: "Yams"),
+        "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Kernels", "Imagery", "Collectives",
+        "Support", .product(name: "Yams", package: "Yams"),
       ]),
     floor("Methods", ["Adaptation", "Networks", "Autograd", "Kernels", "Tensors", "Collectives", "Support"]),
     // 9

@@ -77,7 +77,9 @@ public struct DatasetIdentity: Sendable, Equatable, Codable {
 
   /// What became of this set in `other`, such as `s0 is gone, t0 is new`; nil if both are the same.
   ///
-  /// - Parameter shown: images named of each kind of change; the others are counted.
+  /// - Parameters:
+  ///   - other: the set as it is now.
+  ///   - shown: images named of each kind of change; the others are counted.
   public func changes(in other: DatasetIdentity, shown: Int = 3) -> String? {
     guard digest != other.digest else { return nil }
     guard drawing == nil, other.drawing == nil else {

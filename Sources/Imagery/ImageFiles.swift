@@ -10,7 +10,9 @@ public let standardPixelLimit = 100_000_000
 ///
 /// Grey and palettised files are expanded, CMYK becomes RGB, transparency is dropped, 16 bits become 8; gamma and colour
 /// profiles are ignored, so that pixels are the file's own numbers.
-/// - Parameter pixelLimit: most pixels that the image may have; more are refused before memory is taken for them.
+/// - Parameters:
+///   - path: the file.
+///   - pixelLimit: most pixels that the image may have; more are refused before memory is taken for them.
 /// - Throws: a `Failure` that names the file: 66 if there is none, 74 if it cannot be read, 65 if it is damaged, cut
 ///   off, too large, of a kind that is not read, or neither PNG nor JPEG.
 public func readRGB(_ path: String, pixelLimit: Int = standardPixelLimit) throws -> RGBImage {

@@ -30,7 +30,9 @@ public struct HostFile: Sendable, Equatable {
   public let hosts: [Host]
 
   /// Reads a host file. Comments begin with `#`; line ends may be those of Windows.
-  /// - Parameter ranksPerNode: slots of every line, whatever the file says.
+  /// - Parameters:
+  ///   - path: the file.
+  ///   - ranksPerNode: slots of every line, whatever the file says.
   /// - Throws: `Failure` 66 if there is no such file, 65 with file and line if a name or a number cannot be meant.
   public init(contentsOf path: String, ranksPerNode: Int? = nil) throws {
     guard let bytes = FileManager.default.contents(atPath: path) else {
@@ -40,7 +42,10 @@ public struct HostFile: Sendable, Equatable {
   }
 
   /// Reads a host file's text.
-  /// - Parameter path: what complaints call it.
+  /// - Parameters:
+  ///   - text: the lines.
+  ///   - path: what complaints call the file.
+  ///   - ranksPerNode: slots of every line, whatever the text says.
   /// - Throws: as `init(contentsOf:)`.
   public init(_ text: String, path: String, ranksPerNode: Int? = nil) throws {
     // Windows' editors mark UTF-8 by three bytes at the beginning.

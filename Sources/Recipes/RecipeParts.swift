@@ -1,11 +1,21 @@
 // From a recipe to the parts of a run that it describes.
 
 import Adaptation
+import Collectives
+import DataParallel
 import Networks
 import Optimization
 import Support
 
 extension Recipe {
+  /// How samples are dealt out over the ranks of a communicator; communicates nothing.
+  /// - Throws: `Failure` 65 if they cannot be, or a setting asks for what cannot be honoured.
+  public func shardPlan(on communicator: any Communicator) throws -> ShardPlan {
+    try checkAbilities()
+    return try ShardPlan(
+      globalBatch: batch.global, microBatches: batch.accumulate, cropShards: batch.cropShards, on: communicator)
+  }
+
   /// What decides the shapes of the network.
   public func networkConfiguration(classCount: Int) -> NetworkConfiguration {
     var configuration = NetworkConfiguration(

@@ -4,7 +4,9 @@
 /// line breaks as `\n`, and the marks that turn the direction of writing.
 ///
 /// File names, classes and recipes come from outside and may hold any of them.
-/// - Parameter keepsLines: whether line breaks and tabs stay, for texts of several lines.
+/// - Parameters:
+///   - text: any text.
+///   - keepsLines: whether line breaks and tabs stay, for texts of several lines.
 public func shown(_ text: String, keepsLines: Bool = false) -> String {
   guard text.unicodeScalars.contains(where: isObeyed) else { return text }
   var result = ""

@@ -32,7 +32,9 @@ public struct SystemThread: Sendable {
   }
 
   /// Starts a thread that runs `body`.
-  /// - Parameter name: for debuggers and failures, at most 15 bytes.
+  /// - Parameters:
+  ///   - name: for debuggers and failures, at most 15 bytes.
+  ///   - body: what it does.
   /// - Throws: `Failure` 70 where the system has no thread to give; `body` is not run then.
   public init(_ name: String, _ body: @escaping @Sendable () -> Void) throws {
     var thread = pthread_t()

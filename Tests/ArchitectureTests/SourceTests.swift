@@ -68,7 +68,9 @@ import Testing
   }
 
   @Test("a name without a row and a catalogue without names are reported") func missingRowsAreReported() {
-    let file = SourceFile(path: "Sources/A/B.swift", text: "[\n  Method(\"first\"),\n  Method(\"second\"),\n]\n")
+    let file = SourceFile(
+      path: "Sources/A/B.swift",
+      text: "[\n  MethodEntry(\"first\", .sourceFree, paper: \"\"),\n  \"second\", .sourceFree, paper: \"\"),\n]\n")
     let names = Catalogue.methods.names
     #expect(catalogueFindings([file], names: names, page: "| `first` | x |\n| a | `second` |") == [])
     #expect(
@@ -87,7 +89,7 @@ enum Catalogue: CaseIterable {
 
   var names: Regex<(Substring, Substring)> {
     switch self {
-    case .methods: /\bMethod\("([a-z0-9-]+)"/
+    case .methods: /^\s*(?:MethodEntry\()?"([a-z0-9-]+)", \.\w+,/
     case .encoders: /(?:\b(?:MixTransformerVariant|ResNetVariant|wide)|^\s*)\("([a-z0-9-]+)", (?:\{|\[|widths|depths)/
     case .dataSets: /^\s*\("([a-z]+)", [a-z]\w*\),?$/
     }

@@ -143,8 +143,13 @@ import Training
     try folder.write(padded[0], to: "first/source/labels/source-000000.png")
     try await train("run", "--steps", "6")
     try folder.write(padded[1], to: "first/source/labels/source-000000.png")
+    let kept = try files.contentsOfDirectory(atPath: folder.file("run")).filter { $0.hasPrefix("class-index-") }
+    #expect(kept.count == 2, "of the source and of the validation set")
     let index = try #require(
-      try files.contentsOfDirectory(atPath: folder.file("run")).first { $0.hasPrefix("class-index-") })
+      kept.first { name in
+        String(decoding: files.contents(atPath: folder.file("run/\(name)")) ?? Data(), as: UTF8.self).contains(
+          "source-")
+      })
     try files.moveItem(atPath: folder.file("run/\(index)"), toPath: folder.file("index"))
     let refused = try await startTraining(in: folder.file("run"), recipe: recipe, ["--resume"])
     #expect(refused.refuses(65, folder.file("first/source/labels"), "class counts are not"), "\(refused)")

@@ -262,6 +262,8 @@ import Training
     let skipped = try RunLog.read(run + "/log.jsonl").compactMap(\.skipped)
     #expect(
       skipped.count >= 2
-        && skipped.allSatisfy { $0.samples.map(\.sample) == [0, 1, 2, 3] && !$0.samples[0].source.name.isEmpty })
+        && skipped.allSatisfy {
+          $0.samples.map(\.sample) == [0, 1, 2, 3] && $0.samples[0].source?.name.isEmpty == false
+        })
   }
 }

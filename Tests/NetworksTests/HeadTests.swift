@@ -165,7 +165,8 @@ private struct HeadCase {
       test.features = all.map { $0.samples(samples).copy() }
       let tape = Tape()
       let output = try test.head(
-        test.features.map { Variable(constant: $0) }, soloContext(samples.count, tape: tape, .running))
+        test.features.map { Variable(constant: $0) }, soloContext(samples.count, tape: tape, .running)
+      ).logits
       output.cell?.accumulate(output.value)
       tape.walkBack()
       let gradients = try #require(test.parameters.gradients)

@@ -37,7 +37,8 @@ import Testing
   @Test("ranges advanced apart are the whole update") func ownedRanges() {
     let slices = AdamWTests.slices
     let (whole, expected) = (SGD(slices: slices), randomTensor([101], seed: 1))
-    let parts = [[0..<20, 60..<80], [20..<60, 80..<101]].map { (SGD(slices: slices, owned: $0), expected.copy(), $0) }
+    let ranges: [[Range<Int>]] = [[0..<20, 60..<80], [20..<60, 80..<101]]
+    let parts = ranges.map { (SGD(slices: slices, owned: $0), expected.copy(), $0) }
     for step in 1...3 {
       let gradient = randomTensor([101], seed: UInt64(step))
       whole.advance(parameters: expected, gradient: gradient, rate: 0.01, step: step)

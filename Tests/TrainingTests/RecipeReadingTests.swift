@@ -16,11 +16,13 @@ struct BlockOptions: MethodOptions {
     try settings.value("blocks", &blocks, .atLeast(1))
     try settings.value("ratio", &ratio, .from(0, to: 1))
   }
+  func make(_ setup: ObjectiveSetup) throws -> (any Objective)? { nil }
 }
 
 let catalogue = RecipeCatalogue(
   methods: [
-    .init("source-only", needsTarget: false), .init("hrda"), .init("masked", options: BlockOptions()),
+    .init("source-only", .sourceOnly, paper: "none"), .init("hrda", .selfTraining, paper: "none"),
+    .init("masked", .selfTraining, options: BlockOptions(), paper: "none"),
   ],
   encoders: ["tiny", "b0", "b5"], dataSets: ["folder", "procedural"], classSets: ["cityscapes19": 19, "small": 4],
   labelMaps: ["gta"])

@@ -51,7 +51,7 @@ public final class Experiment {
   /// - Parameters:
   ///   - recipe: the recipe.
   ///   - communicator: the ranks.
-  ///   - data: the data sets; nil lists those of the recipe.
+  ///   - given: the data sets; nil lists those of the recipe.
   ///   - counting: how class pixels of the source labels are come by.
   ///   - checkpoints: reads the files that `init` and `encoder.weights` name; nil where the weights come from a
   ///     checkpoint of the run, as in resuming.
@@ -65,12 +65,7 @@ public final class Experiment {
   ) throws {
     self.recipe = recipe
     ConvolutionMethod.current = recipe.convolution
-    plan = try communicator.together {
-      try recipe.checkAbilities()
-      return try ShardPlan(
-        globalBatch: recipe.batch.global, microBatches: recipe.batch.accumulate, cropShards: recipe.batch.cropShards,
-        on: communicator)
-    }
+    plan = try communicator.together { try recipe.shardPlan(on: communicator) }
     let metered = MeteredCommunicator(communicator)
     share = BatchShare(plan, on: metered)
     let parts = (0..<plan.microBatches).map { [share] in share.ofMicroBatch($0).samples }

@@ -147,6 +147,8 @@ struct TrainCommand: ParsableCommand {
       isRoot ? try sourceOnlySummary.map { try Summary(contentsOf: $0).student } : nil
     }
     let checkpoints = HDF5CheckpointStore(folder: RunLayout(path).checkpoints)
+    // Before a folder is made for it.
+    _ = try communicator.together { try recipe.shardPlan(on: communicator) }
     let look = DataLook(folder: isRoot ? path : nil) { say($0) }
     let data = try RunData(recipe, on: communicator) { say($0) }
     let found = try communicator.together { isRoot && resume ? try checkpoints.steps() : [] }

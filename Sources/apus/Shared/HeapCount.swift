@@ -1,5 +1,5 @@
 // Requests for heap memory are counted by a library that stands before the C library, in benchmarks only: no training run
-// and no other command has it. See docs/decisions/0021-heap-requests-counted-on-request.md.
+// and no other command has it. See docs/decisions/0020-heap-requests-counted-on-request.md.
 
 import Foundation
 import Support
