@@ -30,6 +30,7 @@ import Testing
     // What changed may be about a path that has gone since.
     let current = all.filter { $0.path != "CHANGELOG.md" }
     #expect(current.flatMap { pathFindings($0, exists: Checkout.exists) } == [])
+    #expect(current.flatMap(longLineFindings) == [])
   }
 
   @Test("no mark of a merge is left", .enabled(if: Checkout.tracked != nil, "needs a git checkout"))

@@ -3,7 +3,7 @@
 import Domains
 import Foundation
 import Support
-import Training
+import Recipes
 
 /// One file for all inputs, in memory.
 private let path = "/dev/shm/apus-fuzz-classes-\(getpid()).yaml"

@@ -1,6 +1,7 @@
 // libFuzzer on recipes. A recipe that is taken must come back from its own text as the same recipe, as a resumed run needs.
 
 import Support
+import Recipes
 import Training
 
 /// Called by libFuzzer for each input.

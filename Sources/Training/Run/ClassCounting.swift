@@ -76,7 +76,8 @@ public struct ClassCounting {
         try former?.check(counts: $0.digest, data.identities, recipe)
       }
     }
-    if news.contains("data.validation"), let validation = data.validation {
+    // Scenes that are drawn have the right labels, however many there are.
+    if news.contains("data.validation"), let validation = data.validation, validation.identity.drawing == nil {
       counts.validation = try statistics(of: validation, classCount: classCount, on: communicator)
     }
     return counts

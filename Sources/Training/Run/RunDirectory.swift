@@ -74,12 +74,14 @@ public final class RunDirectory {
   public var warning: String? { lock.warning }
   private var lock: RunLock
   private var isHeld = true
+  private let isMadeHere: Bool
 
   /// Makes the folder if need be and takes hold of it. Called by rank 0 only.
   /// - Throws: `Failure` 73 if the folder cannot be made, if another process holds it, or if it holds a run and
   ///   `resume` is false; 74 if it cannot be made now, as on a full disk.
   public init(_ path: String, resume: Bool) throws {
     layout = RunLayout(path)
+    isMadeHere = !FileManager.default.fileExists(atPath: layout.path)
     try makeFolder(layout.checkpoints)
     heldRun = try layout.holdsRun()
     lock = try RunLock(layout.lock)
@@ -93,11 +95,15 @@ public final class RunDirectory {
 
   deinit { release() }
 
-  /// Lets go of the folder, as the end of the object does; the object must not be used afterwards.
+  /// Lets go of the folder, as the end of the object does; the object must not be used afterwards. A folder that was made
+  /// for a run which then did not begin goes, unless something was written into it.
   public func release() {
     guard isHeld else { return }
     isHeld = false
+    let isEmpty = isMadeHere && (try? layout.holdsRun()) == false
+    if isEmpty { unlink(layout.lock) }
     lock.release()
+    if isEmpty { for folder in [layout.checkpoints, layout.path] { rmdir(folder) } }
   }
 
   /// Takes hold of the folder again if somebody deleted it, or its lock, during the run.
