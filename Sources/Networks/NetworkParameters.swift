@@ -49,12 +49,12 @@ public struct Initializer: Sendable {
   }
 
   /// Normal with mean 0.
-  static func normal(deviation: Double) -> Initializer {
+  package static func normal(deviation: Double) -> Initializer {
     Initializer { stream, count in (0..<count).map { _ in Float(deviation * stream.nextNormal()) } }
   }
 
   /// Normal with mean 0, redrawn outside two units of length, as PyTorch's `trunc_normal_` with its default bounds.
-  static func truncatedNormal(deviation: Double) -> Initializer {
+  package static func truncatedNormal(deviation: Double) -> Initializer {
     Initializer { stream, count in
       (0..<count).map { _ in
         var value = deviation * stream.nextNormal()
@@ -65,7 +65,7 @@ public struct Initializer: Sendable {
   }
 
   /// He et al. (ICCV 2015): normal with variance 2 / fan-out.
-  static func heNormal(outputs: Int, taps: Int, groups: Int = 1) -> Initializer {
+  package static func heNormal(outputs: Int, taps: Int, groups: Int = 1) -> Initializer {
     normal(deviation: (2 / Double(outputs * taps / groups)).squareRoot())
   }
 }

@@ -103,7 +103,7 @@ public final class SegmentationNetwork {
   /// Builds the network and draws its parameters from `seed`.
   /// - Parameters:
   ///   - configuration: encoder, heads and shapes.
-  ///   - attaching: heads that objectives train on maps; their parameters come last.
+  ///   - heads: small networks that objectives train on maps; their parameters come last.
   ///   - gradientSlots: local samples whose gradients are kept; 0 for a network that is not trained.
   ///   - seed: the run's seed.
   /// - Throws: `Failure` if no encoder or no head has the configured name.

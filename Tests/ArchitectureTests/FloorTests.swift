@@ -11,9 +11,9 @@ import Testing
     let names = Set(manifest.targets.filter { !$0.isTest }.map(\.name))
     #expect(folders == names)
     #expect(names == Set(floors.keys))
-    let training = manifest.targets.first { $0.name == "Training" }
-    #expect(training?.products == ["Yams"])
-    #expect(training?.dependencies.contains("Adaptation") == true)
+    let recipes = manifest.targets.first { $0.name == "Recipes" }
+    #expect(recipes?.products == ["Yams"])
+    #expect(recipes?.dependencies.contains("Adaptation") == true)
   }
 
   @Test("dependencies point down") func dependenciesPointDown() {

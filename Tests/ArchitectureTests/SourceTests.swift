@@ -89,7 +89,7 @@ enum Catalogue: CaseIterable {
 
   var names: Regex<(Substring, Substring)> {
     switch self {
-    case .methods: /^\s*(?:MethodEntry\()?"([a-z0-9-]+)", \.\w+,/
+    case .methods: /^\s*(?:MethodEntry\()?"([a-z0-9-]+)", \.(?:sourceOnly|adversarial|selfTraining|sourceFree),/
     case .encoders: /(?:\b(?:MixTransformerVariant|ResNetVariant|wide)|^\s*)\("([a-z0-9-]+)", (?:\{|\[|widths|depths)/
     case .dataSets: /^\s*\("([a-z]+)", [a-z]\w*\),?$/
     }

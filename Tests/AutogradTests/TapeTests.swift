@@ -22,6 +22,21 @@ import Testing
     #expect(order == [4, 3, 2, 1, 0] && tape.recorded == 5)
   }
 
+  @Test func viewsAreWalkedBackOneAfterTheOther() {
+    let tape = Tape()
+    var order: [String] = []
+    var outputs: [Variable] = []
+    for view in 0..<3 {
+      if view > 0 { tape.divide() }
+      for node in 0..<2 {
+        outputs.append(tape.record(Tensor([1], [1])) { _ in order.append("\(view).\(node)") })
+      }
+    }
+    for output in outputs { output.cell?.accumulate(Tensor([1], [1])) }
+    tape.walkBack(divided: { order.append("cut") })
+    #expect(order == ["2.1", "2.0", "cut", "1.1", "1.0", "cut", "0.1", "0.0"])
+  }
+
   @Test func keptGradientsOutliveTheWalk() {
     let tape = Tape()
     let x = Variable(tracked: Tensor([1], [1]))
