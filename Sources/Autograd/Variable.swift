@@ -150,7 +150,10 @@ public final class Tape {
     while let node = nodes.popLast() {
       let left = nodes.indices.last.map { highest[$0] } ?? -1
       let gradient = node.output.take()
-      if let gradient { (node.weights ?? node.propagate)(gradient) }
+      if let gradient {
+        node.weights?(gradient)
+        if node.weights == nil { node.propagate(gradient) }
+      }
       if left < node.block {
         let part = (nodes.isEmpty ? 0 : node.block)..<complete
         complete = part.lowerBound
