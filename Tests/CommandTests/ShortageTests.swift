@@ -41,7 +41,7 @@ import Testing
   }
 
   @Test("a benchmark refuses numbers below its least") func hugeCounts() throws {
-    let outcome = try apus("benchmark", "step", "--case", "b0-256", "--warm-up", "-1")
+    let outcome = try apus("benchmark", "step", "--case", "b0-256", "--warm-up=-1")
     #expect(outcome.status == 64 && outcome.errors.contains("--warm-up is too small"))
   }
 }

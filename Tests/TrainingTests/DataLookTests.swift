@@ -81,7 +81,8 @@ import Training
     #expect(try isNew([LookedAt("data.source", set)]) == [true])
     try writePNG(
       LabelMap(height: 8, width: 8, values: (0..<64).map { UInt8($0 % 19) }), to: folder.file("labels/1.png"))
-    #expect(try isNew(sets) == [true])
+    let other = try FolderDataset(images: folder.file("images"), labels: folder.file("labels"))
+    #expect(try isNew([LookedAt("data.source", other, sets[0].demands)]) == [true])
     try Data("nonsense".utf8).write(to: URL(filePath: run + "/checked-data.json"))
     #expect(try isNew(sets) == [true])
   }

@@ -126,7 +126,7 @@ func complaint(_ yaml: String, _ overrides: String...) -> Failure? {
     ("teacher: {momentum: 1.5}", "teacher.momentum is 1.5; expected a number from 0.0 to 1.0"),
     ("optimizer: {betas: [0.9]}", "optimizer.betas is [0.9]; expected a list"),
     ("optimizer: {epsilon: nan}", "optimizer.epsilon is nan; expected a number above 0"),
-    ("optimizer: 3", "optimizer is 3; expected a mapping with keys such as learningRate"),
+    ("optimizer: 3", "optimizer is 3; expected a mapping with keys such as name"),
     ("network: {resolution: hdra}", "network.resolution is hdra; expected one of hrda, context-only, detail-only"),
     ("network: {detailCrop: 100x64}", "network.detailCrop is 100x64; expected a size"),
     ("crop: {size: 64}", "crop.size is 64; expected a size"),

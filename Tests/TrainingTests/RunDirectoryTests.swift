@@ -37,9 +37,21 @@ import Training
     #expect(refusal(folder.path + "/run", resume: false) == nil)
   }
 
-  @Test func theLockOfADeadProcessHereIsTakenOverButNotOneOfAnotherHost() throws {
+  @Test func aFolderMadeForARunThatDidNotBeginGoes() throws {
     let path = folder.path + "/run"
     try RunDirectory(path, resume: false).release()
+    #expect(!FileManager.default.fileExists(atPath: path))
+    let written = try RunDirectory(path, resume: false)
+    try written.write("{}", to: path + "/summary.json")
+    written.release()
+    #expect(FileManager.default.fileExists(atPath: path + "/summary.json"))
+    try RunDirectory(path, resume: false).release()
+    #expect(FileManager.default.fileExists(atPath: path + "/lock"), "it was there before")
+  }
+
+  @Test func theLockOfADeadProcessHereIsTakenOverButNotOneOfAnotherHost() throws {
+    let path = folder.path + "/run"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     let host = ProcessInfo.processInfo.hostName
     try "process 999999 on host \(host)\n".write(toFile: path + "/lock", atomically: true, encoding: .utf8)
     #expect(refusal(path, resume: false) == nil)
@@ -51,7 +63,7 @@ import Training
 
   @Test func aContainerThatWasStartedAgainTakesItsRunOver() throws {
     let path = folder.path + "/run"
-    try RunDirectory(path, resume: false).release()
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     // The kernel grants the lock, so that the holder, on the same kernel under another host name, has ended.
     let own = "\(ProcessIdentity.current)".split(separator: "-")
     let text = "process 7 on host 0f3a (\(own[0])-\(own[1])-4194304-1)\n"
