@@ -21,6 +21,37 @@ extension Experiment {
     return Snapshot(run: description(step: step), records: records + objectives)
   }
 
+  /// Everything that must be equal on all ranks. Moments that are dealt out over ranks exist once.
+  var replicatedState: [(name: String, tensor: Tensor)] {
+    let optimizer = step.parts.optimizer
+    let student = self.student.parameters
+    var tensors = [
+      ("student parameters", student.values), ("student statistics", student.buffers),
+      ("the guard's memory", step.parts.stepGuard.state),
+    ]
+    if step.parts.shards == nil {
+      tensors += zip(["first moment", "second moment"], optimizer.moments)
+    }
+    if let teacher = teacher?.network.parameters {
+      tensors += [("teacher parameters", teacher.values), ("teacher statistics", teacher.buffers)]
+    }
+    if let frozen = reference?.parameters {
+      tensors += [("frozen encoder", frozen.values), ("frozen encoder's statistics", frozen.buffers)]
+    }
+    tensors += objectiveState.map { ($0.path, $0.tensor) }
+    return tensors
+  }
+
+  /// What lies where in the arenas of `replicatedState`; all have the student's layout.
+  func replicatedParts(of name: String) -> [(name: String, range: Range<Int>)] {
+    let parameters = self.student.parameters
+    if name.hasSuffix(" parameters") || name.hasSuffix(" moment") {
+      return parameters.slices.map { ($0.name, $0.range) }
+    }
+    return ["student statistics", "teacher statistics"].contains(name)
+      ? parameters.bufferSlices.map { ($0.name, $0.range) } : []
+  }
+
   /// What objectives remember, by path in a checkpoint.
   var objectiveState: [(path: String, tensor: Tensor)] {
     step.parts.objectives.flatMap { objective in
@@ -159,5 +190,20 @@ extension Experiment {
           ? nil
           : NetworkParameters.digest(of: objectiveState.map { ($0.path, $0.tensor.shape.array, $0.tensor.values) }))
     }
+  }
+}
+
+extension RunDescription {
+  /// Lines about what changes bits here: the CPU level and versions of libraries. Going on with others is allowed, but
+  /// not silently.
+  var warningsOfOtherBits: [String] {
+    let level = "\(CPULevel.current)", versions = arithmeticLibraryVersions
+    let levels =
+      cpuLevel == level
+      ? [] : ["warning: the checkpoint was written at CPU level \(cpuLevel), this is \(level): bits will differ"]
+    return levels
+      + libraryVersions.sorted { $0.key < $1.key }.filter { versions[$0.key] != $0.value }.map {
+        "warning: the checkpoint was written with \($0.key) \($0.value), here it is \(versions[$0.key] ?? "none")"
+      }
   }
 }

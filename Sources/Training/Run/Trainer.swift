@@ -77,7 +77,7 @@ public final class Trainer {
     if resume { Activity.prepare("checkpoint") }
     let isResumed = resume ? try restoreNewest(&visits) : false
     Activity.prepare("weights of rank 0")
-    try agreement.share(state.map(\.tensor))
+    try agreement.share(experiment.replicatedState.map(\.tensor))
     experiment.step.parts.stepGuard.takeOver()
     keeper = CheckpointKeeper(
       store, experiment.recipe.checkpoint, on: communicator, completedSteps: firstStep, say: say)
@@ -117,7 +117,7 @@ public final class Trainer {
       }
     }
     try experiment.dealOutMoments(found?.snapshot)
-    if let run = found?.snapshot.run { warnOfChanges(since: run) }
+    if let run = found?.snapshot.run { run.warningsOfOtherBits.forEach(say) }
     firstStep = step
     let isNew = try communicator.together {
       try found.map {
@@ -132,18 +132,6 @@ public final class Trainer {
       visits = found?.snapshot.tensor(PseudoLabelRecorder.visitsRecord)
     }
     return true
-  }
-
-  /// Bits depend on the CPU level and the libraries: going on with others is allowed, but not silently.
-  private func warnOfChanges(since run: RunDescription) {
-    let level = "\(CPULevel.current)"
-    if run.cpuLevel != level {
-      say("warning: the checkpoint was written at CPU level \(run.cpuLevel), this is \(level): bits will differ")
-    }
-    let versions = arithmeticLibraryVersions
-    for (name, version) in run.libraryVersions.sorted(by: { $0.key < $1.key }) where versions[name] != version {
-      say("warning: the checkpoint was written with \(name) \(version), here it is \(versions[name] ?? "none")")
-    }
   }
 
   private func startRecording(_ teacherDigest: String, _ visits: Tensor?) throws {
@@ -184,37 +172,6 @@ public final class Trainer {
   /// Whether this rank speaks for its samples, which several ranks may hold.
   private var answers: Bool { experiment.plan.place == 0 }
 
-  /// Everything that must be equal on all ranks. Moments that are dealt out over ranks exist once.
-  private var state: [(name: String, tensor: Tensor)] {
-    let optimizer = experiment.step.parts.optimizer
-    let student = experiment.student.parameters
-    var tensors = [
-      ("student parameters", student.values), ("student statistics", student.buffers),
-      ("the guard's memory", experiment.step.parts.stepGuard.state),
-    ]
-    if experiment.step.parts.shards == nil {
-      tensors += zip(["first moment", "second moment"], optimizer.moments)
-    }
-    if let teacher = experiment.teacher?.network.parameters {
-      tensors += [("teacher parameters", teacher.values), ("teacher statistics", teacher.buffers)]
-    }
-    if let frozen = experiment.reference?.parameters {
-      tensors += [("frozen encoder", frozen.values), ("frozen encoder's statistics", frozen.buffers)]
-    }
-    tensors += experiment.objectiveState.map { ($0.path, $0.tensor) }
-    return tensors
-  }
-
-  /// What lies where in the arenas of `state`; all have the student's layout.
-  private func parts(of name: String) -> [(name: String, range: Range<Int>)] {
-    let parameters = experiment.student.parameters
-    if name.hasSuffix(" parameters") || name.hasSuffix(" moment") {
-      return parameters.slices.map { ($0.name, $0.range) }
-    }
-    return ["student statistics", "teacher statistics"].contains(name)
-      ? parameters.bufferSlices.map { ($0.name, $0.range) } : []
-  }
-
   /// Trains until `lastStep` steps are complete in total, or a signal asks to stop.
   /// - Parameters:
   ///   - lastStep: completed steps to stop at.
@@ -253,7 +210,7 @@ public final class Trainer {
       time.add(seconds)
       watchdog?.stepEnded(seconds: seconds)
       Activity.enter("replicas")
-      try agreement.check(step: completed, state, parts: parts(of:))
+      try agreement.check(step: completed, experiment.replicatedState, parts: experiment.replicatedParts(of:))
       var stops = try isAskedToStop()
       let isLast = completed == lastStep
       let isDue = recipe.checkpoint.every > 0 && completed % recipe.checkpoint.every == 0
@@ -329,59 +286,5 @@ public final class Trainer {
     try experiment.saveFrozenEncoder(to: directory.layout.frozenEncoder, store: store)
     log = try RunLog(directory.layout.log, keepingUpTo: step)
     events = nil
-  }
-
-  /// Predicts and scores the first validation image, so that what would end an evaluation ends the run before step 1.
-  /// Called by all ranks.
-  private func rehearseEvaluation() throws {
-    guard let validation = experiment.validation else { return }
-    Activity.beside("rehearsal of the evaluation")
-    let evaluator = Evaluator(
-      FirstImage(of: validation), scoredAs: try experiment.recipe.scoredAs(experiment.classes), on: communicator)
-    _ = try evaluator.evaluate(experiment.recipe.predictor(experiment.student))
-  }
-
-  /// Scores of the networks the recipe names, on the validation images: empty if there are none, nil if a signal came
-  /// between images.
-  public func evaluate() throws -> [String: ConfusionMatrix]? {
-    guard let validation = experiment.validation else { return [:] }
-    Activity.beside("evaluation")
-    let recipe = experiment.recipe
-    let scoredAs = try recipe.scoredAs(experiment.classes)
-    let evaluator = Evaluator(validation, scoredAs: scoredAs, on: communicator)
-    var matrices: [String: ConfusionMatrix] = [:]
-    for (name, network) in networks where recipe.evaluation.includes(name) {
-      let predictor = recipe.predictor(network)
-      guard let matrix = try evaluator.evaluate(predictor, while: { StopSignals.pending == nil }) else { return nil }
-      matrices[name] = matrix
-      say("\(name): mIoU \(rounded(matrix.meanIoU, 2)) % over \(matrix.coverage)")
-    }
-    return matrices
-  }
-
-  /// The networks of the run by name.
-  var networks: [(name: String, network: SegmentationNetwork)] {
-    [("student", experiment.student)] + (experiment.teacher.map { [("teacher", $0.network)] } ?? [])
-  }
-}
-
-extension ConfusionMatrix {
-  /// mIoU and IoU by class name, in percent.
-  public func scores(_ names: [String]) -> Scores {
-    Scores(mIoU: meanIoU, iou: Dictionary(uniqueKeysWithValues: zip(names, iou)))
-  }
-}
-
-extension Recipe.Evaluation {
-  /// Whether a network is evaluated.
-  func includes(_ name: String) -> Bool { network == .both || network.rawValue == name }
-}
-
-extension Recipe {
-  /// The sliding windows of the recipe over a network.
-  public func predictor(_ network: SegmentationNetwork) -> Predictor {
-    Predictor(
-      network, crop: (height: evaluation.crop.height, width: evaluation.crop.width),
-      stride: (height: evaluation.stride.height, width: evaluation.stride.width))
   }
 }
