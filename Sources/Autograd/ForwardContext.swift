@@ -36,14 +36,18 @@ public struct StochasticDraws: Sendable {
   ///   - sample: global index; the factors depend on it, not on the rank.
   ///   - unit: scale or window, such as "context".
   func factors(rate: Float, count: Int, sample: Int, unit: String, layer: String, draw: String) -> [Float] {
-    let stream = RandomStream(seed: seed, step: step, sample: sample, purpose: Purpose(pass, unit, layer, draw))
+    let stream = stream(sample: sample, unit: unit, layer: layer, draw: draw)
     return (0..<count).map { StochasticDraws.factor(stream, at: $0, rate: rate) }
   }
 
   /// The first of `factors`.
   func factor(rate: Float, sample: Int, unit: String, layer: String, draw: String) -> Float {
-    let stream = RandomStream(seed: seed, step: step, sample: sample, purpose: Purpose(pass, unit, layer, draw))
-    return StochasticDraws.factor(stream, at: 0, rate: rate)
+    StochasticDraws.factor(stream(sample: sample, unit: unit, layer: layer, draw: draw), at: 0, rate: rate)
+  }
+
+  /// The numbers that decide about one sample's elements.
+  func stream(sample: Int, unit: String, layer: String, draw: String) -> RandomStream {
+    RandomStream(seed: seed, step: step, sample: sample, purpose: Purpose(pass, unit, layer, draw))
   }
 
   private static func factor(_ stream: RandomStream, at position: Int, rate: Float) -> Float {

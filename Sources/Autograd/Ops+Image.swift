@@ -3,13 +3,18 @@
 import Kernels
 import Tensors
 
-/// Bilinear resizing, half-pixel centres, no antialiasing; the variable itself where the size already fits.
-public func bilinear(_ x: Variable, height: Int, width: Int, _ context: ForwardContext) -> Variable {
+/// Bilinear resizing without antialiasing, half-pixel centres or corners that meet, as PyTorch's `align_corners`; the
+/// variable itself where the size already fits.
+public func bilinear(
+  _ x: Variable, height: Int, width: Int, alignCorners: Bool = false, _ context: ForwardContext
+) -> Variable {
   let (oldHeight, oldWidth) = (x.value.shape[1], x.value.shape[2])
   if (oldHeight, oldWidth) == (height, width) { return x }
   let cell = x.cell
-  return context.record(Kernels.bilinear(x.value, height: height, width: width), tracked: cell != nil) { gradient in
-    cell?.accumulate(bilinearGradient(gradient, height: oldHeight, width: oldWidth))
+  let value = Kernels.bilinear(x.value, height: height, width: width, alignCorners: alignCorners)
+  return context.record(value, tracked: cell != nil) { gradient in
+    cell?.accumulate(
+      bilinearGradient(gradient, height: oldHeight, width: oldWidth, alignCorners: alignCorners))
   }
 }
 
@@ -20,6 +25,15 @@ public func concatenated(_ parts: [Variable], _ context: ForwardContext) -> Vari
   let value = concatenatedChannels(parts.map(\.value))
   return context.record(value, tracked: cells.contains { $0 != nil }) { gradient in
     for (cell, slice) in zip(cells, channelSlices(gradient, widths: widths)) { cell?.accumulate(slice) }
+  }
+}
+
+/// Some neighbouring channels; see `Kernels.channels`.
+public func channels(_ x: Variable, _ range: Range<Int>, _ context: ForwardContext) -> Variable {
+  let cell = x.cell
+  let all = x.value.channels
+  return context.record(Kernels.channels(x.value, range), tracked: cell != nil) { gradient in
+    cell?.accumulate(placedChannels(gradient, at: range, of: all))
   }
 }
 

@@ -147,7 +147,8 @@ public final class StepBenchmark {
         schedule: recipe.learningRate,
         momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
       StepOptions(
-        detailWeight: Float(recipe.network.detailWeight), augmentSource: false, stochasticSeed: 1, tunesBuckets: true))
+        detailWeight: Float(recipe.network.detailWeight), auxiliaryWeight: Float(recipe.network.auxiliary.weight),
+        augmentSource: false, stochasticSeed: 1, tunesBuckets: true))
   }
 
   /// Normal noise for images; labels in squares of 64 pixels, the first of a thing class.

@@ -64,6 +64,12 @@ public struct Initializer: Sendable {
     }
   }
 
+  /// Uniform within ±1/√fan-in: how PyTorch starts weights and biases of convolutions (`kaiming_uniform_` with a = √5).
+  package static func uniform(inputs: Int, taps: Int) -> Initializer {
+    let bound = Float(1 / Double(inputs * taps).squareRoot())
+    return Initializer { stream, count in (0..<count).map { _ in stream.nextUniform(in: -bound...bound) } }
+  }
+
   /// He et al. (ICCV 2015): normal with variance 2 / fan-out.
   package static func heNormal(outputs: Int, taps: Int, groups: Int = 1) -> Initializer {
     normal(deviation: (2 / Double(outputs * taps / groups)).squareRoot())

@@ -17,6 +17,17 @@ public enum Resolution: String, Sendable, Equatable, CaseIterable, Codable {
   case detailOnly = "detail-only"
 }
 
+/// A second classifier on an earlier feature map of the encoder, as methods before DAFormer train one.
+///
+/// It is a head of the same kind and options as the network's own, and trains the encoder; predictions do without it.
+public struct AuxiliaryHead: Sendable, Equatable {
+  /// The last feature map it sees, counted from 1, the finest.
+  public var stage: Int
+
+  /// A classifier on the feature maps up to one.
+  public init(stage: Int) { self.stage = stage }
+}
+
 /// Everything that decides the shapes of a network.
 public struct NetworkConfiguration: Sendable, Equatable {
   /// The encoder, by name or by sizes.
@@ -39,6 +50,8 @@ public struct NetworkConfiguration: Sendable, Equatable {
   public var dilations: [Int]
   /// Channel dropout before each classifier.
   public var headDropout: Float
+  /// A second classifier on an earlier feature map; nil without one. For networks of one resolution.
+  public var auxiliary: AuxiliaryHead?
   /// Image pixels per context pixel, along one side.
   public var contextReduction: Int
   /// Rows and columns of the detail crop.
@@ -76,6 +89,8 @@ public struct TrainingOutput {
   public let fused: Variable?
   /// Logits of the detail crop; nil without one.
   public let detail: Variable?
+  /// Logits of the auxiliary head, at the stride of its feature map; nil without one.
+  public let auxiliary: Variable?
   /// Logits of the context before gating, nil without one.
   public let context: Variable?
   /// Scale attention in 0...1 before it is cut to the detail crop; nil without one.
@@ -95,10 +110,11 @@ public final class SegmentationNetwork {
   let encoder: any Encoder
   let head: any SegmentationHead
   let scaleAttention: (any SegmentationHead)?
+  let auxiliaryHead: (any SegmentationHead)?
   /// Small heads that objectives train on maps, with what runs them.
   let attached: [(head: AttachedHead, body: AttachedHead.Body)]
   /// Where the heads' parameters begin in the arena.
-  let headOffset: Int, attentionOffset: Int, attachedOffset: Int
+  let headOffset: Int, attentionOffset: Int, auxiliaryOffset: Int, attachedOffset: Int
 
   /// Builds the network and draws its parameters from `seed`.
   /// - Parameters:
@@ -128,6 +144,13 @@ public final class SegmentationNetwork {
       ? entry.makeAttention(
         registry, "decode_head.scale_attention", channels: encoder.channels, classCount: configuration.classCount,
         width: configuration.attentionWidth, options: options) : nil
+    auxiliaryOffset = registry.elements
+    let maps = encoder.channels
+    auxiliaryHead = configuration.auxiliary.map { auxiliary in
+      precondition(!fused && 1...maps.count ~= auxiliary.stage, "\(auxiliary) of \(configuration.resolution)")
+      return entry.make(
+        registry, "auxiliary_head", Array(maps.prefix(auxiliary.stage)), configuration.classCount, options)
+    }
     attachedOffset = registry.elements
     var widths = Dictionary(
       uniqueKeysWithValues: encoder.channels.reversed().enumerated().map { (Site.Map.encoder(fromCoarsest: $0), $1) })

@@ -18,6 +18,8 @@ public enum Crops: Sendable {
 private struct CropSide {
   var logits: Variable?
   var attention: Variable?
+  /// Only networks of one resolution have it, whose crop no team shares out.
+  var auxiliary: Variable?
   var maps: [Site: Variable] = [:]
 
   /// What a team tells of it, in an order that all places know.
@@ -81,7 +83,8 @@ extension SegmentationNetwork {
         width: image.value.shape[2] / grid.stride, grid, contextPass)
     }
     return TrainingOutput(
-      fused: fused, detail: detailSide.logits, context: contextSide.logits, attention: contextSide.attention,
+      fused: fused, detail: detailSide.logits, auxiliary: contextSide.auxiliary ?? detailSide.auxiliary,
+      context: contextSide.logits, attention: contextSide.attention,
       maps: contextSide.maps.merging(detailSide.maps) { own, _ in own })
   }
 
@@ -103,6 +106,10 @@ extension SegmentationNetwork {
     if unit == .context, let scaleAttention {
       pass.tape?.mark(attentionOffset)
       side.attention = sigmoid(try scaleAttention(features, pass).logits, pass)
+    }
+    if let auxiliaryHead, let stage = configuration.auxiliary?.stage {
+      pass.tape?.mark(auxiliaryOffset)
+      side.auxiliary = try auxiliaryHead(Array(features.prefix(stage)), pass).logits
     }
     func map(_ map: Site.Map) -> Variable {
       switch map {

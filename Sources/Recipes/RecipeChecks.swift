@@ -43,6 +43,10 @@ extension Recipe {
       batch.cropShards == 1 || network.resolution == .hrda, "batch.cropShards",
       "is \(batch.cropShards), but network.resolution \(network.resolution.rawValue) has one crop to share out")
     try check.require(
+      network.auxiliary.weight == 0 || network.resolution != .hrda, "network.auxiliary",
+      "needs one resolution, not \(network.resolution.rawValue)",
+      remedy: "use network.resolution: context-only, or network.auxiliary.weight: 0")
+    try check.require(
       !optimizer.shardMoments || reduction != .native, "optimizer.shardMoments",
       "is true, but the MPI library's own sum (reduction: native) leaves no part of it to one rank",
       remedy: "use reduction: reproducible, or optimizer.shardMoments: false")

@@ -27,6 +27,7 @@ extension Recipe {
     configuration.fusion = head.fusion
     configuration.dilations = head.dilations
     configuration.headDropout = Float(head.dropout)
+    configuration.auxiliary = network.auxiliary.weight > 0 ? AuxiliaryHead(stage: network.auxiliary.stage) : nil
     configuration.contextReduction = Int((1 / network.contextScale).rounded())
     configuration.detailOverlap = network.detailOverlap
     return configuration

@@ -114,6 +114,8 @@ extension Recipe {
     public var detailWeight = 0.1
     /// Whether detail windows of dense inference advance by half a window, not by a whole one.
     public var detailOverlap = true
+    /// A second classifier on an earlier feature map of the encoder.
+    public var auxiliary = Auxiliary()
 
     /// The published resolutions.
     public init() {}
@@ -124,6 +126,23 @@ extension Recipe {
       try settings.value("detailCrop", &detailCrop, .multiple(of: 8))
       try settings.value("detailWeight", &detailWeight, .from(0, to: 1))
       try settings.value("detailOverlap", &detailOverlap)
+      try settings.group("auxiliary", &auxiliary)
+    }
+  }
+
+  /// A classifier like the network's own on an earlier feature map (Tsai et al., AdaptSegNet, CVPR 2018).
+  public struct Auxiliary: SettingGroup {
+    /// The last feature map it sees, counted from 1, the finest; every encoder has four.
+    public var stage = 3
+    /// Weight of its loss; 0 builds no such classifier.
+    public var weight = 0.0
+
+    /// None; stage 3 is the published one.
+    public init() {}
+    /// Shows all settings.
+    public mutating func visit(_ settings: inout some SettingVisitor) throws {
+      try settings.value("stage", &stage, .from(1, to: 4))
+      try settings.value("weight", &weight, .atLeast(0))
     }
   }
 

@@ -1,4 +1,4 @@
-// The supervised part of every pass: cross-entropy of the fused and of the detail logits.
+// The supervised part of every pass: cross-entropy of the fused, of the detail and of auxiliary logits.
 
 import Autograd
 import Kernels
@@ -6,7 +6,8 @@ import Networks
 import Tensors
 
 /// HRDA's composite loss of one pass (Hoyer et al., ECCV 2022, Eq. 12): `(1 - λ)` times the cross-entropy of the
-/// fused logits plus `λ` times that of the detail logits on their own crop. A network of one resolution has one term.
+/// fused logits plus `λ` times that of the detail logits on their own crop. A network of one resolution has one term, and
+/// one more with an auxiliary head (Tsai et al., AdaptSegNet, CVPR 2018, Eq. 6).
 ///
 /// Gradients go to the logits at once. Weights are cropped along with the labels.
 /// - Parameters:
@@ -16,13 +17,20 @@ import Tensors
 ///   - weights: per pixel, `[N, H, W]`, or nil for 1.
 ///   - box: the detail crop.
 ///   - detailWeight: λ, weight of the detail crop's own loss.
-///   - factor: weight of the pass, on both terms.
+///   - auxiliaryWeight: weight of the auxiliary head's loss.
+///   - factor: weight of the pass, on all terms.
 ///   - context: sample share, draws and statistics of the pass.
 public func segmentationLosses(
   _ output: TrainingOutput, pass: String, labels: LabelMap, weights: Tensor?, box: Box, detailWeight: Float,
-  factor: Float = 1, _ context: ForwardContext
+  auxiliaryWeight: Float = 0, factor: Float = 1, _ context: ForwardContext
 ) -> [LossTerm] {
   var terms: [LossTerm] = []
+  func inside(_ weights: Tensor?) -> Tensor? {
+    weights.map {
+      cropped($0.reshaped([labels.samples, labels.height, labels.width, 1]), to: box)
+        .reshaped([labels.samples, box.height, box.width])
+    }
+  }
   if let fused = output.fused {
     terms.append(
       crossEntropy(
@@ -30,15 +38,19 @@ public func segmentationLosses(
         name: "\(pass).fused", context))
   }
   if let detail = output.detail {
-    let inside = weights.map {
-      cropped($0.reshaped([labels.samples, labels.height, labels.width, 1]), to: box)
-        .reshaped([labels.samples, box.height, box.width])
-    }
     terms.append(
       crossEntropy(
-        detail, labels: labels.cropped(to: box), weights: inside,
+        detail, labels: labels.cropped(to: box), weights: inside(weights),
         factor: factor * (output.fused == nil ? 1 : detailWeight),
         name: "\(pass).detail", context))
+  }
+  if let auxiliary = output.auxiliary, auxiliaryWeight > 0 {
+    // Of the network's only crop: the whole image, or the detail crop.
+    let seesAll = output.fused != nil
+    terms.append(
+      crossEntropy(
+        auxiliary, labels: seesAll ? labels : labels.cropped(to: box), weights: seesAll ? weights : inside(weights),
+        factor: factor * auxiliaryWeight, name: "\(pass).auxiliary", context))
   }
   return terms
 }

@@ -109,6 +109,46 @@ public func channelSlices(_ x: Tensor, widths: [Int]) -> [Tensor] {
   return slices
 }
 
+/// Some neighbouring channels; the adjoint of `placedChannels`.
+///
+/// Shapes: `x` [N, ..., C]; result [N, ..., range.count].
+/// - Precondition: the range lies in 0..<C.
+public func channels(_ x: Tensor, _ range: Range<Int>) -> Tensor {
+  let mark = KernelMeter.begin(.copy)
+  defer { KernelMeter.end(mark) }
+  let channels = x.channels
+  precondition(range.lowerBound >= 0 && range.upperBound <= channels, "channels \(range) of \(x.shape)")
+  let result = Tensor(uninitialized: x.shape.withChannels(range.count))
+  SampleTiles(rowsOf: x).run { _, _, first, rows in
+    for row in first..<first + rows {
+      (result.pointer + row * range.count).update(
+        from: x.pointer + row * channels + range.lowerBound, count: range.count)
+    }
+  }
+  return result
+}
+
+/// Channels put at `range` among others that are zero; the adjoint of `channels`.
+///
+/// Shapes: `x` [N, ..., range.count]; result [N, ..., channels].
+/// - Precondition: the range lies in 0..<channels and has the width of `x`.
+public func placedChannels(_ x: Tensor, at range: Range<Int>, of channels: Int) -> Tensor {
+  let mark = KernelMeter.begin(.copy)
+  defer { KernelMeter.end(mark) }
+  precondition(
+    range.lowerBound >= 0 && range.upperBound <= channels && range.count == x.channels,
+    "\(x.shape) at channels \(range) of \(channels)")
+  let result = Tensor(uninitialized: x.shape.withChannels(channels))
+  SampleTiles(rowsOf: result).run { _, _, first, rows in
+    for row in first..<first + rows {
+      let line = result.pointer + row * channels
+      line.update(repeating: 0, count: channels)
+      (line + range.lowerBound).update(from: x.pointer + row * range.count, count: range.count)
+    }
+  }
+  return result
+}
+
 /// Overlapping windows in row-major order; the last row and column are shifted inwards to end at the border.
 ///
 /// A window is never larger than the map. Rule of the published sliding inference (Hoyer et al., HRDA, ECCV 2022).

@@ -42,13 +42,13 @@ struct Convolution {
 
   init(
     _ registry: ParameterRegistry, _ name: String, inputs: Int, outputs: Int, _ geometry: ConvolutionGeometry,
-    initializer: Initializer? = nil
+    initializer: Initializer? = nil, bias biasInitializer: Initializer = .constant(0)
   ) {
     let taps = geometry.kernel * geometry.kernel
     weight = registry.declare(
       "\(name).weight", [outputs, inputs, geometry.kernel, geometry.kernel],
       initializer ?? .heNormal(outputs: outputs, taps: taps))
-    bias = registry.declare("\(name).bias", [outputs], .constant(0))
+    bias = registry.declare("\(name).bias", [outputs], biasInitializer)
     self.geometry = geometry
   }
 

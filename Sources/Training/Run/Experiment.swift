@@ -127,8 +127,9 @@ public final class Experiment {
         schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.scaledMomentum),
         stepGuard: StepGuard(recipe.stepGuard.options)),
       StepOptions(
-        detailWeight: Float(recipe.network.detailWeight), augmentSource: recipe.augmentSource, seed: recipe.seed,
-        stochasticSeed: recipe.seed, tunesBuckets: recipe.tunesBuckets))
+        detailWeight: Float(recipe.network.detailWeight), auxiliaryWeight: Float(recipe.network.auxiliary.weight),
+        augmentSource: recipe.augmentSource, seed: recipe.seed, stochasticSeed: recipe.seed,
+        tunesBuckets: recipe.tunesBuckets))
     Activity.prepare("digests")
     noteOrigin()
   }

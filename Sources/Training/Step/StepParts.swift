@@ -9,6 +9,8 @@ import Optimization
 public struct StepOptions: Sendable, Equatable {
   /// Weight of the detail loss.
   public var detailWeight: Float
+  /// Weight of the auxiliary head's loss.
+  public var auxiliaryWeight: Float
   /// Whether source images are jittered and blurred like mixed ones.
   public var augmentSource: Bool
   /// Seed of what objectives draw.
@@ -20,9 +22,11 @@ public struct StepOptions: Sendable, Equatable {
 
   /// Given constants.
   public init(
-    detailWeight: Float, augmentSource: Bool, seed: UInt64 = 0, stochasticSeed: UInt64?, tunesBuckets: Bool = false
+    detailWeight: Float, auxiliaryWeight: Float = 0, augmentSource: Bool, seed: UInt64 = 0, stochasticSeed: UInt64?,
+    tunesBuckets: Bool = false
   ) {
     self.detailWeight = detailWeight
+    self.auxiliaryWeight = auxiliaryWeight
     self.augmentSource = augmentSource
     self.seed = seed
     self.stochasticSeed = stochasticSeed

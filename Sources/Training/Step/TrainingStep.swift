@@ -168,7 +168,7 @@ public final class TrainingStep {
     let weights = factors.reduce(view.weights) { weights, factor in weights.map { multiply($0, factor) } ?? factor }
     return segmentationLosses(
       run.output, pass: view.name, labels: labels, weights: weights, box: view.box,
-      detailWeight: options.detailWeight, factor: view.factor, run.context)
+      detailWeight: options.detailWeight, auxiliaryWeight: options.auxiliaryWeight, factor: view.factor, run.context)
   }
 
   private var messages: MessageFigures {
