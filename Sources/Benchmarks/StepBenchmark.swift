@@ -148,6 +148,7 @@ public final class StepBenchmark {
         momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), auxiliaryWeight: Float(recipe.network.auxiliary.weight),
+        normalisation: recipe.loss.normalisation,
         augmentSource: false, stochasticSeed: 1, tunesBuckets: true))
   }
 

@@ -40,6 +40,8 @@ public struct Recipe: Sendable, Equatable {
   public var attention = Attention()
   /// Resolutions and their fusion.
   public var network = Network()
+  /// What losses are divided by.
+  public var loss = Loss()
   /// The training crop.
   public var crop = Crop()
   /// The optimizer.
@@ -96,6 +98,7 @@ public struct Recipe: Sendable, Equatable {
     try settings.group("head", &head)
     try settings.group("attention", &attention)
     try settings.group("network", &network)
+    try settings.group("loss", &loss)
     try settings.group("crop", &crop)
     try settings.group("optimizer", &optimizer)
     try settings.group("schedule", &schedule)

@@ -26,7 +26,7 @@ extension Recipe {
     // Pseudo-labels of runs that began before there were these keys are theirs still.
     let later = [
       "batch.accumulate": "1", "optimizer.name": "adamw", "optimizer.momentum": "0.9", "schedule.decaySteps": "null",
-      "network.auxiliary.stage": "3", "network.auxiliary.weight": "0.0",
+      "network.auxiliary.stage": "3", "network.auxiliary.weight": "0.0", "loss.normalisation": "all",
     ]
     for (key, text) in tree.flattened() where isIncluded(difference(key, nil, text)) && later[key] != text {
       hash.update("\(key): \(text)\n")

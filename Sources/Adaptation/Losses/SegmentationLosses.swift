@@ -19,10 +19,11 @@ import Tensors
 ///   - detailWeight: λ, weight of the detail crop's own loss.
 ///   - auxiliaryWeight: weight of the auxiliary head's loss.
 ///   - factor: weight of the pass, on all terms.
+///   - labelled: labelled pixels that each term is divided by; nil: all pixels.
 ///   - context: sample share, draws and statistics of the pass.
 public func segmentationLosses(
   _ output: TrainingOutput, pass: String, labels: LabelMap, weights: Tensor?, box: Box, detailWeight: Float,
-  auxiliaryWeight: Float = 0, factor: Float = 1, _ context: ForwardContext
+  auxiliaryWeight: Float = 0, factor: Float = 1, labelled: LabelledPixels? = nil, _ context: ForwardContext
 ) -> [LossTerm] {
   var terms: [LossTerm] = []
   func inside(_ weights: Tensor?) -> Tensor? {
@@ -34,15 +35,14 @@ public func segmentationLosses(
   if let fused = output.fused {
     terms.append(
       crossEntropy(
-        fused, labels: labels, weights: weights, factor: factor * (output.detail == nil ? 1 : 1 - detailWeight),
-        name: "\(pass).fused", context))
+        fused, labels: labels, weights: weights, valid: labelled?.whole,
+        factor: factor * (output.detail == nil ? 1 : 1 - detailWeight), name: "\(pass).fused", context))
   }
   if let detail = output.detail {
     terms.append(
       crossEntropy(
-        detail, labels: labels.cropped(to: box), weights: inside(weights),
-        factor: factor * (output.fused == nil ? 1 : detailWeight),
-        name: "\(pass).detail", context))
+        detail, labels: labels.cropped(to: box), weights: inside(weights), valid: labelled?.detail,
+        factor: factor * (output.fused == nil ? 1 : detailWeight), name: "\(pass).detail", context))
   }
   if let auxiliary = output.auxiliary, auxiliaryWeight > 0 {
     // Of the network's only crop: the whole image, or the detail crop.
@@ -50,7 +50,8 @@ public func segmentationLosses(
     terms.append(
       crossEntropy(
         auxiliary, labels: seesAll ? labels : labels.cropped(to: box), weights: seesAll ? weights : inside(weights),
-        factor: factor * auxiliaryWeight, name: "\(pass).auxiliary", context))
+        valid: seesAll ? labelled?.whole : labelled?.detail, factor: factor * auxiliaryWeight,
+        name: "\(pass).auxiliary", context))
   }
   return terms
 }

@@ -128,6 +128,7 @@ public final class Experiment {
         stepGuard: StepGuard(recipe.stepGuard.options)),
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), auxiliaryWeight: Float(recipe.network.auxiliary.weight),
+        normalisation: recipe.loss.normalisation,
         augmentSource: recipe.augmentSource, seed: recipe.seed, stochasticSeed: recipe.seed,
         tunesBuckets: recipe.tunesBuckets))
     Activity.prepare("digests")

@@ -11,6 +11,8 @@ public struct StepOptions: Sendable, Equatable {
   public var detailWeight: Float
   /// Weight of the auxiliary head's loss.
   public var auxiliaryWeight: Float
+  /// What cross-entropies are divided by.
+  public var normalisation: LossNormalisation
   /// Whether source images are jittered and blurred like mixed ones.
   public var augmentSource: Bool
   /// Seed of what objectives draw.
@@ -22,11 +24,12 @@ public struct StepOptions: Sendable, Equatable {
 
   /// Given constants.
   public init(
-    detailWeight: Float, auxiliaryWeight: Float = 0, augmentSource: Bool, seed: UInt64 = 0, stochasticSeed: UInt64?,
-    tunesBuckets: Bool = false
+    detailWeight: Float, auxiliaryWeight: Float = 0, normalisation: LossNormalisation = .all, augmentSource: Bool,
+    seed: UInt64 = 0, stochasticSeed: UInt64?, tunesBuckets: Bool = false
   ) {
     self.detailWeight = detailWeight
     self.auxiliaryWeight = auxiliaryWeight
+    self.normalisation = normalisation
     self.augmentSource = augmentSource
     self.seed = seed
     self.stochasticSeed = stochasticSeed

@@ -137,11 +137,14 @@ public final class TrainingStep {
       return try run(view, of: pass.name, tape, step)
     }
     let totals = try PassTotals.exchanged(
-      try parts.objectives.map { try $0.statistics(runs, of: pass.name, step) }, samples: step.share.samples.count,
-      on: step.share.communicator)
-    let asked = Array(zip(parts.objectives, totals))
+      try [options.normalisation.statistics(runs)]
+        + parts.objectives.map { try $0.statistics(runs, of: pass.name, step) },
+      samples: step.share.samples.count, on: step.share.communicator)
+    let asked = Array(zip(parts.objectives, totals.dropFirst()))
     var terms = try runs.flatMap { run in
-      try supervised(run, try asked.compactMap { try $0.weights(run, of: pass.name, $1, step) })
+      supervised(
+        run, try asked.compactMap { try $0.weights(run, of: pass.name, $1, step) },
+        options.normalisation.labelled(run, totals[0]))
     }
     for (objective, totals) in asked { terms += try objective.losses(runs, of: pass.name, totals, step) }
     operations += tape.recorded
@@ -162,13 +165,14 @@ public final class TrainingStep {
   }
 
   /// The cross-entropy of a view that has labels.
-  private func supervised(_ run: StudentRun, _ factors: [Tensor]) throws -> [LossTerm] {
+  private func supervised(_ run: StudentRun, _ factors: [Tensor], _ labelled: LabelledPixels?) -> [LossTerm] {
     let view = run.view
     guard let labels = view.labels else { return [] }
     let weights = factors.reduce(view.weights) { weights, factor in weights.map { multiply($0, factor) } ?? factor }
     return segmentationLosses(
       run.output, pass: view.name, labels: labels, weights: weights, box: view.box,
-      detailWeight: options.detailWeight, auxiliaryWeight: options.auxiliaryWeight, factor: view.factor, run.context)
+      detailWeight: options.detailWeight, auxiliaryWeight: options.auxiliaryWeight, factor: view.factor,
+      labelled: labelled, run.context)
   }
 
   private var messages: MessageFigures {

@@ -1,59 +1,7 @@
-// Losses put their gradient into their input's cell at once and return per-sample sums, so that values are added up
-// the tree over samples and ranks by whoever reports them.
+// Distances of features, and of two predictions for one image.
 
 import Kernels
 import Tensors
-
-/// One named scalar of a step: per local sample, already weighted and divided by its global denominator and by the number
-/// of micro-batches.
-public struct LossTerm: Sendable {
-  /// Such as "source.fused".
-  public let name: String
-  /// Contribution of each local sample.
-  public let perSample: [Double]
-
-  /// From the samples' contributions.
-  public init(name: String, perSample: [Double]) {
-    self.name = name
-    self.perSample = perSample
-  }
-
-  /// Terms of one micro-batch more, added sample by sample like their gradients' slots.
-  /// - Precondition: `first` has no terms yet, or the same ones.
-  public static func added(_ first: [LossTerm], _ second: [LossTerm]) -> [LossTerm] {
-    guard !first.isEmpty else { return second }
-    precondition(first.map(\.name) == second.map(\.name), "terms \(first.map(\.name)) and \(second.map(\.name))")
-    return zip(first, second).map { LossTerm(name: $0.name, perSample: zip($0.perSample, $1.perSample).map(+)) }
-  }
-}
-
-/// Weighted cross-entropy, averaged over *all* pixels of the global batch, ignored ones included.
-///
-/// `logits` [N, h, w, K] are resized bilinearly to the labels first. Ignored pixels (255) and pixels of weight zero
-/// give nothing but stay in the denominator, as in the published code (Hoyer et al., CVPR 2022, Eq. 1 and 4).
-/// - Parameters:
-///   - logits: the prediction.
-///   - labels: what is right, 255 ignored.
-///   - weights: [N, H, W], or nil for 1 everywhere.
-///   - factor: weight of the term in the step's loss.
-///   - name: name of the term.
-///   - context: gives the denominator `globalBatch · microBatches · H · W`.
-public func crossEntropy(
-  _ logits: Variable, labels: LabelMap, weights: Tensor?, factor: Float, name: String, _ context: ForwardContext
-) -> LossTerm {
-  let dense = bilinear(logits, height: labels.height, width: labels.width, context)
-  let denominator = Double(context.globalBatch * context.microBatches * labels.height * labels.width)
-  let sums: [Double]
-  if let cell = dense.cell {
-    let loss = Kernels.crossEntropy(
-      dense.value, labels: labels, weights: weights, factor: Float(Double(factor) / denominator))
-    cell.accumulate(loss.gradient)
-    sums = loss.sums
-  } else {
-    sums = crossEntropySums(dense.value, labels: labels, weights: weights)
-  }
-  return LossTerm(name: name, perSample: sums.map { $0 * Double(factor) / denominator })
-}
 
 /// Mean L2 distance to a reference feature over marked cells of the global batch.
 ///
