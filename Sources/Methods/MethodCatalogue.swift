@@ -8,6 +8,14 @@ public enum MethodCatalogue {
   public static let entries: [MethodEntry] = [
     MethodEntry("source-only", .sourceOnly, paper: "supervised training on the source domain"),
     MethodEntry(
+      "dacs", .selfTraining,
+      paper: "Tranheden, Olsson, Pinto, Svensson: DACS, domain adaptation via cross-domain mixed sampling, WACV 2021"),
+    MethodEntry(
+      "daformer", .selfTraining,
+      paper:
+        "Hoyer, Dai, Van Gool: DAFormer, improving network architectures and training strategies for domain-adaptive "
+        + "semantic segmentation, CVPR 2022"),
+    MethodEntry(
       "hrda", .selfTraining,
       paper:
         "Hoyer, Dai, Van Gool: HRDA, context-aware high-resolution domain-adaptive semantic segmentation, ECCV 2022"),

@@ -1,4 +1,5 @@
-// Which encoder a network has: one of the catalogue by name, or a Mix Transformer of given sizes.
+// Which encoder a network has: one of the catalogue by name, a Mix Transformer of given sizes, or one that is built by
+// whoever asks for it.
 
 import Support
 
@@ -8,6 +9,8 @@ public enum EncoderChoice: Sendable, Equatable, ExpressibleByStringLiteral {
   case named(String)
   /// A Mix Transformer of any sizes.
   case mixTransformer(MixTransformerVariant)
+  /// An encoder that no recipe names.
+  case built(EncoderBuilder)
 
   /// A name in the catalogue.
   public init(stringLiteral name: String) { self = .named(name) }
@@ -19,6 +22,7 @@ public enum EncoderChoice: Sendable, Equatable, ExpressibleByStringLiteral {
   ) throws -> any Encoder {
     switch self {
     case .mixTransformer(let variant): return MixTransformer(registry, prefix, variant, options)
+    case .built(let builder): return builder.make(registry, prefix)
     case .named(let name):
       guard let encoder = EncoderCatalogue.make(name, registry, prefix: prefix, options) else {
         throw Failure(
@@ -28,4 +32,21 @@ public enum EncoderChoice: Sendable, Equatable, ExpressibleByStringLiteral {
       return encoder
     }
   }
+}
+
+/// Builds an encoder that is in no catalogue: of files of reference numbers, and of tests.
+public struct EncoderBuilder: Sendable, Equatable {
+  /// What it is called; builders of one name build the same.
+  public let name: String
+  /// Declares the encoder's parameters under a prefix.
+  let make: @Sendable (_ registry: ParameterRegistry, _ prefix: String) -> any Encoder
+
+  /// A builder by that name.
+  public init(_ name: String, make: @escaping @Sendable (ParameterRegistry, String) -> any Encoder) {
+    self.name = name
+    self.make = make
+  }
+
+  /// Equal names.
+  public static func == (first: EncoderBuilder, second: EncoderBuilder) -> Bool { first.name == second.name }
 }

@@ -24,7 +24,7 @@ public struct InputNormalisation: Sendable, Equatable {
 /// An image in `.imageNet` as one in another normalisation, by one affine map per colour. Images take no gradient.
 ///
 /// Shapes: `image` and result [N, H, W, 3]. Padding that follows is zero in the new normalisation.
-func renormalised(_ image: Variable, to other: InputNormalisation) -> Variable {
+package func renormalised(_ image: Variable, to other: InputNormalisation) -> Variable {
   let own = InputNormalisation.imageNet
   // (own.deviation · x + own.mean - other.mean) / other.deviation
   let shift = (0..<3).map { (other.mean[$0] - own.mean[$0]) / own.deviation[$0] }

@@ -44,10 +44,10 @@ public struct OutputGrid: Sendable, Equatable {
 }
 
 extension NetworkConfiguration {
-  /// The catalogue's entry of the configured head.
+  /// The configured head.
   /// - Throws: `Failure` if no head has the name.
   func headEntry() throws -> HeadEntry {
-    guard let entry = HeadCatalogue.entry(head) else {
+    guard let entry = ownHead ?? HeadCatalogue.entry(head) else {
       throw Failure(
         .badData, "unknown head \"\(head)\"", at: "head.name",
         remedy: "use one of \(HeadCatalogue.names.joined(separator: ", "))")

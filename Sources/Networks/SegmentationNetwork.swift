@@ -40,6 +40,8 @@ public struct NetworkConfiguration: Sendable, Equatable {
   public var resolution: Resolution
   /// Name in the head catalogue.
   public var head: String
+  /// A head that no recipe names; nil is the catalogue's.
+  public var ownHead: HeadEntry?
   /// How a DAFormer head fuses its embeddings.
   public var fusion: FusionKind
   /// Width of the segmentation head.

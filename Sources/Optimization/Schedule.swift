@@ -43,17 +43,35 @@ public struct LearningRateSchedule: Sendable, Codable, Equatable {
   }
 }
 
-/// Momentum of the teacher's exponential average.
+/// When the teacher takes in what a step taught the student.
+public enum TeacherAverage: String, Codable, SettingChoice {
+  /// As the next step begins, with the next step's momentum, as in DAFormer and HRDA.
+  case early
+  /// At the end of the step, with its own momentum, as in DACS. Nothing looks at the teacher until the next step begins,
+  /// which is when it moves here too.
+  case late
+}
+
+/// Momentum of the teacher's exponential average, which moves as a step begins.
 ///
-/// `min(1 - 1 / (t + 1), alpha)`: the mean of all students so far until `alpha` takes over; 0 at step 0, where the
-/// teacher becomes a copy. Source: Tarvainen and Valpola, NeurIPS 2017; DACS, WACV 2021.
+/// `min(1 - 1 / (t + 1), alpha)` of step t: the mean of all students so far until `alpha` takes over. A late average
+/// moves with the momentum of the step before. At step 0 the teacher becomes a copy.
+/// Source: Tarvainen and Valpola, NeurIPS 2017; DACS, WACV 2021.
 public struct TeacherMomentum: Sendable, Codable, Equatable {
   /// The momentum's upper bound.
   public var alpha: Double
+  /// Whose momentum it is.
+  public var average: TeacherAverage
 
   /// From its bound.
-  public init(alpha: Double = 0.999) { self.alpha = alpha }
+  public init(alpha: Double = 0.999, average: TeacherAverage = .early) {
+    self.alpha = alpha
+    self.average = average
+  }
 
-  /// The momentum of a step.
-  public func momentum(at step: Int) -> Double { min(1 - 1 / Double(step + 1), alpha) }
+  /// The momentum of the average that a step begins with.
+  public func momentum(at step: Int) -> Double {
+    let step = average == .late ? max(step - 1, 0) : step
+    return min(1 - 1 / Double(step + 1), alpha)
+  }
 }

@@ -58,6 +58,10 @@ extension Recipe {
       remedy: "give it a kind, folder or procedural")
     try check.require(
       data.target != nil || !method.host.hasTarget, "data.target", "is missing; method \(method.name) learns from it")
+    let needs = method.options.requirements(networkConfiguration(classCount: 1))
+    try check.require(
+      data.target != nil || !needs.needsLabels, "data.target",
+      "is missing; method \(method.name) learns from its images with these methodOptions")
     if let misfit = method.options.misfit(cropHeight: crop.size.height, cropWidth: crop.size.width) {
       try check.require(false, "methodOptions.\(misfit.key)", misfit.what, remedy: misfit.remedy)
     }

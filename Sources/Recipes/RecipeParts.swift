@@ -50,6 +50,11 @@ extension Recipe {
       power: schedule.power, totalSteps: schedule.decaySteps ?? schedule.steps)
   }
 
+  /// Momentum of the teacher over the run.
+  public var teacherMomentum: TeacherMomentum {
+    TeacherMomentum(alpha: scaledMomentum, average: teacher.average)
+  }
+
   /// The optimizer over a network's parameters, with the published groups by name.
   /// - Parameters:
   ///   - parameters: the network's.

@@ -4,6 +4,7 @@
 import Adaptation
 import Kernels
 import Networks
+import Optimization
 import Support
 
 extension FusionKind: SettingChoice {}
@@ -247,6 +248,8 @@ extension Recipe {
     public var momentum = 0.999
     /// How the momentum follows the global batch.
     public var momentumRule = MomentumRule.none
+    /// The step whose momentum takes in the student as it is when a step begins.
+    public var average = TeacherAverage.early
     /// Confidence from which a pixel counts as certain; the certain share of pixels is the pseudo-weight.
     public var threshold = 0.968
     /// The pixels that this share is of.
@@ -262,6 +265,7 @@ extension Recipe {
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.value("momentum", &momentum, .from(0, to: 1))
       try settings.value("momentumRule", &momentumRule)
+      try settings.value("average", &average)
       try settings.value("threshold", &threshold, .from(0, to: 1))
       try settings.value("confidence", &confidence)
       try settings.value("cache", &cache)
@@ -272,6 +276,8 @@ extension Recipe {
   /// Strong augmentation of mixed images (DACS, Tranheden et al., WACV 2021). It happens where a uniform draw of the
   /// step exceeds the threshold, as in the published code.
   public struct Mix: SettingGroup {
+    /// The labels whose classes may be pasted onto a target image.
+    public var classes = ClassScope.batch
     /// Strength of brightness, contrast, saturation and hue.
     public var jitterStrength = 0.2
     /// Jitter happens in one minus this of the steps.
@@ -285,6 +291,7 @@ extension Recipe {
     public init() {}
     /// Shows all settings.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
+      try settings.value("classes", &classes)
       try settings.value("jitterStrength", &jitterStrength, .from(0, to: 1))
       try settings.value("jitterThreshold", &jitterThreshold, .from(0, to: 1))
       try settings.value("blurThreshold", &blurThreshold, .from(0, to: 1))

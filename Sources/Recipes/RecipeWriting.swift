@@ -27,6 +27,8 @@ extension Recipe {
     let later = [
       "batch.accumulate": "1", "optimizer.name": "adamw", "optimizer.momentum": "0.9", "schedule.decaySteps": "null",
       "network.auxiliary.stage": "3", "network.auxiliary.weight": "0.0", "loss.normalisation": "all",
+      "teacher.average": "early", "mix.classes": "batch", "methodOptions.mode": "target",
+      "methodOptions.augment": "true",
     ]
     for (key, text) in tree.flattened() where isIncluded(difference(key, nil, text)) && later[key] != text {
       hash.update("\(key): \(text)\n")

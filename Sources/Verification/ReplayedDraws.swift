@@ -40,13 +40,16 @@ struct ReplayedDraws: DrawSource {
     if pass == "masked" {
       draws.blockUniforms = try fixture.blockUniforms("\(group)/masked_uniform", samples: image.samples)
     }
-    stored[Key(pass: pass, step: step)] = draws
+    put(draws, pass: pass, step: step)
   }
+
+  /// Takes draws of a pass that were read elsewhere.
+  mutating func put(_ draws: PassDraws, pass: String, step: Int) { stored[Key(pass: pass, step: step)] = draws }
 }
 
 extension Fixture {
   /// Factors [N, 4] and orders [N, 4] of colour jitter; nil if there are none.
-  fileprivate func jitter(_ path: String, samples: Int) throws -> [ColourJitter]? {
+  func jitter(_ path: String, samples: Int) throws -> [ColourJitter]? {
     guard contains(path) else { return nil }
     let factors = try floats(path)
     let orders = try integers("\(path)_order")
@@ -65,7 +68,7 @@ extension Fixture {
   }
 
   /// One blur width for each sample, perhaps stored once for all; nil if there is none.
-  fileprivate func blur(_ path: String, samples: Int) throws -> [Float]? {
+  func blur(_ path: String, samples: Int) throws -> [Float]? {
     guard contains(path) else { return nil }
     let sigmas = try floats(path).values
     guard sigmas.count == samples || sigmas.count == 1, sigmas.allSatisfy({ $0 > 0 && $0 < 100 }) else {
@@ -75,7 +78,7 @@ extension Fixture {
   }
 
   /// Pasted classes of each sample, rows filled up with -1.
-  fileprivate func chosenClasses(_ path: String, samples: Int) throws -> [[UInt8]] {
+  func chosenClasses(_ path: String, samples: Int) throws -> [[UInt8]] {
     let (values, shape) = try integers(path)
     guard shape.count == 2, shape[0] == samples, values.allSatisfy({ -1...255 ~= $0 }) else {
       throw bad(path, "classes of shape \(shape)")

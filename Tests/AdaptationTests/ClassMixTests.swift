@@ -26,6 +26,19 @@ import Testing
     #expect(found.allSatisfy { $0 == expected })
   }
 
+  @Test(arguments: [1, 2, 4]) func candidatesAreOfTheBatchOrOfTheImage(ranks: Int) throws {
+    let images: [[UInt8]] = [[1, 2, 2], [255, 7, 255], [0, 0, 0], [2, 64, 63]]
+    func candidates(_ scope: ClassScope) throws -> [[UInt8]] {
+      try LoopbackCommunicator.run(ranks: ranks) { communicator in
+        let own = images[communicator.rank * 4 / ranks..<(communicator.rank + 1) * 4 / ranks]
+        let labels = LabelMap(samples: own.count, height: 1, width: 3, values: own.flatMap { $0 })
+        return try scope.candidates(labels, on: communicator)
+      }.flatMap { $0 }
+    }
+    #expect(try candidates(.image) == [[1, 2], [7, 255], [0], [2, 63, 64]])
+    #expect(try candidates(.batch) == Array(repeating: [0, 1, 2, 7, 63, 64, 255], count: 4))
+  }
+
   @Test func chosenClassesArePastedWithTheirLabels() throws {
     let side = 64
     let count = side * side

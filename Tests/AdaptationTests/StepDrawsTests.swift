@@ -22,7 +22,9 @@ import Testing
     present: [UInt8] = present
   ) -> PassDraws {
     source.draws(
-      DrawRequest(pass: pass, step: step, samples: samples, height: size, width: size, present: present))
+      DrawRequest(
+        pass: pass, step: step, samples: samples, height: size, width: size,
+        candidates: present.isEmpty ? [] : samples.map { _ in present }))
   }
 
   @Test(arguments: [(512, 512), (512, 600), (256, 512)]) func cropsOfTheWholeImageStartAtZero(size: Int, detail: Int) {
@@ -75,6 +77,19 @@ import Testing
     #expect(Set(sets).count == 6)
   }
 
+  @Test func samplesChooseAmongTheirOwnCandidates() {
+    let own: [[UInt8]] = [[4], [2, 9, 255], [0, 1, 3, 5]]
+    func chosen(_ samples: Range<Int>) -> [[UInt8]] {
+      StepDrawsTests.source().draws(
+        DrawRequest(
+          pass: "mixed", step: 3, samples: samples, height: 64, width: 64, candidates: Array(own[samples]))
+      ).chosen
+    }
+    let all = chosen(0..<3)
+    #expect(zip(all, own).allSatisfy { Set($0).isSubset(of: $1) } && all.map(\.count) == [1, 2, 2])
+    #expect((0..<3).map { chosen($0..<$0 + 1)[0] } == all, "a sample draws alike on every rank")
+  }
+
   @Test func nothingIsChosenFromNothing() {
     #expect(StepDrawsTests.draws(step: 0, samples: 0..<2, present: []).chosen == [[], []])
   }
@@ -120,7 +135,8 @@ import Testing
 
   private static func microBatch(_ index: Int, step: Int, samples: Range<Int>) -> PassDraws {
     var request = DrawRequest(
-      pass: "masked", step: step, microBatch: index, samples: samples, height: 1024, width: 1024, present: present)
+      pass: "masked", step: step, microBatch: index, samples: samples, height: 1024, width: 1024,
+      candidates: samples.map { _ in present })
     request.augmentsAlike = true
     return source().draws(request)
   }

@@ -68,6 +68,23 @@ import Training
     #expect(old.weightFingerprint != (try recipe(minimal, "data.source.imageSuffix=_left")).weightFingerprint)
   }
 
+  @Test(arguments: [
+    ("mix.classes", "batch", "image"), ("teacher.average", "early", "late"),
+  ])
+  func keysThatCameLaterCountWhereTheyAreNotTheDefault(key: String, before: String, after: String) throws {
+    let plain = try recipe(minimal)
+    #expect(try recipe(minimal, "\(key)=\(before)").weightFingerprint == plain.weightFingerprint)
+    let changed = try recipe(minimal, "\(key)=\(after)")
+    #expect(changed.weightFingerprint != plain.weightFingerprint)
+    let name = try #require(key.split(separator: ".").last)
+    #expect(plain.resolvedYAML.contains("  \(name): \(before)\n"))
+    // A recipe that was stored before there was the key.
+    let stored = plain.resolvedYAML.replacing("  \(name): \(before)\n", with: "")
+    let read = try Recipe(yaml: stored, file: "recipe.yaml", folder: "/elsewhere", catalogue: catalogue)
+    #expect(read == plain && read.weightFingerprint == plain.weightFingerprint)
+    #expect(Recipe.compare(plain, changed).map(\.description) == ["\(key): \(before) -> \(after)"])
+  }
+
   /// Where gradients are cut and who adds them decides nothing in reproducible sums only.
   @Test(arguments: [("reproducible", false), ("bf16", true), ("native", true)])
   func cutsOfGradientsMatterToOtherSums(reduction: String, matter: Bool) throws {

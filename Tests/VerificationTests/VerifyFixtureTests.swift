@@ -9,9 +9,11 @@ import Verification
   /// A fixture file with something changed.
   private func altered(_ name: String, _ change: (inout StandInFile) throws -> Void) throws -> Fixture {
     let path = "\(sharedFolder)/fixtures/\(name).h5"
-    var file = StandInFile(path: "altered", base: try HDF5File(reading: path))
+    // Some kinds go by the file's name.
+    let place = "altered/\(name).h5"
+    var file = StandInFile(path: place, base: try HDF5File(reading: path))
     try change(&file)
-    return try Fixture("altered") { [file] _ in file }
+    return try Fixture(place) { [file] _ in file }
   }
 
   private func failures(_ fixture: Fixture, tolerance: Double = 1) -> [String] {
@@ -29,6 +31,32 @@ import Verification
     // Ten times stricter than the rule leaves no room for anything but rounding.
     let worst = outcome.items.map(\.timesAllowed).max() ?? .infinity
     #expect(worst < 0.2)
+  }
+
+  @Test func stepsOfDACSAreWithinTolerance() throws {
+    let outcome = verify(try #require(try FixtureFile("methods/22-dacs-step")))
+    #expect(outcome.items.filter { !$0.ok }.map(\.name) == [])
+    let names = Set(outcome.items.map(\.name))
+    #expect(names.count == outcome.items.count)
+    for step in 0..<3 {
+      for item in [
+        "out/loss_source", "out/loss_mixed", "out/share", "out/pseudo_label", "out/mix_mask", "out/mixed_label",
+        "out/mixed_weight", "grad/conv1.weight", "grad/main.1.bias", "state_after/student/conv2.weight",
+        "state_after/student/bn1.running_var", "state_after/teacher/main.0.weight",
+        "state_after/teacher/bn2.running_mean",
+      ] { #expect(names.contains("step/step\(step)/\(item)")) }
+    }
+    #expect(names.contains("step/step0/out/mixed_image"))
+  }
+
+  @Test func anotherDrawOfAStepIsFound() throws {
+    let path = "step/step0/draws/jitter"
+    let fixture = try altered("methods/22-dacs-step") { file in
+      var (values, shape) = try #require(try FixtureFile("methods/22-dacs-step")).floats(path)
+      values[0] += 0.01
+      file.entries[path] = .init(values: values, shape: shape)
+    }
+    #expect(failures(fixture).contains("step/step0/out/mixed_image"))
   }
 
   @Test func initialWeightsHaveNoItems() throws {

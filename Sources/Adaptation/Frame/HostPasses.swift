@@ -8,16 +8,19 @@ import Tensors
 public struct HostPasses {
   private let host: Host
   private let augmentsSource: Bool
+  private let mixClasses: ClassScope
   private let objectives: [any Objective]
 
   /// The passes of a run.
   /// - Parameters:
   ///   - host: how it trains.
   ///   - augmentsSource: whether source images are jittered and blurred like mixed ones.
+  ///   - mixClasses: whose classes may be pasted onto a target image.
   ///   - objectives: one of them may make the mixed images.
-  public init(_ host: Host, augmentsSource: Bool, objectives: [any Objective]) {
+  public init(_ host: Host, augmentsSource: Bool, mixClasses: ClassScope, objectives: [any Objective]) {
     self.host = host
     self.augmentsSource = augmentsSource
+    self.mixClasses = mixClasses
     self.objectives = objectives
   }
 
@@ -51,8 +54,8 @@ public struct HostPasses {
         "mixed", image: Variable(constant: mixed.image), labels: mixed.labels, weights: mixed.weights,
         box: step.draws("mixed").box)
     }
-    let present = try classesPresent(step.sourceSamples.labels, on: step.share.communicator)
-    let drawn = step.draws("mixed") { $0.present = present }
+    let candidates = try mixClasses.candidates(step.sourceSamples.labels, on: step.share.communicator)
+    let drawn = step.draws("mixed") { $0.candidates = candidates }
     let mixed = classMix(step, drawn)
     return View(
       "mixed", image: Variable(constant: mixed.image), labels: mixed.labels, weights: mixed.weights, box: drawn.box)

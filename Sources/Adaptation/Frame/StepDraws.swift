@@ -66,9 +66,9 @@ public struct DrawRequest: Sendable, Equatable {
   public var height: Int
   /// Columns of the training crop.
   public var width: Int
-  /// Classes in the labels of the whole micro-batch, ascending, 255 included where it occurs; empty for passes that do
-  /// not mix.
-  public var present: [UInt8] = []
+  /// Classes that may be pasted, for each local sample, ascending, 255 included where it occurs; none for passes that
+  /// do not mix.
+  public var candidates: [[UInt8]] = []
   /// Whether all samples have one order of colour operations and one blur width, as where the published code changes a
   /// batch in one call; else each sample has its own, as where it mixes sample by sample.
   public var augmentsAlike = false
@@ -77,24 +77,26 @@ public struct DrawRequest: Sendable, Equatable {
 
   /// A request of a box, jitter and blur.
   public init(
-    pass: String, step: Int, microBatch: Int = 0, samples: Range<Int>, height: Int, width: Int, present: [UInt8] = []
+    pass: String, step: Int, microBatch: Int = 0, samples: Range<Int>, height: Int, width: Int,
+    candidates: [[UInt8]] = []
   ) {
+    precondition(candidates.isEmpty || candidates.count == samples.count, "\(candidates.count) for \(samples)")
     self.pass = pass
     self.step = step
     self.microBatch = microBatch
     self.samples = samples
     self.height = height
     self.width = width
-    self.present = present
+    self.candidates = candidates
   }
 }
 
 extension DrawRequest {
   /// A request of a box, jitter and blur for the samples of a batch, whose images all have one size.
-  public init(pass: String, step: Int, of batch: DomainBatch, present: [UInt8] = []) {
+  public init(pass: String, step: Int, of batch: DomainBatch) {
     self.init(
       pass: pass, step: step, microBatch: batch.microBatch, samples: batch.samples, height: batch.height,
-      width: batch.width, present: present)
+      width: batch.width)
   }
 }
 
@@ -155,7 +157,7 @@ public struct SeededDraws: DrawSource {
     let blur = shared.nextUniform() > augmentation.blurThreshold
     return PassDraws(
       box: box(request), jitter: jitter ? jitters(request) : nil, blur: blur ? blurs(request) : nil,
-      chosen: request.samples.map { chosenClasses(request, $0) },
+      chosen: chosenClasses(request),
       blockUniforms: request.blockGrid.map { blockUniforms(request, $0) })
   }
 
@@ -203,10 +205,13 @@ public struct SeededDraws: DrawSource {
     }
   }
 
-  /// Half of the present classes, rounded up, in ascending order.
-  private func chosenClasses(_ request: DrawRequest, _ sample: Int) -> [UInt8] {
-    var stream = stream(request, "classes", sample)
-    return request.present.shuffled(using: &stream).prefix((request.present.count + 1) / 2).sorted()
+  /// Of each sample half of its candidates, rounded up, in ascending order.
+  private func chosenClasses(_ request: DrawRequest) -> [[UInt8]] {
+    guard !request.candidates.isEmpty else { return request.samples.map { _ in [] } }
+    return zip(request.samples, request.candidates).map { sample, candidates in
+      var stream = stream(request, "classes", sample)
+      return candidates.shuffled(using: &stream).prefix((candidates.count + 1) / 2).sorted()
+    }
   }
 
   /// Number `row · columns + column` of the sample's stream for every block.

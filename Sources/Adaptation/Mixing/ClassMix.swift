@@ -4,6 +4,7 @@
 import Collectives
 import Domains
 import Kernels
+import Support
 import Tensors
 
 /// Images with labels and pixel weights. N local samples, H×W crop.
@@ -43,15 +44,43 @@ private func mixedWeights(_ top: LabelledImages, _ bottom: LabelledImages, _ mas
     [bottom.labels.samples, bottom.labels.height, bottom.labels.width])
 }
 
+/// The labels whose classes may be pasted onto an image.
+public enum ClassScope: String, SettingChoice {
+  /// Those of the whole global batch, as in DAFormer's and HRDA's published code: an image may be given classes that it
+  /// does not have, and nothing is pasted of these.
+  case batch
+  /// Those of the image itself, as in the DACS paper and its code.
+  case image
+
+  /// The candidates of each local image, ascending; 255 among them where it occurs.
+  ///
+  /// A collective for `batch`: called by all ranks.
+  public func candidates(_ labels: LabelMap, on communicator: any Communicator) throws -> [[UInt8]] {
+    switch self {
+    case .batch:
+      return [[UInt8]](repeating: try classesPresent(labels, on: communicator), count: labels.samples)
+    case .image:
+      let perSample = labels.height * labels.width
+      return (0..<labels.samples).map { sample in
+        classes(in: labels.values[sample * perSample..<(sample + 1) * perSample])
+      }
+    }
+  }
+}
+
+private func classes(in labels: ArraySlice<UInt8>) -> [UInt8] {
+  var seen = [Bool](repeating: false, count: 256)
+  for label in labels { seen[Int(label)] = true }
+  return (UInt8.min...UInt8.max).filter { seen[Int($0)] }
+}
+
 /// Classes in the labels of the whole global batch, ascending; 255 among them where it occurs, as in the published
 /// code, which looks at the batch of its one process.
 ///
 /// A collective: called by all ranks.
 public func classesPresent(_ labels: LabelMap, on communicator: any Communicator) throws -> [UInt8] {
   var words = [UInt64](repeating: 0, count: 4)
-  var seen = [Bool](repeating: false, count: 256)
-  for label in labels.values { seen[Int(label)] = true }
-  for (label, isSeen) in seen.enumerated() where isSeen { words[label / 64] |= 1 << (label % 64) }
+  for label in classes(in: labels.values[...]) { words[Int(label) / 64] |= 1 << UInt64(label % 64) }
   let all = try communicator.orBits(words)
   return (UInt8.min...UInt8.max).filter { label in
     let word = all[Int(label) / 64]

@@ -1,5 +1,6 @@
 // Losses that compare features by their directions. N samples, h×w cells, C channels, K classes.
 
+import Collectives
 import Kernels
 import Tensors
 
@@ -36,6 +37,50 @@ public func pixelPrototypeContrast(
     guard let factor else { return (crossEntropySums(scores, labels: labels, weights: nil), nil) }
     let loss = Kernels.crossEntropy(scores, labels: labels, weights: nil, factor: factor)
     return (loss.sums, linearInputGradient(loss.gradient, weight: weight))
+  }
+}
+
+/// Contrast of vectors in pairs over the micro-batch of all ranks: those of one class attract, others repel.
+///
+///     mean over anchors i, and partners j of i's class, of  w_i w_j (ln(exp s_ij + Σ_k exp s_ik) - s_ij)
+///
+/// with s the product of two vectors over the temperature and k over vectors of other classes. Gradients reach every vector
+/// in both roles; each rank forms those of its own, from all vectors and, of every anchor, three gathered numbers.
+/// A collective: called by all ranks that share the batch.
+/// - Parameters:
+///   - vectors: this rank's, [N, A, C], mostly of unit length.
+///   - all: the same of all ranks, [M, C] in the order of the samples, as `PassTotals.rows` gives them.
+///   - labels: M classes; 255 takes no part. With none the term is 0.
+///   - weights: M numbers, or nil for 1.
+///   - temperature: above 0.
+///   - factor: weight of the term in the step's loss.
+///   - name: name of the term.
+///   - context: names the ranks and this rank's first sample.
+/// Source: Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, with negatives alone in each denominator, as
+/// pixel contrast has it (Wang et al., ICCV 2021, equation 3; Vayyat et al., CLUDA, 2022).
+public func pairContrast(
+  _ vectors: Variable, among all: Tensor, labels: [UInt8], weights: [Float]? = nil, temperature: Float,
+  factor: Float, name: String, _ context: ForwardContext
+) throws -> LossTerm {
+  let (samples, anchors, channels) = (vectors.value.samples, vectors.value.shape[1], vectors.value.channels)
+  precondition(
+    vectors.value.shape == [samples, anchors, channels] && all.shape == [context.globalBatch * anchors, channels],
+    "\(vectors.value.shape) among \(all.shape) in a batch of \(context.globalBatch)")
+  let contrasted = ContrastedVectors(labels: labels, weights: weights)
+  let weight = transposed(all, scale: 1 / temperature)
+  let first = context.firstSample % context.globalBatch * anchors
+  let scores = (0..<samples).map { linear(vectors.value.samples($0..<$0 + 1), weight: weight) }
+  let own = scores.enumerated().map { contrasted.anchors($1, first: first + $0 * anchors) }
+  let numbers = Array(try context.communicator.gathered(own.flatMap(\.numbers)).joined())
+  return lossTerm(name, of: vectors, factor: factor, over: denominator(contrasted.count, perSample: 0, context)) {
+    guard let factor = $0 else { return (own.map { $0.losses.reduce(0, +) }, nil) }
+    let gradient = Tensor(uninitialized: vectors.value.shape)
+    for (sample, scores) in scores.enumerated() {
+      contrasted.differentiate(scores, first: first + sample * anchors, numbers: numbers)
+      let part = linear(scores, weight: all)
+      gradient.samples(sample..<sample + 1).assign(Kernels.scaled(part, by: factor / temperature))
+    }
+    return (own.map { $0.losses.reduce(0, +) }, gradient)
   }
 }
 

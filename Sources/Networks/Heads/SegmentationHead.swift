@@ -61,6 +61,15 @@ public struct HeadEntry: Sendable {
   /// Declares its parameters.
   public let make: Maker
 
+  /// A head of the catalogue, or one that no recipe names.
+  public init(name: String, published: HeadOptions, grid: HeadGrid, hasWidth: Bool, make: @escaping Maker) {
+    self.name = name
+    self.published = published
+    self.grid = grid
+    self.hasWidth = hasWidth
+    self.make = make
+  }
+
   /// Whether `dilations` mean something to it, given its other options.
   public func hasDilations(_ fusion: FusionKind) -> Bool {
     !published.dilations.isEmpty && (name != "daformer" || fusion.hasDilations)
@@ -78,6 +87,11 @@ public struct HeadEntry: Sendable {
       registry, name, channels: channels, classCount: classCount,
       HeadOptions(fusion: .pointwise, width: width, dropout: options.dropout))
   }
+}
+
+extension HeadEntry: Equatable {
+  /// Equal names: heads of one name are the same.
+  public static func == (first: HeadEntry, second: HeadEntry) -> Bool { first.name == second.name }
 }
 
 /// Heads by the name recipes use. One line per head.

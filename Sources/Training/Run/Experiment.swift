@@ -124,12 +124,12 @@ public final class Experiment {
         reduction: reduction, teamGradients: teamGradients,
         overlap: OverlapTrial(recipe.communication.overlap, isPossible: recipe.allowsOverlap, on: communicator),
         optimizer: recipe.makeOptimizer(student.parameters, owned: shards?.own), shards: shards,
-        schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.scaledMomentum),
+        schedule: recipe.learningRate, momentum: recipe.teacherMomentum,
         stepGuard: StepGuard(recipe.stepGuard.options)),
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), auxiliaryWeight: Float(recipe.network.auxiliary.weight),
-        normalisation: recipe.loss.normalisation,
-        augmentSource: recipe.augmentSource, seed: recipe.seed, stochasticSeed: recipe.seed,
+        normalisation: recipe.loss.normalisation, augmentSource: recipe.augmentSource, mixClasses: recipe.mix.classes,
+        seed: recipe.seed, stochasticSeed: recipe.seed,
         tunesBuckets: recipe.tunesBuckets))
     Activity.prepare("digests")
     noteOrigin()

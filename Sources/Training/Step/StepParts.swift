@@ -15,6 +15,8 @@ public struct StepOptions: Sendable, Equatable {
   public var normalisation: LossNormalisation
   /// Whether source images are jittered and blurred like mixed ones.
   public var augmentSource: Bool
+  /// Whose classes may be pasted onto a target image.
+  public var mixClasses: ClassScope
   /// Seed of what objectives draw.
   public var seed: UInt64
   /// Seed of dropout and drop path; nil switches both off.
@@ -25,12 +27,13 @@ public struct StepOptions: Sendable, Equatable {
   /// Given constants.
   public init(
     detailWeight: Float, auxiliaryWeight: Float = 0, normalisation: LossNormalisation = .all, augmentSource: Bool,
-    seed: UInt64 = 0, stochasticSeed: UInt64?, tunesBuckets: Bool = false
+    mixClasses: ClassScope = .batch, seed: UInt64 = 0, stochasticSeed: UInt64?, tunesBuckets: Bool = false
   ) {
     self.detailWeight = detailWeight
     self.auxiliaryWeight = auxiliaryWeight
     self.normalisation = normalisation
     self.augmentSource = augmentSource
+    self.mixClasses = mixClasses
     self.seed = seed
     self.stochasticSeed = stochasticSeed
     self.tunesBuckets = tunesBuckets

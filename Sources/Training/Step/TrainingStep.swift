@@ -32,7 +32,8 @@ public final class TrainingStep {
     before = KeptTensors(
       [parts.student.parameters.buffers] + (parts.teacher.map { [$0.network.parameters.buffers] } ?? [])
         + parts.objectives.flatMap { $0.state.map(\.tensor) })
-    hostPasses = HostPasses(parts.host, augmentsSource: options.augmentSource, objectives: parts.objectives)
+    hostPasses = HostPasses(
+      parts.host, augmentsSource: options.augmentSource, mixClasses: options.mixClasses, objectives: parts.objectives)
     exchange = GradientExchange(parts, tunesBuckets: options.tunesBuckets)
   }
 

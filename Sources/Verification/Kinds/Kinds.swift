@@ -1,5 +1,6 @@
-// The catalogue: which code repeats which part of a reference file. What a part is, is read from its names, never from the
-// name of the file. To add a kind: one file, one line here.
+// The catalogue: which code repeats which part of a reference file. What a part is, is read from its names; files of
+// methods are known by their own name too, because equal parts of two of them may be two kinds. To add a kind: one file,
+// one line here.
 
 import Foundation
 import Support
@@ -64,12 +65,39 @@ public enum Kinds {
 
   /// Kinds of files.
   static let files: [any FileKind.Type] = [
-    WeightsKind.self, EncoderKind.self, NetworkKind.self, StepsKind.self,
+    WeightsKind.self, EncoderKind.self, NetworkKind.self, StepsKind.self, DACSStepKind.self,
   ]
 
+  /// Kinds of groups in files of methods, by the name of the file without its extension.
+  static let methods: [String: [any Kind.Type]] = [
+    "11-spcl": [
+      PrototypeContrastKind.self, PrototypeMoveKind.self, InitialPrototypesKind.self, TemperedLossKind.self,
+      FeatureMaskKind.self, ContrastStepKind.self, ThresholdsKind.self, StageRateKind.self, WarmUpKind.self,
+    ],
+    "16-advent": [
+      EntropyKind.self, InformationKind.self, InformationAdversaryKind.self, InformationDiscriminatorKind.self,
+      ClassPriorKind.self, RankedEntropyKind.self, EnsembleKind.self,
+    ],
+    "22-adaptsegnet": [
+      DiscriminatorKind.self, TwoHeadsKind.self, OutputAdversaryKind.self, OutputDiscriminatorKind.self,
+    ],
+    "22-dacs": [
+      DACSLabelKind.self, ClassMixKind.self, MixedLossKind.self, SourceLossKind.self, FollowingKind.self,
+      DACSScheduleKind.self,
+    ],
+  ]
+
+  /// Kinds of groups that a file may have: one that begins with a method's number is read as that method's, of which
+  /// nothing may be known.
+  static func groups(of path: String) -> [any Kind.Type]? {
+    let name = URL(filePath: path).deletingPathExtension().lastPathComponent
+    guard name.prefixMatch(of: /\d\d-/) != nil else { return nil }
+    return methods[name] ?? []
+  }
+
   /// The kind of a group: of all whose stem the name begins with, the one with the longest stem.
-  static func group(_ name: String) -> (any Kind.Type)? {
-    let matches = groups.flatMap { kind in kind.stems.filter { begins(name, with: $0) }.map { ($0, kind) } }
+  static func group(_ name: String, among kinds: [any Kind.Type] = groups) -> (any Kind.Type)? {
+    let matches = kinds.flatMap { kind in kind.stems.filter { begins(name, with: $0) }.map { ($0, kind) } }
     return matches.max { $0.0.count < $1.0.count }?.1
   }
 
@@ -98,14 +126,15 @@ public func verify(_ fixture: Fixture, tolerance: Double = 1) -> VerifiedFile {
       verifier.failed(label, (error as? Failure)?.description ?? String(describing: error))
     }
   }
-  for kind in Kinds.files {
+  let ofMethod = Kinds.groups(of: fixture.file.path)
+  for kind in ofMethod == nil ? Kinds.files : [] {
     let names = rest.filter(kind.names(in: fixture).contains)
     guard !names.isEmpty else { continue }
     rest.removeAll(where: names.contains)
     attempt(names, names.joined(separator: ", ")) { try kind.verify(fixture, into: &$0) }
   }
   for name in rest {
-    guard let kind = Kinds.group(name), !fixture.contains(name) else {
+    guard let kind = Kinds.group(name, among: ofMethod ?? Kinds.groups), !fixture.contains(name) else {
       verifier.unknown(name)
       continue
     }

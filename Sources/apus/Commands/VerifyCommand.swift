@@ -15,7 +15,8 @@ struct VerifyCommand: ParsableCommand {
     commandName: "verify",
     abstract: "Repeat the computations of reference files and compare; exit status 1 if anything is over tolerance.",
     discussion: """
-      What a file holds is read from its names; a file that starts from given weights finds them in weights.h5 beside it.
+      What a file holds is read from its names; a file that starts from given weights finds them in weights.h5 beside it. \
+      A file whose name begins with a method's number, such as 16-advent.h5, is read as that method's.
       Errors are absolute, relative to the item's largest value, and as multiples of the allowed error: 10 times the noise of single \
       precision plus 3e-6 of the largest value at any element, or 5e-4 in norm for gradients. See docs/numerics.md.
       """)
