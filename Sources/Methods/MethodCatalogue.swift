@@ -8,6 +8,14 @@ public enum MethodCatalogue {
   public static let entries: [MethodEntry] = [
     MethodEntry("source-only", .sourceOnly, paper: "supervised training on the source domain"),
     MethodEntry(
+      "adaptsegnet", .adversarial, options: AdaptSegNetOptions(),
+      paper: "Tsai et al.: Learning to adapt structured output space for semantic segmentation, CVPR 2018"),
+    MethodEntry(
+      "advent", .adversarial, options: AdvEntOptions(),
+      paper: "Vu et al.: ADVENT, adversarial entropy minimization for domain adaptation, CVPR 2019"),
+    MethodEntry(
+      "minent", .adversarial, options: MinEntOptions(),
+      paper: "Vu et al.: ADVENT, direct entropy minimization, CVPR 2019"),
       "dacs", .selfTraining,
       paper: "Tranheden, Olsson, Pinto, Svensson: DACS, domain adaptation via cross-domain mixed sampling, WACV 2021"),
     MethodEntry(

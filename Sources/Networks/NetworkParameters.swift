@@ -110,7 +110,24 @@ public final class NetworkParameters {
   ///   - registry: the declared parameters.
   ///   - gradientSlots: local samples whose gradients are kept apart; 0 for a network that is not trained.
   ///   - seed: the run's seed.
-  public init(_ registry: ParameterRegistry, gradientSlots: Int, seed: UInt64) {
+  public convenience init(_ registry: ParameterRegistry, gradientSlots: Int, seed: UInt64) {
+    self.init(registry, over: nil, gradientSlots: gradientSlots)
+    initialise(seed: seed)
+  }
+
+  /// Binds the same parameters, declared once more, to the values and statistics of another network: a frozen copy that
+  /// moves with it. It has no gradient slots.
+  /// - Precondition: names and shapes are those of the other network.
+  public convenience init(_ registry: ParameterRegistry, sharing other: NetworkParameters) {
+    self.init(registry, over: other, gradientSlots: 0)
+    precondition(
+      zip(slices + bufferSlices, other.slices + other.bufferSlices).allSatisfy {
+        $0.name == $1.name && $0.officialShape == $1.officialShape
+      } && slices.count == other.slices.count && bufferSlices.count == other.bufferSlices.count,
+      "parameters \(slices.map(\.name)) share those of \(other.slices.map(\.name))")
+  }
+
+  private init(_ registry: ParameterRegistry, over other: NetworkParameters?, gradientSlots: Int) {
     parameters = registry.parameters
     batchNorms = registry.batchNorms.map(\.state)
     slices = NetworkParameters.layOut(parameters.map { ($0.name, $0.officialShape) })
@@ -118,8 +135,8 @@ public final class NetworkParameters {
       [("\($0.name).running_mean", [$0.state.scale.count]), ("\($0.name).running_var", [$0.state.scale.count])]
     }
     bufferSlices = NetworkParameters.layOut(statistics)
-    values = Tensor(zeros: [slices.last?.range.upperBound ?? 0])
-    buffers = Tensor(zeros: [bufferSlices.last?.range.upperBound ?? 0])
+    values = other?.values ?? Tensor(zeros: [slices.last?.range.upperBound ?? 0])
+    buffers = other?.buffers ?? Tensor(zeros: [bufferSlices.last?.range.upperBound ?? 0])
     gradients = gradientSlots > 0 ? Tensor(zeros: [gradientSlots, values.count]) : nil
     let seal = gradientSeal
     for (parameter, slice) in zip(parameters, slices) {
@@ -134,7 +151,6 @@ public final class NetworkParameters {
         runningMean: NetworkParameters.view(buffers, bufferSlices[2 * index]),
         runningVariance: NetworkParameters.view(buffers, bufferSlices[2 * index + 1]))
     }
-    initialise(seed: seed)
   }
 
   private static func layOut(_ entries: [(String, [Int])]) -> [Slice] {

@@ -22,6 +22,7 @@ struct TrainedState: Sendable, Equatable {
     let studentDigest: String
     let teacherDigest: String
     let optimizerDigest: String
+    let objectiveDigest: String?
   }
 
   /// The rest of the summary.

@@ -59,6 +59,14 @@ import Verification
     #expect(failures(fixture).contains("step/step0/out/mixed_image"))
   }
 
+  @Test(arguments: [("22-adaptsegnet-step", 155), ("16-advent-step", 155), ("16-minent-step", 92)])
+  func wholeStepsAreRepeated(name: String, least: Int) throws {
+    let outcome = verify(try #require(try FixtureFile("methods/\(name)")))
+    let failed = outcome.items.filter { !$0.ok }.map { "\($0.name) \($0.timesAllowed) \($0.note)" }
+    #expect(failed == [])
+    #expect(outcome.items.count >= least, "\(outcome.items.count)")
+  }
+
   @Test func initialWeightsHaveNoItems() throws {
     let fixture = try #require(try FixtureFile("weights"))
     let items = verify(fixture).items

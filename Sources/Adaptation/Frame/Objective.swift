@@ -32,6 +32,8 @@ public protocol Objective: AnyObject {
   var state: [NamedTensor] { get }
   /// An encoder that it keeps frozen as it was before training; nil for most.
   var frozenEncoder: ReferenceEncoder? { get }
+  /// Networks with optimizers of their own, the same ones in the same order on all ranks.
+  var companions: [any TrainedCompanion] { get }
   /// Passes after the host's: a function of the step number.
   func passes(at step: Int) -> [Pass]
   /// Before anything is predicted: other labels, other images.
@@ -46,7 +48,7 @@ public protocol Objective: AnyObject {
   func statistics(_ runs: [StudentRun], of pass: String, _ step: StepView) throws -> PassStatistics
   /// Factors on the pixel weights of a run's cross-entropy, `[N, H, W]`; nil is 1.
   func weights(_ run: StudentRun, of pass: String, _ totals: PassTotals, _ step: StepView) throws -> Tensor?
-  /// Puts gradients into maps and returns its loss terms.
+  /// Puts gradients into maps, lets companions learn and returns its loss terms.
   func losses(_ runs: [StudentRun], of pass: String, _ totals: PassTotals, _ step: StepView) throws -> [LossTerm]
   /// Once a step that the optimizer used, after it.
   func finish(step: Int) throws
@@ -57,6 +59,8 @@ extension Objective {
   public var state: [NamedTensor] { [] }
   /// Freezes none.
   public var frozenEncoder: ReferenceEncoder? { nil }
+  /// Has none.
+  public var companions: [any TrainedCompanion] { [] }
   /// Adds no pass.
   public func passes(at step: Int) -> [Pass] { [] }
   /// Changes nothing.
@@ -95,6 +99,8 @@ public struct Requirements: Sendable {
   public var needsLabels = false
   /// Whether it makes the mixed images.
   public var mixes = false
+  /// Whether it must know how many pixels of the source labels each class has.
+  public var countsClasses = false
 
   /// Nothing.
   public init() {}
@@ -110,13 +116,25 @@ public struct ObjectiveSetup {
   public let seed: UInt64
   /// Steps of the schedule, of which options that name shares take theirs.
   public let scheduledSteps: Int
+  /// Steps after which learning rates that decay are 0.
+  public let decaySteps: Int
+  /// This rank's share of the first micro-batch: companions have a gradient slot for each of its samples.
+  public let share: BatchShare
+  /// Pixels of each class in the source labels; nil where no objective `countsClasses`.
+  public let sourceClasses: ClassStatistics?
 
   /// From its parts.
-  public init(configuration: NetworkConfiguration, host: Host, seed: UInt64, scheduledSteps: Int) {
+  public init(
+    configuration: NetworkConfiguration, host: Host, seed: UInt64, scheduledSteps: Int, decaySteps: Int,
+    share: BatchShare, sourceClasses: ClassStatistics? = nil
+  ) {
     self.configuration = configuration
     self.host = host
     self.seed = seed
     self.scheduledSteps = scheduledSteps
+    self.decaySteps = decaySteps
+    self.share = share
+    self.sourceClasses = sourceClasses
   }
 }
 

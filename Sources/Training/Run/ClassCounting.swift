@@ -10,7 +10,7 @@ import Tensors
 
 /// Class pixels of a run's labels, as far as they were needed.
 struct RunCounts {
-  /// Of the source; nil where it is known and sampling does without.
+  /// Of the source; nil where it is known and nobody needs it.
   var source: ClassStatistics?
   /// Of the validation set; nil where it is known, or there is none.
   var validation: ClassStatistics?
@@ -57,21 +57,22 @@ public struct ClassCounting {
     self.say = say
   }
 
-  /// The counts of a run's labels: of the source where it is new or sampling needs them, of the validation set where it
+  /// The counts of a run's labels: of the source where it is new or somebody needs them, of the validation set where it
   /// is new. Every label of these is read, or was, and its ids are checked. A collective.
   /// - Parameters:
   ///   - data: the data sets.
-  ///   - recipe: the recipe.
+  ///   - recipe: the recipe; rare class sampling needs the source's.
+  ///   - countsClasses: whether an objective needs the source's.
   ///   - isNew: whether a set has not been found good before, in the order of `RunData.lookedAt`; nil looks at none.
   ///   - communicator: the ranks.
   /// - Throws: on all ranks, as the function below; `Failure` 65 if the labels are not those of the run's checkpoint.
   func counts(
-    of data: RunData, _ recipe: Recipe, isNew: [Bool]?, on communicator: any Communicator
+    of data: RunData, _ recipe: Recipe, countsClasses: Bool, isNew: [Bool]?, on communicator: any Communicator
   ) throws -> RunCounts {
     let classCount = data.classes.count
     let news = zip(data.lookedAt(recipe), isNew ?? []).filter(\.1).map(\.0.name)
     var counts = RunCounts(sourceIsNew: news.contains("data.source"))
-    if let source = data.source, counts.sourceIsNew || recipe.rareClassSampling.enabled {
+    if let source = data.source, counts.sourceIsNew || countsClasses || recipe.rareClassSampling.enabled {
       counts.source = try statistics(of: source, classCount: classCount, on: communicator) {
         try former?.check(counts: $0.digest, data.identities, recipe)
       }

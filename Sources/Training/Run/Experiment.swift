@@ -89,13 +89,16 @@ public final class Experiment {
         try SegmentationNetwork(
           configuration, attaching: requirements.heads, gradientSlots: 0, seed: recipe.seed),
         threshold: Float(recipe.teacher.threshold), confidence: recipe.teacher.confidence) : nil
-    let objectives = try communicator.together { try recipe.makeObjectives(configuration) }
+    let counts = try counting.counts(
+      of: data, recipe, countsClasses: requirements.countsClasses, isNew: isNew, on: communicator)
+    let objectives = try communicator.together { [share] in
+      try recipe.makeObjectives(configuration, share, sourceClasses: counts.source)
+    }
     if let checkpoints {
       Activity.prepare("starting weights")
       try NetworkStart(recipe, student, teacher, objectives.lazy.compactMap(\.frozenEncoder).first).take(
         checkpoints, on: communicator)
     }
-    let counts = try counting.counts(of: data, recipe, isNew: isNew, on: communicator)
     labelWarnings = try communicator.together { counts.warnings(data.classes, try recipe.scoredAs(data.classes)) }
     look?.remember()
     let checksSizes = isNew == nil && communicator.rank == 0
@@ -117,7 +120,7 @@ public final class Experiment {
     step = TrainingStep(
       StepParts(
         share: share, student: student, teacher: teacher, host: recipe.method.host, objectives: objectives,
-        sites: requirements.sites,
+        companions: try StepCompanions(of: objectives, on: share.communicator), sites: requirements.sites,
         draws: SeededDraws(
           seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,
           offsetMultiple: student.grid.offsetMultiple),

@@ -1,6 +1,7 @@
 // From a recipe to the objectives of a run and what they need together.
 
 import Adaptation
+import Domains
 import Methods
 import Networks
 import Recipes
@@ -16,10 +17,17 @@ extension Recipe {
   }
 
   /// The objectives, in the order in which they act.
+  /// - Parameters:
+  ///   - configuration: shapes of the networks.
+  ///   - share: this rank's share of the first micro-batch.
+  ///   - sourceClasses: pixels of each class in the source labels, where they were counted.
   /// - Throws: a `Failure` where something from outside is missing.
-  func makeObjectives(_ configuration: NetworkConfiguration) throws -> [any Objective] {
+  func makeObjectives(
+    _ configuration: NetworkConfiguration, _ share: BatchShare, sourceClasses: ClassStatistics?
+  ) throws -> [any Objective] {
     let setup = ObjectiveSetup(
-      configuration: configuration, host: method.host, seed: seed, scheduledSteps: schedule.steps)
+      configuration: configuration, host: method.host, seed: seed, scheduledSteps: schedule.steps,
+      decaySteps: learningRate.totalSteps, share: share, sourceClasses: sourceClasses)
     var objectives: [any Objective] = []
     if usesFeatureDistance {
       objectives.append(
@@ -41,5 +49,6 @@ extension Requirements {
     passes.formUnion(other.passes)
     needsLabels = needsLabels || other.needsLabels
     mixes = mixes || other.mixes
+    countsClasses = countsClasses || other.countsClasses
   }
 }

@@ -17,7 +17,7 @@ extension Experiment {
     records += momentRecords
     let stepGuard = self.step.parts.stepGuard
     if stepGuard.remembers { records.append(Snapshot.Record(Experiment.guardRecord, stepGuard.state)) }
-    records += objectiveState.map { Snapshot.Record($0.path, $0.tensor) }
+    records += objectiveState.map { Snapshot.Record($0.path, $0.tensor) } + companionRecords
     return Snapshot(run: description(step: step), records: records + objectives)
   }
 
@@ -39,11 +39,15 @@ extension Experiment {
       tensors += [("frozen encoder", frozen.values), ("frozen encoder's statistics", frozen.buffers)]
     }
     tensors += objectiveState.map { ($0.path, $0.tensor) }
+    tensors += companionArenas.map { ($0.name, $0.arena) }
     return tensors
   }
 
-  /// What lies where in the arenas of `replicatedState`; all have the student's layout.
+  /// What lies where in the arenas of `replicatedState`; all but those of companions have the student's layout.
   func replicatedParts(of name: String) -> [(name: String, range: Range<Int>)] {
+    if let companion = companionArenas.first(where: { $0.name == name }) {
+      return companion.slices.map { ($0.name, $0.range) }
+    }
     let parameters = self.student.parameters
     if name.hasSuffix(" parameters") || name.hasSuffix(" moment") {
       return parameters.slices.map { ($0.name, $0.range) }
@@ -86,6 +90,7 @@ extension Experiment {
     }
     try restoreMoments(snapshot, from: file)
     try restoreObjectives(snapshot, from: file)
+    try restoreCompanions(snapshot, from: file)
     // A guard with another window, which the user has asked for by name, begins anew.
     let stepGuard = step.parts.stepGuard
     if let kept = snapshot.tensor(Experiment.guardRecord), kept.shape == stepGuard.state.shape {
@@ -99,14 +104,23 @@ extension Experiment {
   /// - Throws: `Failure` 65 that names the first tensor that is missing or has another shape.
   private func restoreObjectives(_ snapshot: Snapshot, from file: String) throws {
     for (path, tensor) in objectiveState {
-      guard let stored = snapshot.tensor(path), stored.shape == tensor.shape else {
-        let found = snapshot.tensor(path).map { "has shape \($0.shape) instead of \(tensor.shape)" } ?? "is missing"
-        throw Failure(
-          .badData, "\(path) \(found)", at: file,
-          remedy: "this checkpoint is of another method or other options; use the recipe it was made with")
-      }
-      tensor.assign(stored)
+      tensor.assign(try snapshot.objectiveTensor(path, tensor.shape, file))
     }
+  }
+}
+
+extension Snapshot {
+  /// What an objective or a companion kept.
+  /// - Throws: `Failure` 65 where it is missing or has another shape.
+  func objectiveTensor(_ path: String, _ shape: Shape, _ file: String) throws -> Tensor {
+    let stored = tensor(path)
+    guard let stored, stored.shape == shape else {
+      let found = stored.map { "has shape \($0.shape) instead of \(shape)" } ?? "is missing"
+      throw Failure(
+        .badData, "\(path) \(found)", at: file,
+        remedy: "this checkpoint is of another method or other options; use the recipe it was made with")
+    }
+    return stored
   }
 }
 
@@ -185,11 +199,13 @@ extension Experiment {
     get throws {
       StateDigests(
         student: student.parameters.digest(), teacher: (teacher?.network ?? student).parameters.digest(),
-        optimizer: try momentsDigest(),
-        objective: objectiveState.isEmpty
-          ? nil
-          : NetworkParameters.digest(of: objectiveState.map { ($0.path, $0.tensor.shape.array, $0.tensor.values) }))
+        optimizer: try momentsDigest(), objective: objectiveDigest)
     }
+  }
+
+  private var objectiveDigest: String? {
+    let tensors = objectiveState.map { ($0.path, $0.tensor.shape.array, $0.tensor.values) } + companionTensors
+    return tensors.isEmpty ? nil : NetworkParameters.digest(of: tensors)
   }
 }
 

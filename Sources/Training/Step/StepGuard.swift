@@ -66,13 +66,14 @@ public final class StepGuard {
     for (place, limit) in limits.enumerated() where !(0...limit).contains(rows[place]) { rows[place] = 0 }
   }
 
-  /// Judges a step by its loss terms, the norm of its gradient and the pixels at which the teacher says not-a-number, all
-  /// of the global batch.
+  /// Judges a step by its loss terms, the norms of its gradient and of its companions' gradients, and the pixels at which
+  /// the teacher says not-a-number, all of the global batch.
   public func judge(
-    losses: [(name: String, value: Double)], gradientNorm: Double, brokenPixels: Int = 0
+    losses: [(name: String, value: Double)], gradientNorm: Double,
+    companionNorms: [(name: String, value: Double)] = [], brokenPixels: Int = 0
   ) -> Verdict {
     defer { state.assign(Tensor(rows, state.shape)) }
-    if let reason = strangeness(losses, gradientNorm, brokenPixels) {
+    if let reason = strangeness(losses, gradientNorm, companionNorms, brokenPixels) {
       guard options.skipsNonFinite else { return .stop(reason) }
       rows[2] += 1
       return .skip(reason)
@@ -93,10 +94,12 @@ public final class StepGuard {
   ///   - step: its number, from 0.
   ///   - communicator: the ranks, which end together where the run cannot go on.
   func reasonToSkip(
-    step: Int, losses: [(name: String, value: Double)], gradientNorm: Double, brokenPixels: Int,
-    on communicator: any Communicator
+    step: Int, losses: [(name: String, value: Double)], gradientNorm: Double,
+    companionNorms: [(name: String, value: Double)], brokenPixels: Int, on communicator: any Communicator
   ) throws -> String? {
-    switch judge(losses: losses, gradientNorm: gradientNorm, brokenPixels: brokenPixels) {
+    let verdict = judge(
+      losses: losses, gradientNorm: gradientNorm, companionNorms: companionNorms, brokenPixels: brokenPixels)
+    switch verdict {
     case .use: return nil
     case .skip(let reason): return reason
     case .stop(let reason):
@@ -108,12 +111,16 @@ public final class StepGuard {
   }
 
   private func strangeness(
-    _ losses: [(name: String, value: Double)], _ gradientNorm: Double, _ brokenPixels: Int
+    _ losses: [(name: String, value: Double)], _ gradientNorm: Double,
+    _ companionNorms: [(name: String, value: Double)], _ brokenPixels: Int
   ) -> String? {
     // The sign of what is no number depends on the order of ranks.
     func words(_ value: Double) -> String { value.isNaN ? "nan" : "\(value)" }
     if let loss = losses.first(where: { !$0.value.isFinite }) { return "loss \(loss.name) is \(words(loss.value))" }
     if !gradientNorm.isFinite { return "the gradient's norm is \(words(gradientNorm))" }
+    if let companion = companionNorms.first(where: { !$0.value.isFinite }) {
+      return "the norm of \(companion.name)'s gradient is \(words(companion.value))"
+    }
     // Such pixels have no weight: the losses are finite and the student learns nothing from them.
     return brokenPixels == 0 ? nil : "the teacher's confidence is nan at \(brokenPixels) pixels"
   }

@@ -52,6 +52,8 @@ public struct StepParts {
   public let host: Host
   /// What it adds, in the order of the catalogue.
   public let objectives: [any Objective]
+  /// Networks of objectives with optimizers of their own.
+  public let companions: StepCompanions
   /// Maps of the student that objectives read, by pass.
   public let sites: [String: Set<Site>]
   /// Where random choices come from.
@@ -76,11 +78,12 @@ public struct StepParts {
   public let observer: (any StepObserver)?
 
   /// All parts.
-  /// - Precondition: what a host and its objectives need is there, and objectives have different names.
+  /// - Precondition: what a host and its objectives need is there, companions included, and objectives have different
+  ///   names.
   public init(
     share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, host: Host,
-    objectives: [any Objective] = [], sites: [String: Set<Site>] = [:], draws: any DrawSource,
-    reduction: GradientReduction,
+    objectives: [any Objective] = [], companions: StepCompanions = .none, sites: [String: Set<Site>] = [:],
+    draws: any DrawSource, reduction: GradientReduction,
     teamGradients: TeamGradients? = nil, overlap: OverlapTrial? = nil,
     optimizer: any ArenaOptimizer, shards: ArenaShards? = nil, schedule: LearningRateSchedule,
     momentum: TeacherMomentum,
@@ -88,6 +91,7 @@ public struct StepParts {
   ) {
     let names = objectives.map(\.name)
     precondition(Set(names).count == names.count, "objectives \(names) of one step")
+    precondition(companions.isEmpty == objectives.allSatisfy { $0.companions.isEmpty }, "companions of \(names)")
     precondition((share.team == nil) == (teamGradients == nil), "a team joins its gradients")
     precondition(reduction.scatters == (shards != nil), "sums that are scattered have owners")
     precondition(observer == nil || shards == nil, "no rank has the whole gradient to show")
@@ -97,6 +101,7 @@ public struct StepParts {
     self.teacher = teacher
     self.host = host
     self.objectives = objectives
+    self.companions = companions
     self.sites = sites
     self.draws = draws
     self.reduction = reduction

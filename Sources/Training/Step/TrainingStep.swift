@@ -31,7 +31,7 @@ public final class TrainingStep {
     self.options = options
     before = KeptTensors(
       [parts.student.parameters.buffers] + (parts.teacher.map { [$0.network.parameters.buffers] } ?? [])
-        + parts.objectives.flatMap { $0.state.map(\.tensor) })
+        + parts.objectives.flatMap { $0.state.map(\.tensor) } + parts.companions.statistics)
     hostPasses = HostPasses(
       parts.host, augmentsSource: options.augmentSource, mixClasses: options.mixClasses, objectives: parts.objectives)
     exchange = GradientExchange(parts, tunesBuckets: options.tunesBuckets)
@@ -65,6 +65,7 @@ public final class TrainingStep {
       parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
     }
     parts.student.parameters.clearGradients()
+    parts.companions.clearGradients()
     try exchange.stepBegins()
     var pseudoLabels: [PseudoLabels] = []
     for (index, batch) in batches.enumerated() {
@@ -75,16 +76,18 @@ public final class TrainingStep {
       if let labels = try learn(view, kept: kept.isEmpty ? nil : kept[index]) { pseudoLabels.append(labels) }
     }
     let (gradient, gradientNorm) = try phases.measure("reduction") { try exchange.sum() }
+    let companionNorms = try parts.companions.sumGradients(&phases)
     parts.observer?.summed(gradient)
     let rate = parts.schedule.rate(at: step)
     let losses = try sumLosses()
     let skipped = try parts.stepGuard.reasonToSkip(
-      step: step, losses: losses, gradientNorm: gradientNorm,
+      step: step, losses: losses, gradientNorm: gradientNorm, companionNorms: companionNorms,
       brokenPixels: pseudoLabels.reduce(0) { $0 + $1.brokenPixels }, on: parts.share.communicator)
     if skipped == nil {
       phases.measure("optimizer") {
         parts.optimizer.advance(
           parameters: parts.student.parameters.values, gradient: gradient, rate: rate, step: step + 1)
+        parts.companions.advance(step: step)
       }
       if parts.shards != nil { try phases.measure("gather") { try exchange.gatherParameters() } }
       for objective in parts.objectives { try objective.finish(step: step) }

@@ -65,7 +65,7 @@ public enum Kinds {
 
   /// Kinds of files.
   static let files: [any FileKind.Type] = [
-    WeightsKind.self, EncoderKind.self, NetworkKind.self, StepsKind.self, DACSStepKind.self,
+    WeightsKind.self, EncoderKind.self, NetworkKind.self, StepsKind.self, AlignmentStepKind.self, DACSStepKind.self,
   ]
 
   /// Kinds of groups in files of methods, by the name of the file without its extension.
