@@ -47,18 +47,19 @@ let package = Package(
     // 3
     floor("Kernels", ["Tensors", "Support", "CKernels", "COpenBLAS", "CDNNL"]),
     floor("CollectivesMPI", ["Collectives", "Support", "CMPI"]),
+    floor("CollectivesTesting", ["Collectives", "Support"]),
     floor("Imagery", ["Tensors", "Support", "CPNG", "CTurboJPEG"]),
     // 4
     floor("Autograd", ["Kernels", "Tensors", "Collectives", "Support"]),
-    floor("Storage", ["Tensors", "Collectives", "Support"]),
+    floor("Storage", ["Tensors", "Support"]),
     floor("WeightFiles", ["Support"]),
     floor("StorageHDF5", ["Storage", "Tensors", "Support", "CHDF5"]),
     // 5
     floor("Networks", ["Autograd", "Kernels", "Tensors", "Collectives", "Support"]),
     floor("Domains", ["Imagery", "Kernels", "Tensors", "Support"]),
     // 6
-    floor("Optimization", ["Networks", "Kernels", "Tensors", "Support"]),
-    floor("DataParallel", ["Networks", "Kernels", "Tensors", "Collectives", "Support"]),
+    floor("Optimization", ["Kernels", "Tensors", "Support"]),
+    floor("DataParallel", ["Kernels", "Tensors", "Collectives", "Support"]),
     // 7
     floor(
       "Adaptation",
@@ -92,15 +93,14 @@ let package = Package(
       "Benchmarks",
       [
         "Training", "Recipes", "Methods", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks",
-        "Autograd", "Kernels", "Storage", "Tensors", "Collectives", "Support",
+        "Kernels", "Storage", "Tensors", "Collectives", "Support",
       ]),
     // 11
     .executableTarget(
       name: "apus",
       dependencies: [
-        "Benchmarks", "Verification", "Training", "Recipes", "StorageHDF5", "CollectivesMPI", "Adaptation",
-        "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels", "Imagery", "Storage",
-        "WeightFiles", "Tensors", "Collectives", "Launching", "Support",
+        "Benchmarks", "Verification", "Training", "Recipes", "StorageHDF5", "CollectivesMPI", "DataParallel", "Domains",
+        "Networks", "Kernels", "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives", "Launching", "Support",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: warningsAreErrors),
@@ -114,37 +114,44 @@ let package = Package(
     tests("Architecture", []),
     tests("Support", ["Support"]),
     tests("Tensors", ["Tensors", "Support"]),
-    tests("Collectives", ["Collectives", "Support"]),
+    tests("Collectives", ["Collectives", "CollectivesTesting", "Support"]),
     tests("Launching", ["Launching", "Support"]),
     tests("Kernels", ["Kernels", "Tensors", "Support"]),
     tests("Imagery", ["Imagery", "Tensors", "Support"]),
-    tests("Autograd", ["Autograd", "Kernels", "Tensors", "Collectives", "Support"]),
+    tests("Autograd", ["Autograd", "Kernels", "Tensors", "Collectives", "CollectivesTesting", "Support"]),
     tests("Storage", ["StorageHDF5", "CHDF5", "Storage", "Tensors", "Collectives", "Support"]),
     tests("WeightFiles", ["WeightFiles", "Support"]),
     tests(
       "Networks",
       [
-        "Networks", "Autograd", "Kernels", "WeightFiles", "Imagery", "Tensors", "Collectives", "StorageHDF5",
+        "Networks", "Autograd", "Kernels", "WeightFiles", "Imagery", "Tensors", "Collectives", "CollectivesTesting",
+        "StorageHDF5",
         "Support",
       ]),
     tests("Domains", ["Domains", "Imagery", "Tensors", "Support"]),
     tests("Optimization", ["Optimization", "Networks", "Tensors", "Support"]),
-    tests("DataParallel", ["DataParallel", "Networks", "Tensors", "Collectives", "Support"]),
+    tests("DataParallel", ["DataParallel", "Networks", "Tensors", "Collectives", "CollectivesTesting", "Support"]),
     tests(
       "Adaptation",
       [
         "Methods", "Adaptation", "Optimization", "DataParallel", "Domains", "Networks", "Autograd", "Kernels",
-        "Tensors", "Collectives", "StorageHDF5", "Support",
+        "Tensors", "Collectives", "CollectivesTesting", "StorageHDF5", "Support",
       ]),
     tests(
       "Training",
       [
         "Benchmarks", "Training", "Recipes", "Methods", "Adaptation", "Optimization", "DataParallel", "Domains",
         "Networks", "Autograd", "Kernels", "Imagery", "Storage", "StorageHDF5", "WeightFiles", "Tensors", "Collectives",
-        "Support",
+        "CollectivesTesting", "Support",
+      ]),
+    tests(
+      "Catalogue",
+      [
+        "apus", "Training", "Recipes", "Methods", "Adaptation", "Domains", "Networks", "Autograd", "StorageHDF5",
+        "Tensors", "Collectives", "CollectivesTesting", "Support",
       ]),
     tests("Verification", ["Verification", "StorageHDF5", "Storage", "Tensors", "Support"]),
-    tests("Command", ["apus", "Recipes", "StorageHDF5", "Storage", "Support"]),
+    tests("Command", ["apus", "Training", "Recipes", "Methods", "StorageHDF5", "Storage", "Support"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -41,12 +41,13 @@ import Testing
         .target(name: "Storage", dependencies: ["StorageHDF5"]),
         floor("StorageHDF5", ["Storage"]),
         floor("Cellar", []),
+        floor("Domains", ["CollectivesTesting"]),
       ])
       """
     #expect(
       floorFindings(PackageManifest(text)) == [
         "Tensors (floor 2) uses Kernels (floor 3)", "Storage (floor 4) uses StorageHDF5 (floor 4)",
-        "Cellar has no floor",
+        "Cellar has no floor", "Domains uses CollectivesTesting, which is for tests",
       ])
   }
 

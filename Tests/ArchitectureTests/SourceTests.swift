@@ -1,4 +1,4 @@
-// What a source file may hold: pointers on the floors that own them, 400 lines, nothing left open.
+// What a source file may hold: pointers on the floors that own them, 300 lines, nothing left open.
 
 import Testing
 
@@ -11,9 +11,13 @@ import Testing
     #expect(swift.flatMap(pointerFindings) == [])
   }
 
-  @Test("no source file is longer than 400 lines") func filesAreShort() {
+  @Test("no source file is longer than 300 lines") func filesAreShort() {
     #expect(!sources.isEmpty)
     #expect(sources.flatMap(lengthFindings) == [])
+  }
+
+  @Test("no folder of sources holds more than 15 Swift files") func foldersAreSmall() {
+    #expect(crowdFindings(sources, except: crowdedFolders) == [])
   }
 
   @Test("nothing is marked as left open") func nothingIsLeftOpen() {
@@ -23,7 +27,7 @@ import Testing
 
   @Test("every name a catalogue offers has a row in the documents", arguments: Catalogue.allCases)
   func cataloguesAreDocumented(_ catalogue: Catalogue) {
-    let page = Checkout.text("docs/adding-a-method.md") ?? ""
+    let page = Checkout.text("docs/\(catalogue.page).md") ?? ""
     #expect(catalogueFindings(sources, names: catalogue.names, page: page) == [])
   }
 
@@ -53,12 +57,22 @@ import Testing
     #expect(pointerFindings(SourceFile(path: "Sources/Kernels/Layer.swift", text: text)) == [])
   }
 
-  @Test("a file of 401 lines is reported, one of 400 is not") func longFilesAreReported() {
+  @Test("a file of 301 lines is reported, one of 300 is not") func longFilesAreReported() {
     func file(_ lines: Int) -> SourceFile {
       SourceFile(path: "Sources/A/B.swift", text: String(repeating: "\n", count: lines))
     }
-    #expect(lengthFindings(file(400)) == [])
-    #expect(lengthFindings(file(401)) == ["Sources/A/B.swift has 401 lines, 400 are allowed"])
+    #expect(lengthFindings(file(300)) == [])
+    #expect(lengthFindings(file(301)) == ["Sources/A/B.swift has 301 lines, 300 are allowed"])
+  }
+
+  @Test("a folder of 16 Swift files is reported, one of 15 and a folder below are not") func crowdsAreReported() {
+    func files(_ count: Int) -> [SourceFile] {
+      (0..<count).map { SourceFile(path: "Sources/A/\($0).swift", text: "") }
+        + [SourceFile(path: "Sources/A/B/C.swift", text: ""), SourceFile(path: "Sources/A/d.h", text: "")]
+    }
+    #expect(crowdFindings(files(15)) == [])
+    #expect(crowdFindings(files(16)) == ["Sources/A has 16 Swift files, 15 are allowed: make folders in it"])
+    #expect(crowdFindings(files(16), except: ["Sources/A"]) == [])
   }
 
   @Test("a mark of unfinished work is reported") func openMarksAreReported() {
@@ -86,6 +100,9 @@ enum Catalogue: CaseIterable {
   case methods
   case encoders
   case dataSets
+
+  /// The document whose table has a row for each.
+  var page: String { self == .methods ? "methods" : "adding-a-method" }
 
   var names: Regex<(Substring, Substring)> {
     switch self {

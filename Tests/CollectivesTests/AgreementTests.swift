@@ -1,6 +1,7 @@
 // Failures that ranks share, small values, and how a launch is recognised.
 
 import Collectives
+import CollectivesTesting
 import Support
 import Testing
 

@@ -1,6 +1,7 @@
 // Clocks of ranks brought together.
 
 import Collectives
+import CollectivesTesting
 import Support
 import Testing
 

@@ -1,6 +1,7 @@
 // Ranks as threads: they do what ranks of MPI do, and what is broken ends with a reason instead of a hang.
 
 import Collectives
+import CollectivesTesting
 import Support
 import Testing
 

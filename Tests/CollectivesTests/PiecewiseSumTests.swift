@@ -1,6 +1,7 @@
 // Long sums in pieces, blocking and polled, on threads as ranks, against the plain tree over lists.
 
 import Collectives
+import CollectivesTesting
 import Support
 import Testing
 

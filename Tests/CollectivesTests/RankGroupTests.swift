@@ -1,6 +1,7 @@
 // Groups of ranks as worlds of their own, and two computations by turns.
 
 import Collectives
+import CollectivesTesting
 import Support
 import Synchronization
 import Testing

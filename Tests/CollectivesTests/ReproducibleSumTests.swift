@@ -1,6 +1,7 @@
 // Tree sums on threads as ranks, against the plain tree over lists.
 
 import Collectives
+import CollectivesTesting
 import Support
 import Testing
 

@@ -1,6 +1,7 @@
 // Arenas dealt out over ranks: every element has one owner, and what owners hold comes to others to the bit.
 
 import Collectives
+import CollectivesTesting
 import DataParallel
 import Support
 import Tensors

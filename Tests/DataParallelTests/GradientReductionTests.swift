@@ -1,6 +1,7 @@
 // Gradients over samples and ranks: the same bits for every rank count and bucket size.
 
 import Collectives
+import CollectivesTesting
 import DataParallel
 import Support
 import Tensors

@@ -1,6 +1,7 @@
 // When gradients travel: what `auto` chooses from the times of a run's first steps, alike on all ranks.
 
 import Collectives
+import CollectivesTesting
 import DataParallel
 import TestSupport
 import Testing

@@ -1,6 +1,7 @@
 // Replicas that differ are found, and the rank and the item are named.
 
 import Collectives
+import CollectivesTesting
 import DataParallel
 import Support
 import Tensors

@@ -1,6 +1,7 @@
 // How the global batch is cut, and which cuts keep the promise of equal bits.
 
 import Collectives
+import CollectivesTesting
 import DataParallel
 import Support
 import Testing

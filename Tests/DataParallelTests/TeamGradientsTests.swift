@@ -1,6 +1,7 @@
 // Gradients of a team against the sum that one rank forms: contributions in order, then samples.
 
 import Collectives
+import CollectivesTesting
 import DataParallel
 import Tensors
 import TestSupport

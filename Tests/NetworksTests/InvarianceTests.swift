@@ -2,6 +2,7 @@
 
 import Autograd
 import Collectives
+import CollectivesTesting
 import Networks
 import Tensors
 import TestSupport

@@ -1,6 +1,7 @@
 // Class pixels of the source labels: counted once by all ranks together, kept, and counted anew where they do not fit.
 
 import Collectives
+import CollectivesTesting
 import Domains
 import Foundation
 import Imagery

@@ -1,6 +1,7 @@
 // The first look at a run's data: shared by ranks, told in one failure, remembered in the run's folder.
 
 import Collectives
+import CollectivesTesting
 import Domains
 import Foundation
 import Imagery

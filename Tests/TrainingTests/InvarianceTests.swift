@@ -1,6 +1,7 @@
 // Whole training steps on ranks that are threads of this process: the promised tree keeps the bits, another does not.
 
 import Collectives
+import CollectivesTesting
 import Foundation
 import Recipes
 import Support

@@ -1,6 +1,7 @@
 // The table of ranks and its warnings.
 
 import Collectives
+import CollectivesTesting
 import Testing
 import Training
 

@@ -1,6 +1,7 @@
 // The data sets of a run on hosts that have them in places of their own.
 
 import Collectives
+import CollectivesTesting
 import Foundation
 import Imagery
 import Recipes

@@ -1,6 +1,7 @@
 // Fewer images than ranks, on ranks that are threads of this process: the prediction of one rank, and nobody idles.
 
 import Collectives
+import CollectivesTesting
 import Domains
 import Imagery
 import Networks

@@ -193,12 +193,19 @@ public struct MethodEntry: Sendable {
   public let options: any MethodOptions
   /// Authors, title, venue.
   public let paper: String
+  /// What its recipe reaches, with the setting it was measured in; nil before that.
+  public let figure: String?
+  /// The recipe with the published setting, from the root of the repository.
+  public var recipe: String { "Launch/recipes/methods/\(name).yaml" }
 
   /// A line of the catalogue.
-  public init(_ name: String, _ host: Host, options: any MethodOptions = NoOptions(), paper: String) {
+  public init(
+    _ name: String, _ host: Host, options: any MethodOptions = NoOptions(), paper: String, figure: String? = nil
+  ) {
     self.name = name
     self.host = host
     self.options = options
     self.paper = paper
+    self.figure = figure
   }
 }

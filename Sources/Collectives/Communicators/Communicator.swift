@@ -1,5 +1,5 @@
 // What ranks say to each other. Everything above this floor speaks to the protocol; `SoloCommunicator` is one process,
-// `LoopbackCommunicator` many ranks as threads of one process, and CollectivesMPI the real thing. Sums live in
+// CollectivesMPI the real thing, and CollectivesTesting many ranks as threads of one process. Sums live in
 // ReproducibleSum, agreements on small values in Agreement.
 
 import Support

@@ -25,6 +25,7 @@ struct Apus: ParsableCommand {
       DataCommand.self,
       CheckpointCommand.self,
       CacheCommand.self,
+      MethodsCommand.self,
       VerifyCommand.self,
       BenchmarkCommand.self,
       DoctorCommand.self,

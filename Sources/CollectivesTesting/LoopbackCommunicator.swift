@@ -1,5 +1,6 @@
 // Many ranks as threads of one process, for tests: the same calls as over MPI, without MPI.
 
+import Collectives
 import Support
 
 #if canImport(Glibc)

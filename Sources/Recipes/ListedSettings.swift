@@ -1,0 +1,50 @@
+// The settings of a group as lines of a table: key, value, and what may be given instead.
+
+import Support
+
+/// A setting as documentation shows it.
+public struct ListedSetting: Sendable, Equatable, Codable {
+  /// Dotted key within the group.
+  public let key: String
+  /// The value, as a recipe would say it.
+  public let value: String
+  /// What may be given, such as "a number from 0 to 1".
+  public let expected: String
+}
+
+extension SettingGroup {
+  /// Every setting of the group with its present value, in the order of the documentation.
+  public var listed: [ListedSetting] {
+    var group = self
+    var lister = SettingLister(prefix: "")
+    do { try group.visit(&lister) } catch { preconditionFailure("listing settings does not throw: \(error)") }
+    return lister.found
+  }
+}
+
+/// Collects settings with their limits.
+private struct SettingLister: SettingVisitor {
+  let prefix: String
+  private(set) var found: [ListedSetting] = []
+
+  mutating func value<Value: SettingValue>(_ key: String, _ value: inout Value, _ limit: Limit<Value>) throws {
+    add(key, value.settingNode, Value.expected + limit.words)
+  }
+
+  mutating func path(_ key: String, _ value: inout String?) throws { add(key, value.settingNode, "a path") }
+
+  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group) throws {
+    var lister = SettingLister(prefix: prefix + key + ".")
+    try group.visit(&lister)
+    found += lister.found
+  }
+
+  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?) throws {
+    var shown = group ?? Group()
+    try self.group(key, &shown)
+  }
+
+  private mutating func add(_ key: String, _ node: SettingNode, _ expected: String) {
+    found.append(ListedSetting(key: prefix + key, value: node.inline, expected: expected))
+  }
+}

@@ -1,0 +1,81 @@
+// Runs of shrunk recipes as users start them, and what they leave behind: one run directory, or one for each stage.
+
+import Foundation
+import TestSupport
+import Testing
+
+/// A run of a recipe, with its stages if it has any.
+struct CatalogueRun: Sendable {
+  /// A run directory: the run itself, or a stage of it.
+  struct Stage: Sendable {
+    /// Its folder.
+    let folder: String
+    /// Every digest of its summary.
+    let digests: [String: String]
+
+    /// The resolved recipe.
+    var recipe: String { folder + "/recipe.yaml" }
+  }
+
+  /// What was run.
+  let recipe: CatalogueCase
+  private let place: TemporaryFolder
+  /// The run's folder.
+  var folder: String { place.file("run") }
+
+  /// A run that is yet to be started.
+  init(_ recipe: CatalogueCase) throws {
+    self.recipe = recipe
+    place = try TemporaryFolder()
+  }
+
+  /// The arguments that train until so many steps are complete; all of them without a number.
+  func arguments(until steps: Int?, _ more: [String] = []) throws -> [String] {
+    ["train", recipe.path, "--run-directory", folder, "--resume"] + (steps.map { ["--steps", "\($0)"] } ?? [])
+      + (try recipe.overrides() + more).flatMap { ["--set", $0] }
+  }
+
+  /// Trains, from the newest checkpoint if there is one.
+  func train(until steps: Int? = nil, ranks: Int = 1, threads: Int = 1, _ more: [String] = []) async throws {
+    let (arguments, environment) = (try arguments(until: steps, more), ["APUS_THREADS": "\(threads)"])
+    let result =
+      try await ranks == 1
+      ? runCommand(arguments, environment: environment, timeout: 300)
+      : runRanks(ranks, arguments, environment: environment, timeout: 300)
+    try #require(result.status == 0, "\(recipe.name): \(result)")
+  }
+
+  /// The trained run directories in their order.
+  var stages: [Stage] {
+    get throws {
+      let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder + "/stages")) ?? []).sorted()
+      let folders = names.isEmpty ? [folder] : names.map { "\(folder)/stages/\($0)" }
+      return try folders.compactMap { folder in
+        guard let summary = FileManager.default.contents(atPath: folder + "/summary.json") else { return nil }
+        let object = try #require(try JSONSerialization.jsonObject(with: summary) as? [String: Any])
+        let digests = object.filter { $0.key.hasSuffix("Digest") }.compactMapValues { $0 as? String }
+        try #require(digests.count >= 3, "\(object.keys)")
+        return Stage(folder: folder, digests: digests)
+      }
+    }
+  }
+}
+
+/// The uninterrupted run of every recipe on one rank with one thread, started when it is first asked for.
+actor WholeRuns {
+  static let shared = WholeRuns()
+  private var runs: [String: Task<CatalogueRun, any Error>] = [:]
+
+  /// The run of a recipe.
+  func run(_ recipe: CatalogueCase) async throws -> CatalogueRun {
+    let task =
+      runs[recipe.path]
+      ?? Task {
+        let run = try CatalogueRun(recipe)
+        try await run.train()
+        return run
+      }
+    runs[recipe.path] = task
+    return try await task.value
+  }
+}

@@ -1,0 +1,150 @@
+// The steps of every method and stage inside this process: layouts, steps that are left out, gradients.
+
+import Adaptation
+import Autograd
+import Collectives
+import CollectivesTesting
+import Domains
+import Foundation
+import Networks
+import Recipes
+import StorageHDF5
+import Tensors
+import Testing
+import Training
+
+@Suite("Methods, step by step", .serialized) struct StepTests {
+  /// A cut of the batch over ranks, threads and memory.
+  struct Layout: CustomStringConvertible {
+    var ranks = 1
+    var threads = 1
+    var cropShards = 1
+    var accumulate = 1
+    var shardMoments = false
+
+    var overrides: [String] {
+      ["batch.cropShards=\(cropShards)", "batch.accumulate=\(accumulate)", "optimizer.shardMoments=\(shardMoments)"]
+    }
+    var description: String { "\(ranks) ranks, \(threads) threads, " + overrides.joined(separator: ", ") }
+
+    /// All that a stage is tried in: a few that meet every setting, or all of them.
+    static func all(accumulate: Int, sharesCrops: Bool) -> [Layout] {
+      let few = [
+        Layout(ranks: 2, threads: 2, accumulate: accumulate, shardMoments: true),
+        Layout(ranks: sharesCrops ? 4 : 2, cropShards: sharesCrops ? 2 : 1, accumulate: accumulate),
+        Layout(ranks: accumulate == 1 ? 4 : 2, accumulate: accumulate),
+      ]
+      guard triesAll else { return few }
+      return [1, 2, 4].flatMap { ranks in
+        [1, 2].flatMap { threads in
+          (sharesCrops && ranks > 1 ? [1, 2] : [1]).flatMap { shards in
+            [false, true].map { moments in
+              Layout(
+                ranks: ranks, threads: threads, cropShards: shards, accumulate: accumulate, shardMoments: moments)
+            }
+          }
+        }
+      }.filter { $0.ranks / $0.cropShards * accumulate <= 4 }
+    }
+  }
+
+  /// The resolved recipe of every stage of a run.
+  private func stages(_ recipe: CatalogueCase) async throws -> [CatalogueRun.Stage] {
+    try await WholeRuns.shared.run(recipe).stages
+  }
+
+  private func experiment(
+    _ stage: CatalogueRun.Stage, _ overrides: [String] = [], on communicator: any Communicator
+  ) throws -> Experiment {
+    let recipe = try Recipe.read(stage.recipe, overrides: overrides, environment: [:], catalogue: .standard)
+    return try Experiment(recipe, on: communicator, startingWith: HDF5CheckpointStore(folder: ""))
+  }
+
+  /// State digests after the steps of a stage, by rank.
+  private func train(_ stage: CatalogueRun.Stage, _ layout: Layout) throws -> [StateDigests] {
+    WorkerPool.configure(threads: layout.threads)
+    defer { WorkerPool.configure(threads: 1) }
+    return try LoopbackCommunicator.run(ranks: layout.ranks) { communicator in
+      let experiment = try experiment(stage, layout.overrides, on: communicator)
+      for step in 0..<CatalogueCase.steps {
+        _ = try experiment.step.run(try experiment.loader.batches(step: step), step: step)
+      }
+      return try experiment.digests
+    }
+  }
+
+  @Test("how a batch is cut changes no bit", arguments: CatalogueCase.all)
+  func everyLayoutGivesTheSameBits(_ recipe: CatalogueCase) async throws {
+    for stage in try await stages(recipe) {
+      let settings = try Recipe.read(stage.recipe, environment: [:], catalogue: .standard)
+      for accumulate in [1, 2] {
+        let one = try train(stage, Layout(accumulate: accumulate))[0]
+        if accumulate == 1 { #expect(one.student == stage.digests["studentDigest"], "another process") }
+        for layout in Layout.all(accumulate: accumulate, sharesCrops: settings.network.resolution == .hrda) {
+          #expect(try train(stage, layout) == Array(repeating: one, count: layout.ranks), "\(layout)")
+        }
+      }
+    }
+  }
+
+  @Test("a step that is left out leaves state alone", arguments: CatalogueCase.all)
+  func aSkippedStepLeavesStateAlone(_ recipe: CatalogueCase) async throws {
+    for stage in try await stages(recipe) {
+      let experiment = try experiment(stage, on: SoloCommunicator())
+      for step in 0..<CatalogueCase.steps {
+        let batches = try experiment.loader.batches(step: step)
+        if step == 1 { (batches[0].source ?? batches[0].target)?.image.sample(0).fill(.nan) }
+        let before = (try experiment.digests, experiment.buffers)
+        let record = try experiment.step.run(batches, step: step)
+        let after = (try experiment.digests, experiment.buffers)
+        #expect((record.skipped != nil) == (step == 1), "step \(step): \(record.skipped ?? "used")")
+        let isEqual = [
+          after.0.student == before.0.student, after.0.optimizer == before.0.optimizer,
+          after.0.objective == before.0.objective && after.1 == before.1,
+        ]
+        #expect(step == 1 ? isEqual == [true, true, true] : !isEqual[0] && !isEqual[1], "step \(step)")
+      }
+    }
+  }
+
+  @Test("what trains has a gradient within four steps, what is frozen stays", arguments: CatalogueCase.all)
+  func whatTrainsHasAGradient(_ recipe: CatalogueCase) async throws {
+    for stage in try await stages(recipe) {
+      let experiment = try experiment(stage, on: SoloCommunicator())
+      let student = experiment.student.parameters
+      let slots = try #require(student.gradients)
+      let (first, frozen) = (student.values.values, experiment.reference?.parameters.digest())
+      var moved = Set<String>()
+      for step in 0..<CatalogueCase.steps {
+        _ = try experiment.step.run(try experiment.loader.batches(step: step), step: step)
+        moved.formUnion(student.slices.filter { slots.isTouched($0.range) }.map(\.name))
+      }
+      let trained = zip(student.slices, student.parameters).filter { $1.slots != nil }.map(\.0)
+      #expect(trained.map(\.name).filter { !moved.contains($0) } == [], "they learn nothing")
+      #expect(moved.subtracting(trained.map(\.name)) == [], "they are not trained")
+      let kept = student.slices.filter { slice in !trained.contains { $0.name == slice.name } }
+      let last = student.values.values
+      #expect(kept.allSatisfy { Array(first[$0.range]) == Array(last[$0.range]) })
+      #expect(experiment.teacher?.network.parameters.gradients == nil)
+      #expect(experiment.reference?.parameters.digest() == frozen)
+    }
+  }
+}
+
+extension Experiment {
+  /// Running statistics of student and teacher.
+  fileprivate var buffers: [[Float]] {
+    ([student] + (teacher.map { [$0.network] } ?? [])).map { Array($0.parameters.buffers.values) }
+  }
+}
+
+extension Tensor {
+  /// Whether gradient slots `[samples, count]` hold anything but 0 in a range of their elements.
+  fileprivate func isTouched(_ range: Range<Int>) -> Bool {
+    let all = values
+    let count = shape[1]
+    return (0..<shape[0]).contains { sample in
+      all[(sample * count + range.lowerBound)..<(sample * count + range.upperBound)].contains { $0 != 0 }
+    }
+  }
+}
