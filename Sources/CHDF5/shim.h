@@ -9,6 +9,7 @@ static inline hid_t ch5_f32le(void) { return H5T_IEEE_F32LE; }
 static inline hid_t ch5_f64le(void) { return H5T_IEEE_F64LE; }
 static inline hid_t ch5_native_double(void) { return H5T_NATIVE_DOUBLE; }
 static inline hid_t ch5_u8(void) { return H5T_STD_U8LE; }
+static inline hid_t ch5_u16le(void) { return H5T_STD_U16LE; }
 static inline hid_t ch5_native_u8(void) { return H5T_NATIVE_UINT8; }
 static inline hid_t ch5_i32le(void) { return H5T_STD_I32LE; }
 static inline hid_t ch5_native_i32(void) { return H5T_NATIVE_INT32; }

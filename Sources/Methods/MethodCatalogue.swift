@@ -7,6 +7,7 @@ public enum MethodCatalogue {
   /// One line for each method.
   public static let entries: [MethodEntry] = [
     MethodEntry("source-only", .sourceOnly, paper: "supervised training on the source domain"),
+    MethodEntry("target-only", .sourceFree, paper: "self-training on target images alone"),
     MethodEntry(
       "adaptsegnet", .adversarial, options: AdaptSegNetOptions(),
       paper: "Tsai et al.: Learning to adapt structured output space for semantic segmentation, CVPR 2018"),

@@ -28,6 +28,8 @@ public struct Recipe: Sendable, Equatable {
   public var initialCheckpoint: String?
   /// The adaptation method and its own options.
   public var method = Method()
+  /// Objectives that are added to the method's own.
+  public var objectives = AddedObjectives()
   /// Samples of a step.
   public var batch = Batch()
   /// The classes that are told apart.
@@ -50,6 +52,8 @@ public struct Recipe: Sendable, Equatable {
   public var schedule = Schedule()
   /// The exponential average that makes pseudo-labels.
   public var teacher = Teacher()
+  /// Who labels target images.
+  public var labels = Labels()
   /// Strong augmentation of mixed images.
   public var mix = Mix()
   /// Strong augmentation of source images too; a control for how much augmentation alone brings.
@@ -88,10 +92,14 @@ public struct Recipe: Sendable, Equatable {
     try settings.value("convolution", &convolution)
     try settings.path("init", &initialCheckpoint)
     try settings.value("method", &method.name, catalogue.map { .named($0.methods.map(\.name)) } ?? .none)
-    if let entry = catalogue?.methods.first(where: { $0.name == method.name }) {
-      (method.host, method.options) = (entry.host, entry.options)
+    if let place = catalogue?.methods.firstIndex(where: { $0.name == method.name }),
+      let entry = catalogue?.methods[place]
+    {
+      (method.host, method.options, method.place) = (entry.host, entry.options, place)
     }
     try visitOptions(&settings)
+    objectives.catalogue = catalogue?.methods ?? []
+    try settings.group("objectives", &objectives)
     try settings.group("batch", &batch)
     try settings.value("classes", &classes)
     try settings.group("encoder", &encoder)
@@ -103,6 +111,7 @@ public struct Recipe: Sendable, Equatable {
     try settings.group("optimizer", &optimizer)
     try settings.group("schedule", &schedule)
     try settings.group("teacher", &teacher)
+    try settings.group("labels", &labels)
     try settings.group("mix", &mix)
     try settings.value("augmentSource", &augmentSource)
     try settings.group("featureDistance", &featureDistance)
@@ -180,16 +189,15 @@ extension Recipe {
     public var host = Host.selfTraining
     /// The method's own options (`methodOptions`), of the type that its catalogue entry has.
     public var options: any MethodOptions = NoOptions()
+    /// Its line of the catalogue, from 0.
+    var place = 0
 
     /// HRDA.
     public init() {}
 
     /// Same name, same type of options and equal options.
     public static func == (first: Method, second: Method) -> Bool {
-      func equal<Options: MethodOptions>(_ one: Options, _ other: any MethodOptions) -> Bool {
-        one == other as? Options
-      }
-      return first.name == second.name && equal(first.options, second.options)
+      first.name == second.name && areEqual(first.options, second.options)
     }
   }
 }

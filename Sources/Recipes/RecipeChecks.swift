@@ -57,14 +57,15 @@ extension Recipe {
       data.source != nil || !method.host.hasSource, "data.source", "is missing",
       remedy: "give it a kind, folder or procedural")
     try check.require(
-      data.target != nil || !method.host.hasTarget, "data.target", "is missing; method \(method.name) learns from it")
-    let needs = method.options.requirements(networkConfiguration(classCount: 1))
+      method.host.hasSource || initialCheckpoint != nil, "init",
+      "is missing; method \(method.name) starts from a trained network")
+    try checkObjectives(check)
+    try checkLabels(check)
     try check.require(
-      data.target != nil || !needs.needsLabels, "data.target",
-      "is missing; method \(method.name) learns from its images with these methodOptions")
-    if let misfit = method.options.misfit(cropHeight: crop.size.height, cropWidth: crop.size.width) {
-      try check.require(false, "methodOptions.\(misfit.key)", misfit.what, remedy: misfit.remedy)
-    }
+      data.target != nil || !method.host.hasTarget, "data.target", "is missing; method \(method.name) learns from it")
+    try check.require(
+      data.target != nil || !labelsTarget(networkConfiguration(classCount: 1)), "data.target",
+      "is missing; objectives learn from it")
     for (name, set) in [("source", data.source), ("target", data.target), ("validation", data.validation)] {
       if let set { try self.check(set, "data.\(name)", needsLabels: name != "target", check, catalogue) }
     }
@@ -128,7 +129,7 @@ extension Recipe {
     let seen = network.resolution == .detailOnly ? detail : crop
     let cell = grid.coarsestStride * (network.resolution == .detailOnly ? 1 : grid.contextReduction)
     try check.require(
-      featureDistance.weight == 0 || (seen.height % cell == 0 && seen.width % cell == 0),
+      !usesFeatureDistance || (seen.height % cell == 0 && seen.width % cell == 0),
       network.resolution == .detailOnly ? "network.detailCrop" : "crop.size",
       "\(seen) is not a multiple of \(cell), which the feature distance needs",
       remedy: "set featureDistance.weight to 0 or change the size")
@@ -147,7 +148,7 @@ extension Recipe {
     case .listed(let names, _):
       count = names.count
     }
-    if featureDistance.weight > 0 {
+    if usesFeatureDistance {
       let outside = featureDistance.classes.first { $0 >= count }
       try check.require(
         outside == nil, "featureDistance.classes", "names class \(outside ?? 0), but train ids are 0 to \(count - 1)",

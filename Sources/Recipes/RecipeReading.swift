@@ -66,7 +66,8 @@ extension Recipe {
     return (recipe, check)
   }
 
-  /// Every dotted key a recipe may have, those of optional data sets included, but for `methodOptions`.
+  /// Every dotted key a recipe may have, those of optional data sets included, but for those of methods
+  /// (`methodOptions`, `objectives`).
   public static var allKeys: [String] {
     var recipe = Recipe()
     recipe.data.source = DataSet()
@@ -165,12 +166,12 @@ struct SettingReader: SettingVisitor {
     places.merge(reader.places) { _, new in new }
   }
 
-  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?) throws {
+  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?, defaults: Group) throws {
     guard let entry = entries.first(where: { $0.key == key }), !entry.node.isNothing else {
       keys.append(key)
       return
     }
-    var given = Group()
+    var given = defaults
     try self.group(key, &given)
     group = given
   }

@@ -26,6 +26,9 @@ extension Recipe {
     // Pseudo-labels of runs that began before there were these keys are theirs still.
     let later = [
       "batch.accumulate": "1", "optimizer.name": "adamw", "optimizer.momentum": "0.9", "schedule.decaySteps": "null",
+      "objectives": "{}",
+      "labels.source": "teacher", "labels.cache": "null", "labels.quantile": "0.0", "labels.cap": "1.0",
+      "labels.threshold": "0.0",
       "network.auxiliary.stage": "3", "network.auxiliary.weight": "0.0", "loss.normalisation": "all",
       "teacher.average": "early", "mix.classes": "batch", "methodOptions.mode": "target",
       "methodOptions.augment": "true",
@@ -47,9 +50,13 @@ extension Recipe {
     /// Whether gradients are summed to the same bits however they are cut and shared.
     let sumsReproducibly: Bool
 
-    /// Whether this is where source or target data lie: the same files in another place give the same weights.
-    public var isPlaceOfData: Bool {
-      ["source", "target"].contains { ["data.\($0).images", "data.\($0).labels"].contains(key) }
+    /// Whether this is where source, target or cached labels lie: the same files in another place give the same weights.
+    public var isPlaceOfData: Bool { placedData != nil }
+
+    /// The data whose place this is: `source`, `target`, or `labels` for those of a cache.
+    public var placedData: String? {
+      if key == "labels.cache" { return "labels" }
+      return ["source", "target"].first { ["data.\($0).images", "data.\($0).labels"].contains(key) }
     }
 
     /// Whether a run that goes on with the new value may differ from one that went on with the old one.
@@ -110,7 +117,7 @@ struct SettingWriter: SettingVisitor {
     add(key, SettingNode(.group(writer.entries)))
   }
 
-  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?) throws {
+  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?, defaults: Group) throws {
     guard var given = group else { return add(key, String?.none.settingNode) }
     try self.group(key, &given)
   }

@@ -20,6 +20,8 @@ public struct PseudoLabelOrigin: Sendable, Equatable {
   public var height: Int
   /// Columns of the full image.
   public var width: Int
+  /// Whether confidences are kept in 16 bits too.
+  public var hasFineConfidence = false
   /// The rank whose images these are.
   public var rank: Int
   /// Number of ranks; an image belongs to the rank `image % worldSize`.
@@ -55,6 +57,7 @@ public struct PseudoLabelOrigin: Sendable, Equatable {
     if expected != other.recipeDigest { return "the recipe" }
     if let dataDigest, let stored = other.dataDigest, stored != dataDigest { return "the set of images" }
     if threshold != other.threshold { return "the confidence threshold" }
+    if hasFineConfidence != other.hasFineConfidence { return "the precision of confidences" }
     return height == other.height && width == other.width ? nil : "the image size"
   }
 }
@@ -71,10 +74,15 @@ public struct PseudoLabelEntry: Sendable, Equatable {
   public let confidence: [UInt8]
   /// Whether p reached the threshold, row-major.
   public let confident: [Bool]
+  /// floor(65535 · p), row-major; nil where it is not kept.
+  public let fineConfidence: [UInt16]?
 
   /// An entry as it is stored.
-  public init(image: Int, step: Int, labels: LabelMap, confidence: [UInt8], confident: [Bool]) {
+  public init(
+    image: Int, step: Int, labels: LabelMap, confidence: [UInt8], confident: [Bool], fineConfidence: [UInt16]? = nil
+  ) {
     let count = labels.height * labels.width
+    precondition(fineConfidence.map { $0.count == count } ?? true, "confidences of an entry of \(count) pixels")
     precondition(labels.samples == 1 && confidence.count == count && confident.count == count, "an entry of one image")
     precondition(image >= 0 && step >= 0, "image \(image), step \(step)")
     self.image = image
@@ -82,16 +90,29 @@ public struct PseudoLabelEntry: Sendable, Equatable {
     self.labels = labels
     self.confidence = confidence
     self.confident = confident
+    self.fineConfidence = fineConfidence
   }
 
   /// An entry from probabilities in 0...1; where there is no label, confidence is 0 and the pixel not confident.
-  public init(image: Int, step: Int, labels: LabelMap, probabilities: [Float], threshold: Float) {
+  /// - Parameter isFine: whether confidences are kept in 16 bits too.
+  public init(
+    image: Int, step: Int, labels: LabelMap, probabilities: [Float], threshold: Float, isFine: Bool = false
+  ) {
     precondition(probabilities.count == labels.values.count, "\(probabilities.count) probabilities")
     let pairs = zip(labels.values, probabilities)
     self.init(
       image: image, step: step, labels: labels,
       confidence: pairs.map { PseudoLabelEntry.storedConfidence($1, label: $0) },
-      confident: pairs.map { $0 != LabelMap.ignored && $1 >= threshold })
+      confident: pairs.map { $0 != LabelMap.ignored && $1 >= threshold },
+      fineConfidence: isFine ? pairs.map { PseudoLabelEntry.fineConfidence($1, label: $0) } : nil)
+  }
+
+  /// Confidences in 16 bits, those of 8 bits widened where no finer ones are kept.
+  public var confidences16: [UInt16] { fineConfidence ?? confidence.map { 257 * UInt16($0) } }
+
+  /// How a label's probability is stored in 16 bits: floor(65535 · p), 0 where there is no label.
+  public static func fineConfidence(_ probability: Float, label: UInt8) -> UInt16 {
+    label == LabelMap.ignored ? 0 : UInt16(max(0, min(65535, 65535 * probability)))
   }
 
   /// How a label's probability is stored: floor(255 · p), 0 where there is no label.
@@ -123,8 +144,8 @@ public protocol PseudoLabelCacheWriter: AnyObject {
   func startGeneration(restartingFrom step: Int) throws
 }
 
-/// Reads one rank's published cache.
-public protocol PseudoLabelCacheReader: AnyObject {
+/// Reads one rank's published cache, from any thread.
+public protocol PseudoLabelCacheReader: AnyObject, Sendable {
   /// What made the cache.
   var origin: PseudoLabelOrigin { get }
   /// Counts how often superseded entries were dropped.
@@ -163,4 +184,22 @@ public protocol PseudoLabelStore: Sendable {
   ///   - origin: what must have made it; nil takes any.
   /// - Throws: `Failure` 66 if there is none, 65 if it is damaged or of another origin.
   func reader(rank: Int, expecting origin: PseudoLabelOrigin?) throws -> any PseudoLabelCacheReader
+}
+
+extension PseudoLabelStore {
+  /// The published caches of all ranks, in their order.
+  /// - Throws: `Failure` 66 if one is missing, 65 if one is damaged or they do not belong together.
+  public func readers() throws -> [any PseudoLabelCacheReader] {
+    let first = try reader(rank: 0, expecting: nil)
+    var expected = first.origin
+    return try [first]
+      + (1..<first.origin.worldSize).map { rank in
+        expected.rank = rank
+        let other = try reader(rank: rank, expecting: expected)
+        guard other.origin.worldSize == first.origin.worldSize, other.completedSteps == first.completedSteps else {
+          throw Failure(.badData, "rank \(rank)'s file was not published together with rank 0's", at: folder)
+        }
+        return other
+      }
+  }
 }

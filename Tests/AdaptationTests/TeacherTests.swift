@@ -111,6 +111,16 @@ import Testing
     #expect(parts.allSatisfy { $0.1 == batch.confidentShare }, "the reported share is that of the batch")
   }
 
+  @Test func weightsByPixelAreOneWhereItIsConfident() throws {
+    let threshold = try TeacherTests.median()
+    let valid = Tensor((0..<4 * 4096).map { $0 % 3 == 0 ? 0 : 1 }, [4, 64, 64])
+    let found = try TeacherTests.pseudoLabels(threshold: threshold, valid: valid, by: .pixel)
+    let expected = zip(found.confidence.values, valid.values).map { $0 >= threshold ? $1 : 0 }
+    #expect(found.weights.values == expected && expected.contains(0) && expected.contains(1))
+    #expect(try TeacherTests.pseudoLabels(threshold: threshold, valid: valid, by: .none).weights.values == valid.values)
+    #expect(try TeacherTests.pseudoLabels(threshold: 2, by: .none).weights.values.allSatisfy { $0 == 1 })
+  }
+
   @Test func thresholdIsReachedFromEqualityOn() throws {
     let all = try TeacherTests.pseudoLabels(threshold: 0)
     #expect(all.confidentShare == 1)

@@ -54,6 +54,22 @@ import Testing
     }
   }
 
+  @Test func targetLabelsAreCutAlongWithTheirImages() throws {
+    var options = SampleLoader.Options(rules: CropRules(crop: crop), seed: 5, parts: [0..<8])
+    options.labelsTarget = true
+    let set = ToyDataset()
+    let batch = try SampleLoader(source: nil, target: set, sampler: nil, options: options).batch(step: 0)
+    let (target, labels) = (try #require(batch.target), try #require(batch.target?.labels))
+    for (sample, place) in target.provenance.enumerated() {
+      let whole = try #require(try set.labels(place.image)).cropped(to: place.box)
+      #expect(labels.sample(sample).values == (place.flipped ? whole.flippedHorizontally() : whole).values)
+    }
+    #expect(Set(target.provenance.map(\.flipped)).count == 2, "both ways must occur")
+    options.labelsTarget = false
+    let bare = try SampleLoader(source: nil, target: set, sampler: nil, options: options).batch(step: 0)
+    #expect(bare.target?.labels == nil && bare.target?.image.values == target.image.values)
+  }
+
   @Test func seedsAndStepsDiffer() throws {
     let first = try samples(loader([0..<2]).batch(step: 0))
     #expect(try samples(loader([0..<2], seed: 6).batch(step: 0)) != first)

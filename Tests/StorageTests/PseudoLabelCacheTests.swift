@@ -53,6 +53,34 @@ import Testing
     #expect(entry.confident == [true, false, true, false])
   }
 
+  @Test func confidencesOfSixteenBitsComeBack() throws {
+    var fine = origin()
+    fine.hasFineConfidence = true
+    let probabilities = (0..<65).map { Float($0) / 64 }
+    let wanted = (0..<3).map { step in
+      PseudoLabelEntry(
+        image: 1, step: step, labels: LabelMap(height: 5, width: 13, values: (0..<65).map { $0 == 9 ? 255 : $0 % 4 }),
+        probabilities: probabilities.map { $0 / Float(step + 1) }, threshold: 0.968, isFine: true)
+    }
+    #expect(wanted[0].fineConfidence?[64] == 65535 && wanted[0].fineConfidence?[32] == 32767)
+    #expect(wanted[0].fineConfidence?[9] == 0 && wanted[0].confidences16[32] == 32767)
+    #expect(entry(1, step: 0).confidences16[3] == 257 * UInt16(entry(1, step: 0).confidence[3]))
+    let writer = try store.start(fine)
+    for entry in wanted.dropLast() { try writer.append(entry) }
+    try writer.publish(completedSteps: 2)
+    let resumed = try store.resume(fine, completedSteps: 2)
+    try resumed.append(wanted[2])
+    try resumed.startGeneration(restartingFrom: 1)
+    #expect(try resumed.newest(image: 1) == wanted[2])
+    try resumed.publish(completedSteps: 3)
+    let reader = try store.reader(rank: 0, expecting: fine)
+    #expect(try reader.images.indices.map { try reader.entry(at: $0) } == wanted)
+    let view = try HDF5PseudoLabelView.write(store)
+    #expect(view.entryCount == 3)
+    let failure = #expect(throws: Failure.self) { _ = try store.resume(origin(), completedSteps: 3) }
+    #expect(failure?.what == "the precision of confidences of this cache is another")
+  }
+
   @Test func theWriterFindsTheNewestEntryWhereverItIs() throws {
     let writer = try store.start(origin())
     for step in 0..<3 { try writer.append(entry(1, step: step)) }

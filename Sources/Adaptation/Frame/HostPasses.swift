@@ -54,10 +54,20 @@ public struct HostPasses {
         "mixed", image: Variable(constant: mixed.image), labels: mixed.labels, weights: mixed.weights,
         box: step.draws("mixed").box)
     }
+    guard step.batch.source != nil else { return targetAlone(step) }
     let candidates = try mixClasses.candidates(step.sourceSamples.labels, on: step.share.communicator)
     let drawn = step.draws("mixed") { $0.candidates = candidates }
     let mixed = classMix(step, drawn)
     return View(
       "mixed", image: Variable(constant: mixed.image), labels: mixed.labels, weights: mixed.weights, box: drawn.box)
+  }
+
+  /// Without a source there is nothing to paste: target images as they are, jittered and blurred.
+  private func targetAlone(_ step: StepView) -> View {
+    let drawn = step.draws("mixed")
+    let pseudo = step.pseudoLabels
+    return View(
+      "mixed", image: Variable(constant: strongAugmentation(step.targetSamples.image, drawn)), labels: pseudo.labels,
+      weights: pseudo.weights, box: drawn.box)
   }
 }

@@ -95,10 +95,16 @@ public struct Requirements: Sendable {
   public var heads: [AttachedHead] = []
   /// Passes of the host that it hangs on.
   public var passes: Set<String> = []
+  /// For passes that an option names, the key of that option, by pass: complaints are about it.
+  public var passOptions: [String: String] = [:]
+  /// Whether it learns from source images.
+  public var needsSource = false
   /// Whether target images must be labelled, also where the host needs no labels.
   public var needsLabels = false
   /// Whether it makes the mixed images.
   public var mixes = false
+  /// In `sites`, the pass in which the teacher labels target images.
+  public static let labellingPass = "labels"
   /// Whether it must know how many pixels of the source labels each class has.
   public var countsClasses = false
 

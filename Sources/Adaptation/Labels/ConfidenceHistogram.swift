@@ -19,6 +19,13 @@ public struct ConfidenceHistogram: Sendable, Equatable {
     counts = [Int](repeating: 0, count: classes * ConfidenceHistogram.levels)
   }
 
+  /// Given occurrences by class and number, such as the sums of all ranks.
+  public init(classes: Int, counts: [Int]) {
+    precondition(counts.count == classes * ConfidenceHistogram.levels, "\(counts.count) counts of \(classes) classes")
+    self.classes = classes
+    self.counts = counts
+  }
+
   /// The number that is stored for a confidence between 0 and 1.
   public static func stored(_ confidence: Float) -> UInt16 {
     UInt16(min(max(Double(confidence), 0), 1) * Double(levels - 1))

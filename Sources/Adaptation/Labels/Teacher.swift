@@ -13,8 +13,7 @@ public struct PseudoLabels {
   public let labels: LabelMap
   /// Soft-max probability of that class, `[N, H, W]`.
   public let confidence: Tensor
-  /// Pseudo-weight of every pixel, `[N, H, W]`: the share of confident pixels of the batch or of the image, 0 where not
-  /// valid.
+  /// Pseudo-weight of every pixel, `[N, H, W]`, as the `ConfidenceScope` says; 0 where not valid.
   public let weights: Tensor
   /// Share of pixels of the (micro-)batch of all ranks whose probability reaches the threshold.
   public let confidentShare: Float
@@ -44,7 +43,10 @@ public struct PseudoLabels {
     (labels, confidence) = Kernels.pseudoLabels(
       size.map { bilinear(logits, height: $0.height, width: $0.width) } ?? logits)
     let shares = try confidentShares(confidence, threshold: threshold, share)
-    weights = scope.weights(shares, labels, valid: valid)
+    let probabilities = confidence
+    weights = scope.weights(shares, labels, valid: valid) {
+      probabilities.values.map { $0 >= threshold ? 1 : 0 }
+    }
     confidentShare = shares.batch
     brokenPixels = shares.broken
   }
@@ -55,45 +57,77 @@ public struct PseudoLabels {
     labels = kept.labels
     confidence = kept.confidence
     let shares = try confidentShares(counts: kept.confidentPixels, pixels: confidence.perSample, share)
-    weights = scope.weights(shares, labels, valid: valid)
+    weights = scope.weights(shares, labels, valid: valid) { kept.confident.map(Float.init) }
     confidentShare = shares.batch
     brokenPixels = shares.broken
+  }
+
+  /// From labels that came with the images: a pixel is confident, with probability 1, where it has one.
+  init(given labels: LabelMap, valid: Tensor?, scope: ConfidenceScope, _ share: BatchShare) throws {
+    try self.init(
+      KeptPseudoLabels(
+        labels: labels,
+        confidence: Tensor(
+          labels.values.map { $0 == LabelMap.ignored ? 0 : 1 }, [labels.samples, labels.height, labels.width]),
+        confident: labels.values.map { $0 == LabelMap.ignored ? 0 : 1 }),
+      valid: valid, scope: scope, share)
   }
 }
 
 /// What an earlier pass of the teacher said about a batch of target images.
 public struct KeptPseudoLabels {
-  /// Classes `[N, H, W]`, all labelled.
+  /// Classes `[N, H, W]`; 255 where there is none.
   public let labels: LabelMap
   /// Their probabilities as they were kept, `[N, H, W]`.
   public let confidence: Tensor
-  /// Pixels of each image whose probability reached the threshold when it was made.
-  public let confidentPixels: [Int]
+  /// 1 for each pixel whose probability reached the threshold when it was made, else 0; N·H·W of them.
+  public let confident: [UInt8]
 
   /// From its parts.
-  public init(labels: LabelMap, confidence: Tensor, confidentPixels: [Int]) {
+  public init(labels: LabelMap, confidence: Tensor, confident: [UInt8]) {
     precondition(
-      confidence.shape == [labels.samples, labels.height, labels.width] && confidentPixels.count == labels.samples,
-      "\(labels.samples) label maps, confidence \(confidence.shape)")
+      confidence.shape == [labels.samples, labels.height, labels.width] && confident.count == confidence.count,
+      "\(labels.samples) label maps, confidence \(confidence.shape), \(confident.count) marks")
     self.labels = labels
     self.confidence = confidence
-    self.confidentPixels = confidentPixels
+    self.confident = confident
+  }
+
+  /// Confident pixels of each image.
+  public var confidentPixels: [Int] {
+    let pixels = confidence.perSample
+    return (0..<labels.samples).map { confident[$0 * pixels..<($0 + 1) * pixels].count { $0 == 1 } }
   }
 }
 
-/// The pixels whose confident share is a pseudo-label's weight.
+/// What a pseudo-label weighs.
 public enum ConfidenceScope: String, SettingChoice {
-  /// Those of the whole global batch: every image has the same weight, as in the published code.
+  /// The confident share of the whole global batch: every image has the same weight, as in the published code.
   case batch
-  /// Those of the image: each has its own weight, as in the papers.
+  /// That of the image: each has its own weight, as in the papers.
   case image
+  /// 1 where the pixel itself is confident, else 0.
+  case pixel
+  /// 1 everywhere.
+  case none
 
-  fileprivate func weights(_ shares: (batch: Float, images: [Float], broken: Int), _ labels: LabelMap, valid: Tensor?)
-    -> Tensor
-  {
-    pseudoWeights(
-      self == .batch ? [Float](repeating: shares.batch, count: labels.samples) : shares.images,
-      height: labels.height, width: labels.width, valid: valid)
+  /// Weights `[N, H, W]`, 0 where not valid.
+  /// - Parameter confident: 1 for each confident pixel, else 0; asked for by `pixel` only.
+  fileprivate func weights(
+    _ shares: (batch: Float, images: [Float], broken: Int), _ labels: LabelMap, valid: Tensor?,
+    confident: () -> [Float]
+  ) -> Tensor {
+    func ofImages(_ weights: [Float]) -> Tensor {
+      pseudoWeights(weights, height: labels.height, width: labels.width, valid: valid)
+    }
+    switch self {
+    case .batch: return ofImages([Float](repeating: shares.batch, count: labels.samples))
+    case .image: return ofImages(shares.images)
+    case .none: return ofImages([Float](repeating: 1, count: labels.samples))
+    case .pixel:
+      let weights = Tensor(confident(), [labels.samples, labels.height, labels.width])
+      return valid.map { multiply(weights, $0) } ?? weights
+    }
   }
 }
 
@@ -102,8 +136,9 @@ public final class Teacher {
   /// Its network, without gradient slots.
   public let network: SegmentationNetwork
   /// Confidence threshold of pseudo-labels, 0.968 in the published code.
-  private let threshold: Float
-  fileprivate let confidence: ConfidenceScope
+  let threshold: Float
+  /// What a pseudo-label weighs.
+  let confidence: ConfidenceScope
 
   /// A teacher that starts from whatever `network` holds; step 0 copies the student.
   public init(_ network: SegmentationNetwork, threshold: Float, confidence: ConfidenceScope = .batch) {

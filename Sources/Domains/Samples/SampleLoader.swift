@@ -11,7 +11,8 @@ import Tensors
 /// Every draw is a function of (seed, step, index in the global batch, purpose), so the samples of a step depend neither
 /// on how many ranks share them nor on what was loaded before; sampling is with replacement and there are no epochs.
 /// Source images are drawn by rare class sampling where a sampler is given, else uniformly; target images uniformly, and
-/// their labels are never read. A loader without one of the domains makes batches without it; the other's draws stay.
+///
+/// their labels are read only where the set brings pseudo-labels. A loader without one of the domains makes batches without it; the other's draws stay.
 /// Source: DAFormer and HRDA (Hoyer et al., 2022); differs from the published code in its generator only.
 public final class SampleLoader: Sendable {
   /// What a loader is made of besides the data sets.
@@ -30,6 +31,8 @@ public final class SampleLoader: Sendable {
     public var prefetch: Int
     /// Whether `init` looks at every image's size. One rank is enough.
     public var checksSizes: Bool
+    /// Whether target images bring labels, which are cut along with them.
+    public var labelsTarget = false
 
     /// From its values.
     public init(
@@ -69,7 +72,7 @@ public final class SampleLoader: Sendable {
     try SampleLoader.check(source, target, options)
     let preparer = SamplePreparer(
       source: source, target: target, sampler: sampler, rules: options.rules, flipProbability: options.flipProbability,
-      seed: options.seed)
+      seed: options.seed, labelsTarget: options.labelsTarget)
     self.options = options
     self.preparer = preparer
     prefetcher =
@@ -139,7 +142,9 @@ public final class SampleLoader: Sendable {
       },
       target: own(.target).map { crops in
         DomainSamples(
-          image: normalisedTensor(crops.map(\.image)), validMask: options.margins.map { mask($0, crops) },
+          image: normalisedTensor(crops.map(\.image)),
+          labels: options.labelsTarget ? LabelMap(stacking: crops.compactMap(\.labels)) : nil,
+          validMask: options.margins.map { mask($0, crops) },
           provenance: crops.map(\.provenance))
       })
   }

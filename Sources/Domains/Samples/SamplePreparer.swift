@@ -7,7 +7,7 @@ import Tensors
 /// A crop before normalisation.
 struct PreparedCrop: Sendable {
   let image: RGBImage
-  /// Source crops only.
+  /// Of source crops, and of target crops that bring theirs.
   let labels: LabelMap?
   let provenance: SampleProvenance
 }
@@ -25,6 +25,8 @@ struct SamplePreparer: Sendable {
   let rules: CropRules
   let flipProbability: Float
   let seed: UInt64
+  /// Whether target images bring labels.
+  var labelsTarget = false
 
   /// The domains there are, in the order of a sample's crops.
   var domains: [Domain] { (source == nil ? [] : [.source]) + (target == nil ? [] : [.target]) }
@@ -81,12 +83,12 @@ struct SamplePreparer: Sendable {
     guard let target else { preconditionFailure("a crop of a target that is not there") }
     var images = stream("target", "image", step, sample)
     let index = images.nextIndex(below: target.count)
-    let image = try target.image(index)
+    let (image, labels) = labelsTarget ? try target.imageAndLabels(index) : (try target.image(index), nil)
     let size = PixelSize(height: image.height, width: image.width)
     try rules.checkFits(size, place: target.place(index))
     var boxes = stream("target", "crop", step, sample)
     let box = rules.drawBox(in: size, &boxes)
-    return cut(image, nil, index, target, box, flipped: isFlipped("target", step, sample), nil)
+    return cut(image, labels, index, target, box, flipped: isFlipped("target", step, sample), nil)
   }
 
   private func isFlipped(_ domain: String, _ step: Int, _ sample: Int) -> Bool {

@@ -4,9 +4,20 @@ import CHDF5
 import Support
 
 extension HDF5File {
-  /// Creates an empty dataset of unsigned bytes whose rows have the shape `row`; each row is one compressed chunk.
-  func createRows(_ row: [Int], at path: String, compression: UInt32) throws {
-    try createGrowing([1] + row, at: path, type: ch5_u8()) { creation, site in
+  /// Elements of rows.
+  enum RowElement {
+    /// Unsigned bytes.
+    case uint8
+    /// Unsigned numbers of two bytes, the low one first, in memory as in the file.
+    case uint16
+
+    var type: hid_t { self == .uint8 ? ch5_u8() : ch5_u16le() }
+    var size: Int { self == .uint8 ? 1 : 2 }
+  }
+
+  /// Creates an empty dataset whose rows have the shape `row`; each row is one compressed chunk.
+  func createRows(_ row: [Int], of element: RowElement = .uint8, at path: String, compression: UInt32) throws {
+    try createGrowing([1] + row, at: path, type: element.type) { creation, site in
       try site.check(H5Pset_deflate(creation, compression), "compress", status: .internal)
     }
   }
@@ -14,11 +25,11 @@ extension HDF5File {
   /// Creates an empty list of whole numbers.
   func createList(at path: String) throws { try createGrowing([1024], at: path, type: ch5_i64le()) { _, _ in } }
 
-  /// Adds a row of bytes.
-  func appendRow(_ bytes: [UInt8], to path: String) throws {
+  /// Adds a row.
+  func appendRow(_ bytes: [UInt8], of element: RowElement = .uint8, to path: String) throws {
     try appendRow(path) { dataset, memory, space, site in
       let status = bytes.withUnsafeBytes {
-        H5Dwrite(dataset, ch5_native_u8(), memory, space, ch5_p_default(), $0.baseAddress)
+        H5Dwrite(dataset, element.type, memory, space, ch5_p_default(), $0.baseAddress)
       }
       try site.check(status, "append a row")
     }
@@ -33,14 +44,14 @@ extension HDF5File {
   }
 
   /// The bytes of a row.
-  func row(_ index: Int, of path: String) throws -> [UInt8] {
+  func row(_ index: Int, of path: String, element: RowElement = .uint8) throws -> [UInt8] {
     try withDataset(path) { dataset, shape, site in
       guard index < shape.first ?? 0 else { throw Failure(.badData, "there is no row \(index)", at: site.place) }
       let space = try select(row: index, of: dataset, shape, site)
       let memory = try dataspace([1] + shape.dropFirst(), site)
-      var bytes = [UInt8](repeating: 0, count: shape.dropFirst().reduce(1, *))
+      var bytes = [UInt8](repeating: 0, count: shape.dropFirst().reduce(element.size, *))
       let status = bytes.withUnsafeMutableBytes {
-        H5Dread(dataset, ch5_native_u8(), memory.raw, space.raw, ch5_p_default(), $0.baseAddress)
+        H5Dread(dataset, element.type, memory.raw, space.raw, ch5_p_default(), $0.baseAddress)
       }
       try site.check(status, "read row \(index)")
       return bytes

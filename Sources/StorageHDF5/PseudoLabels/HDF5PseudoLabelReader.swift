@@ -68,19 +68,23 @@ public final class HDF5PseudoLabelReader: PseudoLabelCacheReader {
     guard shape.count == 3, shape[1] > 0, shape[2] == width, width > 0, shape[1] <= mostPixels / width else {
       throw notOfTheFormat("labels of shape \(shape) for a width of \(width)", at: file.place(CacheLayout.labels))
     }
-    let shapes = [
-      (CacheLayout.confidence, shape), (CacheLayout.confident, [shape[0], shape[1], (width + 7) / 8]),
-      (CacheLayout.images, [shape[0]]), (CacheLayout.steps, [shape[0]]),
-    ]
-    for (plane, expected) in shapes {
-      let found = try file.dataset(plane).shape
-      guard found == expected else {
-        throw notOfTheFormat("its shape is \(found), expected \(expected)", at: file.place(plane))
-      }
-    }
-    return PseudoLabelOrigin(
+    var origin = PseudoLabelOrigin(
       teacherDigest: texts[0], recipeDigest: texts[1], threshold: threshold, height: shape[1], width: width,
       rank: rank, worldSize: worldSize)
+    origin.hasFineConfidence = file.paths.contains(CacheLayout.fineConfidence)
+    for plane in CacheLayout.planes(origin) {
+      let (found, expected) = (try file.dataset(plane.name), [shape[0]] + plane.row)
+      guard found.shape == expected, found.type == (plane.element == .uint8 ? .uint8 : .uint16) else {
+        throw notOfTheFormat("its shape is \(found.shape), expected \(expected)", at: file.place(plane.name))
+      }
+    }
+    for list in [CacheLayout.images, CacheLayout.steps] {
+      let found = try file.dataset(list).shape
+      guard found == [shape[0]] else {
+        throw notOfTheFormat("its shape is \(found), expected \([shape[0]])", at: file.place(list))
+      }
+    }
+    return origin
   }
 
   private func checkEntries() throws {
@@ -122,7 +126,18 @@ func storedEntry(
     image: image, step: step,
     labels: LabelMap(height: origin.height, width: origin.width, values: try row(CacheLayout.labels)),
     confidence: try row(CacheLayout.confidence),
-    confident: unpacked(try row(CacheLayout.confident), width: origin.width))
+    confident: unpacked(try row(CacheLayout.confident), width: origin.width),
+    fineConfidence: origin.hasFineConfidence ? littleEndianNumbers(try row(CacheLayout.fineConfidence)) : nil)
+}
+
+/// Two bytes a number, the low one first.
+func littleEndianBytes(_ numbers: [UInt16]) -> [UInt8] {
+  numbers.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8(truncatingIfNeeded: $0 >> 8)] }
+}
+
+/// The numbers of `littleEndianBytes`.
+func littleEndianNumbers(_ bytes: [UInt8]) -> [UInt16] {
+  (0..<bytes.count / 2).map { UInt16(bytes[2 * $0]) | UInt16(bytes[2 * $0 + 1]) << 8 }
 }
 
 /// Eight pixels to a byte, the first in the highest bit; each row begins a byte.

@@ -18,7 +18,6 @@ public struct HDF5PseudoLabelView {
 
   /// Name of the view in its folder.
   public static let name = "all.h5"
-  private static let planes = [CacheLayout.images, CacheLayout.steps] + CacheLayout.planes
 
   /// Writes `all.h5` over the rank files of a folder, which are verified first. Called on rank 0 after all ranks have
   /// published; the next publication makes the view stale.
@@ -40,16 +39,12 @@ public struct HDF5PseudoLabelView {
       ("sources", .texts(names)), ("source-digests", .texts(readers.map(\.seal.digest))),
     ]
     for (name, value) in attributes { try file.setAttribute(name, of: "", to: value) }
-    let origin = readers[0].origin
-    let pixels = [origin.height, origin.width]
-    let rows = [
-      CacheLayout.labels: pixels, CacheLayout.confidence: pixels,
-      CacheLayout.confident: [origin.height, (origin.width + 7) / 8],
-    ]
-    for plane in planes {
-      try file.writeVirtual(
-        plane, row: rows[plane] ?? [], type: rows[plane] == nil ? ch5_i64le() : ch5_u8(),
-        sources: zip(names, readers).map { ($0, $1.images.count) })
+    let sources = zip(names, readers).map { ($0, $1.images.count) }
+    for list in [CacheLayout.images, CacheLayout.steps] {
+      try file.writeVirtual(list, row: [], type: ch5_i64le(), sources: sources)
+    }
+    for plane in CacheLayout.planes(readers[0].origin) {
+      try file.writeVirtual(plane.name, row: plane.row, type: plane.element.type, sources: sources)
     }
     try file.close()
     guard let image = file.image else { throw Failure(.internal, "a view has no memory", at: name) }

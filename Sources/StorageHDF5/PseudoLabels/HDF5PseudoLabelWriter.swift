@@ -41,7 +41,9 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
 
   func newest(image: Int) throws -> PseudoLabelEntry? {
     guard let position = newestPositions[image] else { return nil }
-    return try storedEntry(image: image, step: steps[position], origin) { try file.row(position, of: $0) }
+    return try storedEntry(image: image, step: steps[position], origin) {
+      try file.row(position, of: $0, element: $0 == CacheLayout.fineConfidence ? .uint16 : .uint8)
+    }
   }
 
   func append(_ entry: PseudoLabelEntry) throws {
@@ -52,12 +54,16 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
     try file.appendRow(entry.labels.values, to: CacheLayout.labels)
     try file.appendRow(entry.confidence, to: CacheLayout.confidence)
     try file.appendRow(packed(entry.confident, width: origin.width), to: CacheLayout.confident)
+    if origin.hasFineConfidence {
+      guard let fine = entry.fineConfidence else { preconditionFailure("an entry without its finer confidences") }
+      try file.appendRow(littleEndianBytes(fine), of: .uint16, to: CacheLayout.fineConfidence)
+    }
     try note(image: entry.image, step: entry.step)
   }
 
   /// Copies an entry of a published cache, as it is compressed there.
   func append(_ position: Int, of reader: HDF5PseudoLabelReader) throws {
-    for plane in CacheLayout.planes {
+    for plane in CacheLayout.planes(origin).map(\.name) {
       try file.appendStoredRow(try reader.storedRow(position, of: plane), to: plane)
     }
     try note(image: reader.images[position], step: reader.steps[position])
@@ -103,7 +109,7 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
       lastNeeded[image] = position
     }
     for (position, image) in oldImages.enumerated() where position >= lastNeeded[image] ?? 0 {
-      for plane in CacheLayout.planes {
+      for plane in CacheLayout.planes(origin).map(\.name) {
         try file.appendStoredRow(try old.storedRow(position, of: plane), to: plane)
       }
       try note(image: image, step: oldSteps[position])
@@ -122,11 +128,9 @@ final class HDF5PseudoLabelWriter: PseudoLabelCacheWriter {
     let file = try HDF5File(building: path, userBlock: Seal.length, capacity: 1 << 20)
     try file.createList(at: CacheLayout.images)
     try file.createList(at: CacheLayout.steps)
-    let pixels = [origin.height, origin.width]
-    try file.createRows(pixels, at: CacheLayout.labels, compression: CacheLayout.compression)
-    try file.createRows(pixels, at: CacheLayout.confidence, compression: CacheLayout.compression)
-    try file.createRows(
-      [origin.height, (origin.width + 7) / 8], at: CacheLayout.confident, compression: CacheLayout.compression)
+    for plane in CacheLayout.planes(origin) {
+      try file.createRows(plane.row, of: plane.element, at: plane.name, compression: CacheLayout.compression)
+    }
     var attributes: [(String, HDF5Value)] = [
       ("format", .text(CacheLayout.format)), ("format-version", .integer(CacheLayout.formatVersion)),
       ("teacher-digest", .text(origin.teacherDigest)), ("recipe-digest", .text(origin.recipeDigest)),

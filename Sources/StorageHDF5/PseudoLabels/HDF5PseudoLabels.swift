@@ -119,8 +119,25 @@ enum CacheLayout {
   static let labels = "labels"
   static let confidence = "confidence"
   static let confident = "confident"
-  /// Datasets with one compressed row for each entry.
-  static let planes = [labels, confidence, confident]
+  static let fineConfidence = "confidence16"
+
+  /// A dataset with one compressed row for each entry.
+  struct Plane {
+    let name: String
+    /// Shape of a row.
+    let row: [Int]
+    let element: HDF5File.RowElement
+  }
+
+  /// The planes of a cache.
+  static func planes(_ origin: PseudoLabelOrigin) -> [Plane] {
+    let pixels = [origin.height, origin.width]
+    let usual = [
+      Plane(name: labels, row: pixels, element: .uint8), Plane(name: confidence, row: pixels, element: .uint8),
+      Plane(name: confident, row: [origin.height, (origin.width + 7) / 8], element: .uint8),
+    ]
+    return origin.hasFineConfidence ? usual + [Plane(name: fineConfidence, row: pixels, element: .uint16)] : usual
+  }
   /// Level of the compression: higher ones cost more time than they save space on label maps.
   static let compression: UInt32 = 1
   /// Before the name of a file that was written for another world size and is kept until all ranks have published.

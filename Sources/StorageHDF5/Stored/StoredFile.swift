@@ -22,7 +22,7 @@ struct StoredDataset {
 
 /// A sealed HDF5 file, walked once and open for reading. Object paths are as in `student/backbone.norm.weight`; the root
 /// is "".
-final class StoredFile {
+final class StoredFile: Sendable {
   /// What the user block says.
   let seal: Seal
   /// Paths of all datasets, in byte order.
@@ -111,16 +111,19 @@ final class StoredFile {
     return numbers
   }
 
-  /// The bytes of a row of unsigned bytes.
+  /// The bytes of a row of unsigned numbers of one or two bytes.
   func row(_ index: Int, of path: String) throws -> [UInt8] {
     let dataset = try dataset(path)
-    return try inflated(try storedRow(index, of: path), count: dataset.shape.dropFirst().reduce(1, *), at: place(path))
+    return try inflated(
+      try storedRow(index, of: path), count: dataset.shape.dropFirst().reduce(dataset.type.size, *),
+      at: place(path))
   }
 
   /// The bytes of a row as they are stored, compressed.
   func storedRow(_ index: Int, of path: String) throws -> [UInt8] {
     let dataset = try dataset(path)
-    guard dataset.type == .uint8, case .chunks(let chunks, 1, true) = dataset.layout, chunks.indices.contains(index)
+    guard [.uint8, .uint16].contains(dataset.type), case .chunks(let chunks, 1, true) = dataset.layout,
+      chunks.indices.contains(index)
     else { throw notOfTheFormat("there is no compressed row \(index)", at: place(path)) }
     return try file.bytes(chunks[index].count, at: chunks[index].place)
   }

@@ -4,7 +4,7 @@ import Support
 
 /// Kinds of elements and attribute values.
 enum StoredType: Equatable {
-  case float32, float64, int64, uint8
+  case float32, float64, int64, uint8, uint16
   /// Fixed length in bytes, padded with zeros.
   case text(Int)
 
@@ -14,6 +14,7 @@ enum StoredType: Equatable {
     case .float32: 4
     case .float64, .int64: 8
     case .uint8: 1
+    case .uint16: 2
     case .text(let count): count
     }
   }
@@ -37,6 +38,9 @@ enum StoredType: Equatable {
     case (0, [0, 0, 0]) where size == 1:
       try fields.expect([0, 0, 8, 0], "uint8")
       self = .uint8
+    case (0, [0, 0, 0]) where size == 2:
+      try fields.expect([0, 0, 16, 0], "uint16")
+      self = .uint16
     default: throw fields.refusal("elements of another type")
     }
   }
@@ -137,7 +141,7 @@ func storedAttribute(_ fields: inout StoredFields) throws -> (name: String, valu
   case .float64:
     let numbers = littleEndian(bytes).map { Double(bitPattern: $0) }
     return (name, isList ? .numbers(numbers) : .number(numbers[0]))
-  case .float32, .uint8: throw fields.refusal("the attribute \(name) of another type")
+  case .float32, .uint8, .uint16: throw fields.refusal("the attribute \(name) of another type")
   }
 }
 

@@ -20,13 +20,19 @@ public protocol SettingVisitor {
   /// A group within the group.
   mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group) throws
   /// A group that may be left out.
-  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?) throws
+  /// - Parameter defaults: what the group is where it is given and its keys are not.
+  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?, defaults: Group) throws
 }
 
 extension SettingVisitor {
   /// A single value without limits.
   public mutating func value<Value: SettingValue>(_ key: String, _ value: inout Value) throws {
     try self.value(key, &value, .none)
+  }
+
+  /// A group that may be left out, with the defaults of its type.
+  public mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?) throws {
+    try self.group(key, &group, defaults: Group())
   }
 }
 

@@ -49,11 +49,13 @@ public struct PseudoLabelBuilder {
   public func origin(teacherDigest: String, recipe: Recipe) throws -> PseudoLabelOrigin {
     try dataset.requireOneSize()
     let size = try dataset.size(0)
-    return PseudoLabelOrigin(
+    var origin = PseudoLabelOrigin(
       teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint,
       formerRecipeDigest: recipe.formerWeightFingerprint, dataDigest: dataset.identity.digest,
       threshold: Float(recipe.teacher.threshold), height: size.height, width: size.width, rank: communicator.rank,
       worldSize: communicator.worldSize)
+    origin.hasFineConfidence = true
+    return origin
   }
 
   /// Builds what is missing. A collective.
@@ -99,6 +101,7 @@ public struct PseudoLabelBuilder {
   private func entry(_ image: Int, _ origin: PseudoLabelOrigin) throws -> PseudoLabelEntry {
     let (labels, confidence) = try predictor.predict(try dataset.image(image))
     return PseudoLabelEntry(
-      image: image, step: step, labels: labels, probabilities: confidence.values, threshold: origin.threshold)
+      image: image, step: step, labels: labels, probabilities: confidence.values, threshold: origin.threshold,
+      isFine: origin.hasFineConfidence)
   }
 }

@@ -96,6 +96,6 @@ extension KeptPseudoLabels {
         stacking: crops.map { LabelMap(height: height, width: width, values: Array($0.bytes[..<pixels])) }),
       confidence: Tensor(
         crops.flatMap { $0.bytes[pixels..<2 * pixels].map { Float($0) / 255 } }, [crops.count, height, width]),
-      confidentPixels: crops.map { $0.bytes[(2 * pixels)...].count { $0 == 1 } })
+      confident: crops.flatMap { $0.bytes[(2 * pixels)...] })
   }
 }

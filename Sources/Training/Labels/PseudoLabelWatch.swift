@@ -18,8 +18,8 @@ public struct PseudoLabelFigures: Codable, Sendable, Equatable {
   /// Share of pixels by confidence, in ten equal steps from 0 to 1.
   public var confidence: [Double]
   /// Half the sum of absolute differences between the shares of pseudo-labels and of the source: 0 if they agree, 1 if
-  /// they have no class in common.
-  public var distance: Double
+  /// they have no class in common; nil without a source.
+  public var distance: Double?
   /// Share of pixels that have the label they had when their image was last seen; nil if none was seen again.
   public var agreement: Double?
 }
@@ -125,7 +125,8 @@ public final class PseudoLabelWatch {
     let sourcePixels = Double(sums[sourceBegin..<binBegin].reduce(0, +))
     var figures = PseudoLabelFigures(
       coverage: [:], confident: [:], source: [:],
-      confidence: sums[binBegin..<againIndex].map { Double($0) / max(pixels, 1) }, distance: 0)
+      confidence: sums[binBegin..<againIndex].map { Double($0) / max(pixels, 1) })
+    var distance = 0.0
     for (index, name) in names.enumerated() {
       let (here, there) = (Double(sums[index]), Double(sums[sourceBegin + index]))
       if here > 0 {
@@ -133,8 +134,9 @@ public final class PseudoLabelWatch {
         figures.confident[name] = Double(sums[confidentBegin + index]) / here
       }
       if there > 0 { figures.source[name] = there / sourcePixels }
-      figures.distance += abs(here / max(pixels, 1) - there / max(sourcePixels, 1)) / 2
+      distance += abs(here / max(pixels, 1) - there / max(sourcePixels, 1)) / 2
     }
+    if sourcePixels > 0 { figures.distance = distance }
     let again = Double(sums[againIndex])
     if again > 0 { figures.agreement = Double(sums[againIndex + 1]) / again }
     return figures

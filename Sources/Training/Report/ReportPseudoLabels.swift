@@ -14,7 +14,7 @@ extension Report {
         [Curve("agreement", agreement)]),
       Chart(
         "Distance between the classes of pseudo-labels and of the source (0: equal shares)",
-        [Curve("distance", told.map { (Double($0.step), $0.figures.distance) })]),
+        [Curve("distance", told.compactMap { one in one.figures.distance.map { (Double(one.step), $0) } })]),
       Chart(
         "Pixels by confidence, in percent",
         [(9, "0.9 to 1"), (8, "0.8 to 0.9"), (7, "0.7 to 0.8")].map { bin, name in

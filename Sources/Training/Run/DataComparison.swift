@@ -25,7 +25,7 @@ public struct DataComparison {
   }
 
   /// Whether a checkpoint is there that tells nothing of its data, as those of earlier versions.
-  var isImpossible: Bool { former.map { $0[DataIdentities.key("source")] == nil } ?? false }
+  var isImpossible: Bool { former.map { !DataIdentities.areTold(in: $0) } ?? false }
 
   /// Whether a set is known to be that of the checkpoint.
   func isSame(_ name: String, _ data: DataIdentities) -> Bool {
@@ -79,11 +79,12 @@ public struct DataComparison {
       remedy: "put the files back, or say --set data.source.labels=\(recipe.data.source?.labels ?? "...") to mean it")
   }
 
-  private func key(_ name: String) -> String { "data.\(name).images" }
+  private func key(_ name: String) -> String { name == "labels" ? "labels.cache" : "data.\(name).images" }
 
   /// Files are meant by their places. What is drawn follows from the recipe, whose changes are meant key by key.
   private func isMeant(_ name: String, _ present: DatasetIdentity) -> Bool {
-    meant.contains { key in
+    guard name != "labels" else { return meant.contains(key(name)) }
+    return meant.contains { key in
       present.drawing == nil
         ? [self.key(name), "data.\(name).labels"].contains(key) : key.hasPrefix("data.\(name).")
     }
@@ -93,6 +94,6 @@ public struct DataComparison {
 extension Recipe {
   /// Where the images of a set lie; nil for sets without files.
   fileprivate func place(of name: String) -> String? {
-    (name == "source" ? data.source : data.target)?.images
+    name == "labels" ? labels.cache : (name == "source" ? data.source : data.target)?.images
   }
 }

@@ -119,7 +119,8 @@ public final class Experiment {
     let shards = try ArenaShards.of(student.parameters, reduction, teamGradients, on: metered)
     step = TrainingStep(
       StepParts(
-        share: share, student: student, teacher: teacher, host: recipe.method.host, objectives: objectives,
+        share: share, student: student, teacher: teacher, labelSource: recipe.labels.source,
+        host: recipe.method.host, objectives: objectives,
         companions: try StepCompanions(of: objectives, on: share.communicator), sites: requirements.sites,
         draws: SeededDraws(
           seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,

@@ -5,6 +5,7 @@ import Domains
 import Methods
 import Networks
 import Recipes
+import Support
 
 extension Recipe {
   /// What host and objectives need together.
@@ -12,16 +13,16 @@ extension Recipe {
     var all = Requirements()
     all.needsLabels = method.host.needsLabels
     if usesFeatureDistance { all.add(FeatureDistance.requirements) }
-    all.add(method.options.requirements(configuration))
+    for (_, options) in methodObjectives { all.add(options.requirements(configuration)) }
     return all
   }
 
-  /// The objectives, in the order in which they act.
+  /// The objectives in the order in which they act: that of the catalogue, whatever the recipe's.
   /// - Parameters:
   ///   - configuration: shapes of the networks.
   ///   - share: this rank's share of the first micro-batch.
   ///   - sourceClasses: pixels of each class in the source labels, where they were counted.
-  /// - Throws: a `Failure` where something from outside is missing.
+  /// - Throws: a `Failure` where something from outside is missing; 65 where two objectives are the same.
   func makeObjectives(
     _ configuration: NetworkConfiguration, _ share: BatchShare, sourceClasses: ClassStatistics?
   ) throws -> [any Objective] {
@@ -34,11 +35,15 @@ extension Recipe {
         FeatureDistance(
           try ReferenceEncoder(configuration, seed: seed), featureDistance, classCount: configuration.classCount))
     }
-    if let own = try method.options.make(setup) { objectives.append(own) }
+    for (key, options) in methodObjectives {
+      guard let objective = try options.make(setup) else { continue }
+      guard !objectives.contains(where: { $0.name == objective.name }) else {
+        throw Failure(.badData, "two objectives are \(objective.name)", at: key, remedy: "leave one of them out")
+      }
+      objectives.append(objective)
+    }
     return objectives
   }
-
-  private var usesFeatureDistance: Bool { featureDistance.weight > 0 && method.host.hasSource }
 }
 
 extension Requirements {
@@ -47,6 +52,8 @@ extension Requirements {
     sites.merge(other.sites) { $0.union($1) }
     heads += other.heads
     passes.formUnion(other.passes)
+    passOptions.merge(other.passOptions) { own, _ in own }
+    needsSource = needsSource || other.needsSource
     needsLabels = needsLabels || other.needsLabels
     mixes = mixes || other.mixes
     countsClasses = countsClasses || other.countsClasses

@@ -37,7 +37,7 @@ extension RunDirectory {
         remedy: "go on with the run's own recipe, or say --set \(change.key)=\(change.new ?? "...") to mean it")
     }
     let notes = changes.map { change in
-      let isMoved = change.isPlaceOfData && former.isSame(String(change.key.split(separator: ".")[1]), data)
+      let isMoved = change.placedData.map { former.isSame($0, data) } ?? false
       return "changed since the run began: \(change)\(isMoved ? " (the same files)" : "")"
     }
     return (directory, former, [directory.warning].compactMap { $0 } + notes + (try former.notes(data, recipe)))
@@ -80,9 +80,12 @@ extension Recipe {
   /// - Throws: `Failure` 65 if the checkpoint's recipe cannot be understood.
   func differsInWeights(from run: RunDescription, data: [String: String], in file: String) throws -> Bool {
     let stored = try Recipe(yaml: run.recipe, file: "\(file): stored recipe", folder: "", catalogue: .standard)
-    let keys = [DataIdentities.key("source"), DataIdentities.key("target"), DataIdentities.countsKey]
+    let keys = [
+      DataIdentities.key("source"), DataIdentities.key("target"), DataIdentities.key("labels"),
+      DataIdentities.countsKey,
+    ]
     // Data that are not known otherwise are known by their places.
-    guard run.digests[keys[0]] != nil else {
+    guard DataIdentities.areTold(in: run.digests) else {
       return stored.formerWeightFingerprint != formerWeightFingerprint
     }
     let isOther = keys.contains { key in run.digests[key].map { $0 != data[key] ?? $0 } ?? false }

@@ -6,6 +6,7 @@ import DataParallel
 import Domains
 import Foundation
 import Recipes
+import Storage
 import Support
 
 /// The data sets of a run. The same on every rank.
@@ -26,11 +27,15 @@ public struct RunData: Sendable {
   ///   - recipe: the recipe.
   ///   - communicator: the ranks.
   ///   - say: prints a line; called on rank 0.
+  ///   - caches: opens the folder of cached labels; nil where none can be read.
   /// - Throws: on all ranks, `Failure` 65 or 66 that names the file or key; 65 if ranks find other files.
-  public init(_ recipe: Recipe, on communicator: any Communicator, say: (String) -> Void = { _ in }) throws {
+  public init(
+    _ recipe: Recipe, on communicator: any Communicator, say: (String) -> Void = { _ in },
+    caches: ((String) -> any PseudoLabelStore)? = nil
+  ) throws {
     Activity.prepare("data")
     let adapts = recipe.adapts
-    (classes, source, target, validation) = try communicator.together {
+    let (classes, source, images, validation) = try communicator.together {
       let classes = try recipe.classSet()
       let limit = recipe.data.pixelLimit
       let hasSource = recipe.method.host.hasSource
@@ -47,8 +52,14 @@ public struct RunData: Sendable {
         classes, source, target, try recipe.data.validation?.make(classes, withLabels: true, pixelLimit: limit)
       )
     }
+    let cached = try images.flatMap { images in
+      recipe.labels.source == .cache
+        ? try RunData.labelled(images, recipe, caches, classCount: classes.count, on: communicator) : nil
+    }
+    let target = cached?.labelled ?? images
+    (self.classes, self.source, self.target, self.validation) = (classes, source, target, validation)
     identities = DataIdentities(
-      source: source?.identity, target: target?.identity, validation: validation?.identity)
+      source: source?.identity, target: target?.identity, validation: validation?.identity, labels: cached?.identity)
     if communicator.rank == 0 {
       for (name, set) in [("source", source), ("target", target), ("validation", validation)] {
         if let inventory = set?.inventory { say("\(name): \(inventory)") }
@@ -58,13 +69,27 @@ public struct RunData: Sendable {
     try ReplicaAgreement(on: communicator, interval: 0).compare(
       identities.named.map { ("the \($0.name) data", $0.identity.digest) }, remedy: "give all hosts the same files")
   }
+
+  /// Target images with the cached labels of a recipe. A collective.
+  private static func labelled(
+    _ images: any Dataset, _ recipe: Recipe, _ caches: ((String) -> any PseudoLabelStore)?, classCount: Int,
+    on communicator: any Communicator
+  ) throws -> (labelled: CachedLabels, identity: DatasetIdentity) {
+    let cache = try communicator.together {
+      guard let caches, let folder = recipe.labels.cache else {
+        throw Failure(.badData, "labels.source is cache, which is not read here", at: "labels.source")
+      }
+      return try LabelCache(caches(folder), of: images, classCount: classCount)
+    }
+    return try CachedLabels.opened(images, cache, recipe.labels, classCount: classCount, on: communicator)
+  }
 }
 
 extension RunData {
   /// The sets by name with what is asked of their files.
   func lookedAt(_ recipe: Recipe) -> [LookedAt] {
     let limit = recipe.data.pixelLimit
-    let (crop, oneSize) = (recipe.crop.size, recipe.teacher.cache)
+    let (crop, oneSize) = (recipe.crop.size, recipe.keepsLabels)
     var all: [LookedAt] = []
     if let source { all.append(LookedAt("data.source", source, FileDemands(crop: crop, pixelLimit: limit))) }
     if let target {
@@ -93,18 +118,16 @@ extension RunData {
           temperature: rare.temperature, minimumPixels: rare.minimumPixels, minimumCropPixels: rare.minimumCropPixels),
         classNames: classes.names)
     }
-    if recipe.teacher.cache, checksSizes { try target?.requireOneSize() }
+    if recipe.keepsLabels, checksSizes { try target?.requireOneSize() }
     let margins = recipe.data.target.map {
       ImageMargins(top: $0.margins.top, bottom: $0.margins.bottom, left: $0.margins.left, right: $0.margins.right)
     }
-    let loader = try SampleLoader(
-      source: source, target: target, sampler: sampler,
-      options: SampleLoader.Options(
-        rules: CropRules(
-          crop: recipe.crop.size, dominantShare: recipe.crop.maximumShare, redraws: recipe.crop.tries),
-        flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: parts,
-        margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins,
-        checksSizes: checksSizes))
+    var options = SampleLoader.Options(
+      rules: CropRules(crop: recipe.crop.size, dominantShare: recipe.crop.maximumShare, redraws: recipe.crop.tries),
+      flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: parts,
+      margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins, checksSizes: checksSizes)
+    options.labelsTarget = recipe.labels.source == .cache && target != nil
+    let loader = try SampleLoader(source: source, target: target, sampler: sampler, options: options)
     return (loader, try target?.size(0) ?? recipe.crop.size)
   }
 }
@@ -123,6 +146,7 @@ extension Recipe {
       recipe.data[keyPath: set]?.images = nil
       recipe.data[keyPath: set]?.labels = nil
     }
+    recipe.labels.cache = nil
     return recipe
   }
 }
@@ -135,17 +159,24 @@ public struct DataIdentities: Sendable, Equatable, Codable {
   public var target: DatasetIdentity?
   /// Labelled images to score on; nil if the recipe names none.
   public var validation: DatasetIdentity?
+  /// Labels of the target images that a cache holds; nil for methods that make their own or need none.
+  public var labels: DatasetIdentity?
 
   /// From its parts.
-  public init(source: DatasetIdentity?, target: DatasetIdentity? = nil, validation: DatasetIdentity? = nil) {
+  public init(
+    source: DatasetIdentity?, target: DatasetIdentity? = nil, validation: DatasetIdentity? = nil,
+    labels: DatasetIdentity? = nil
+  ) {
     self.source = source
     self.target = target
     self.validation = validation
+    self.labels = labels
   }
 
   /// The sets that there are, by the names of their keys in a recipe.
   public var named: [(name: String, identity: DatasetIdentity)] {
-    [("source", source), ("target", target), ("validation", validation)].compactMap { name, identity in
+    [("source", source), ("target", target), ("validation", validation), ("labels", labels)].compactMap {
+      name, identity in
       identity.map { (name, $0) }
     }
   }
@@ -157,6 +188,11 @@ public struct DataIdentities: Sendable, Equatable, Codable {
 
   /// Name of a set's digest in a checkpoint.
   static func key(_ name: String) -> String { "data-\(name)" }
+
+  /// Whether a checkpoint tells its data, as those of earlier versions do not. Every run has a source or a target.
+  static func areTold(in digests: [String: String]) -> Bool {
+    ["source", "target"].contains { digests[key($0)] != nil }
+  }
 
   /// Name of the digest of the source set's class counts in a checkpoint.
   static let countsKey = "data-source-counts"

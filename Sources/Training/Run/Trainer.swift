@@ -84,7 +84,7 @@ public final class Trainer {
     let firstTeacher = try communicator.broadcastString(experiment.origin.firstTeacher ?? "")
     Activity.prepare("run folder")
     startPseudoLabelWatch()
-    if experiment.teacher != nil, experiment.recipe.teacher.cache { try startRecording(firstTeacher, visits) }
+    if experiment.teacher != nil, experiment.recipe.keepsLabels { try startRecording(firstTeacher, visits) }
     if let note = experiment.recipe.batchRuleNote { say(note) }
     for warning in experiment.labelWarnings { say("warning: \(warning)") }
     if !isResumed { try rehearseEvaluation() }

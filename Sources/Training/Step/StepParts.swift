@@ -48,6 +48,8 @@ public struct StepParts {
   public let student: SegmentationNetwork
   /// Its average; nil trains on source images alone.
   public let teacher: Teacher?
+  /// Who labels target images, where they are labelled.
+  public let labelSource: LabelSource
   /// How the method trains.
   public let host: Host
   /// What it adds, in the order of the catalogue.
@@ -81,7 +83,7 @@ public struct StepParts {
   /// - Precondition: what a host and its objectives need is there, companions included, and objectives have different
   ///   names.
   public init(
-    share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, host: Host,
+    share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, labelSource: LabelSource = .teacher, host: Host,
     objectives: [any Objective] = [], companions: StepCompanions = .none, sites: [String: Set<Site>] = [:],
     draws: any DrawSource, reduction: GradientReduction,
     teamGradients: TeamGradients? = nil, overlap: OverlapTrial? = nil,
@@ -99,6 +101,7 @@ public struct StepParts {
     self.share = share
     self.student = student
     self.teacher = teacher
+    self.labelSource = labelSource
     self.host = host
     self.objectives = objectives
     self.companions = companions

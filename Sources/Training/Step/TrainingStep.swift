@@ -125,10 +125,7 @@ public final class TrainingStep {
   private func passes(at step: Int) -> [Pass] { hostPasses.passes + parts.objectives.flatMap { $0.passes(at: step) } }
 
   private func labels(_ view: StepView, _ kept: KeptPseudoLabels?) throws -> PseudoLabels? {
-    guard let teacher = parts.teacher else { return nil }
-    let target = view.targetSamples
-    if let kept { return try teacher.pseudoLabels(kept: kept, valid: target.validMask, view.share) }
-    return try teacher.pseudoLabels(target.image, valid: target.validMask, view.share)
+    try parts.teacher?.pseudoLabels(view, from: parts.labelSource, kept: kept)
   }
 
   /// One tape: the student looks at every view, all ranks learn what losses must know, gradients are walked back.

@@ -150,7 +150,8 @@ struct TrainCommand: ParsableCommand {
     // Before a folder is made for it.
     _ = try communicator.together { try recipe.shardPlan(on: communicator) }
     let look = DataLook(folder: isRoot ? path : nil) { say($0) }
-    let data = try RunData(recipe, on: communicator) { say($0) }
+    let data = try RunData(
+      recipe, on: communicator, say: { say($0) }, caches: { HDF5PseudoLabelStore(folder: $0) })
     let found = try communicator.together { isRoot && resume ? try checkpoints.steps() : [] }
     let (directory, former) = try communicator.together {
       isRoot ? try take(path, recipe, data, checkpoints, found) : (nil, nil)

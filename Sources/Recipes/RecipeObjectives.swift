@@ -1,0 +1,129 @@
+// The objectives of a recipe: its method's own and those that it adds.
+
+import Adaptation
+import Networks
+import Support
+
+/// An objective that a recipe adds to its method's own.
+public struct AddedObjective: Sendable, Equatable {
+  /// Name of the method that it is of.
+  public let name: String
+  /// Its options.
+  public var options: any MethodOptions
+  /// The method's line of the catalogue, from 0.
+  let place: Int
+
+  /// Same name and equal options.
+  public static func == (first: AddedObjective, second: AddedObjective) -> Bool {
+    first.name == second.name && areEqual(first.options, second.options)
+  }
+}
+
+/// The key `objectives` of a recipe: options by name. What the recipe does not name is not there.
+public struct AddedObjectives: SettingGroup {
+  /// Those that are added, in the order of the catalogue.
+  public private(set) var all: [AddedObjective] = []
+  /// Names that reading looks for; empty where nothing is read.
+  var catalogue: [MethodEntry] = []
+
+  /// None.
+  public init() {}
+
+  /// Shows the options of each: while reading those that the catalogue has, while writing those that are there.
+  public mutating func visit(_ settings: inout some SettingVisitor) throws {
+    let known = all
+    all = []
+    for (place, entry) in catalogue.enumerated() where !(entry.options is NoOptions) {
+      let former = known.first { $0.name == entry.name }?.options
+      try visit(entry.name, former, defaults: entry.options, place, &settings)
+    }
+    guard catalogue.isEmpty else { return }
+    for one in known { try visit(one.name, one.options, defaults: one.options, one.place, &settings) }
+  }
+
+  private mutating func visit<Options: MethodOptions>(
+    _ name: String, _ former: (any MethodOptions)?, defaults: Options, _ place: Int,
+    _ settings: inout some SettingVisitor
+  ) throws {
+    var options = former as? Options
+    try settings.group(name, &options, defaults: defaults)
+    if let options { all.append(AddedObjective(name: name, options: options, place: place)) }
+  }
+
+  /// Equal objectives; the catalogue they were looked up in does not matter.
+  public static func == (first: AddedObjectives, second: AddedObjectives) -> Bool { first.all == second.all }
+}
+
+/// Same type and equal options.
+func areEqual<Options: MethodOptions>(_ one: Options, _ other: any MethodOptions) -> Bool { one == other as? Options }
+
+extension Recipe {
+  /// An objective with the key of its options.
+  public typealias KeyedOptions = (key: String, options: any MethodOptions)
+
+  /// The key of the method's own objective.
+  private static let ownObjective = "methodOptions"
+
+  /// The options of all objectives of methods, in the order of the catalogue: that of the method, and those that are
+  /// added.
+  public var methodObjectives: [KeyedOptions] {
+    let own = (place: method.place, key: Recipe.ownObjective, options: method.options)
+    let added = objectives.all.map { (place: $0.place, key: "objectives.\($0.name)", options: $0.options) }
+    return (added + [own]).sorted { $0.place < $1.place }.map { ($0.key, $0.options) }
+  }
+
+  /// Whether source features are kept near those of a frozen encoder.
+  public var usesFeatureDistance: Bool { featureDistance.weight > 0 && method.host.hasSource }
+
+  /// Whether target images must be labelled: for the host's passes, or for an objective.
+  func labelsTarget(_ configuration: NetworkConfiguration) -> Bool {
+    method.host.needsLabels || methodObjectives.contains { $0.options.requirements(configuration).needsLabels }
+  }
+
+  /// Throws a `Failure` 65 at the first objective that does not fit the host, another one or the crop.
+  func checkObjectives(_ check: RecipeCheck) throws {
+    try check.require(
+      !objectives.all.contains { $0.name == method.name }, "objectives.\(method.name)",
+      "is given, but method \(method.name) has it", remedy: "its options are methodOptions")
+    let configuration = networkConfiguration(classCount: 1)
+    var mixers: [String] = []
+    for (key, options) in methodObjectives {
+      let needs = options.requirements(configuration)
+      try checkPasses(key, needs, check)
+      let isOwn = key == Recipe.ownObjective
+      try check.require(
+        teacher.refresh == 0 || needs.sites[Requirements.labellingPass] == nil, "teacher.refresh",
+        "is \(teacher.refresh), but \(isOwn ? "method \(method.name)" : key) needs the teacher's maps at every visit",
+        remedy: "set it to 0")
+      if needs.mixes { isOwn ? mixers.append(key) : mixers.insert(key, at: 0) }
+      if let misfit = options.misfit(cropHeight: crop.size.height, cropWidth: crop.size.width) {
+        try check.require(false, "\(key).\(misfit.key)", misfit.what, remedy: misfit.remedy)
+      }
+    }
+    guard mixers.count > 1 else { return }
+    let other = mixers[1] == Recipe.ownObjective ? "method \(method.name)" : mixers[1]
+    try check.require(false, mixers[0], "and \(other) both make the mixed image", remedy: "leave one of them out")
+  }
+
+  /// Where a complaint about an objective goes, and how it begins.
+  private func subject(_ key: String) -> (key: String, words: String) {
+    key == Recipe.ownObjective ? ("method", "\(method.name) ") : (key, "")
+  }
+
+  private func checkPasses(_ key: String, _ needs: Requirements, _ check: RecipeCheck) throws {
+    let host = method.host
+    let subject = subject(key)
+    try check.require(
+      host.hasSource || !(needs.needsSource || needs.passes.contains("source")), subject.key,
+      "\(subject.words)learns from source images, but method \(method.name) has none")
+    for pass in needs.passes.sorted() where !host.passes.contains(pass) {
+      let option = needs.passOptions[pass].map { "\(key).\($0)" }
+      try check.require(
+        false, option ?? subject.key,
+        option == nil
+          ? "\(subject.words)hangs on the pass \(pass), but host \(host.rawValue) has none of that name"
+          : "is \(pass), but host \(host.rawValue) has no such pass",
+        remedy: host.passes.filter { $0 != "source" && option != nil }.first.map { "use \($0)" })
+    }
+  }
+}
