@@ -28,13 +28,18 @@ public final class BatchNormState {
   public let epsilon: Float
   /// Share of the batch's statistics in each update.
   public let momentum: Float
+  /// Whether it normalises with the running statistics in every pass, which then never change.
+  public let isFrozen: Bool
 
   /// Running statistics start as mean 0 and variance 1 until bound.
-  public init(scale: Parameter, shift: Parameter, epsilon: Float = 1e-5, momentum: Float = 0.1) {
+  public init(
+    scale: Parameter, shift: Parameter, epsilon: Float = 1e-5, momentum: Float = 0.1, isFrozen: Bool = false
+  ) {
     self.scale = scale
     self.shift = shift
     self.epsilon = epsilon
     self.momentum = momentum
+    self.isFrozen = isFrozen
     runningMean = Tensor(zeros: [scale.count])
     runningVariance = Tensor(repeating: 1, [scale.count])
   }
@@ -64,6 +69,7 @@ public final class BatchNormState {
 /// In `.batch` mode the statistics are those of the global batch: every unit's sums are formed apart, added per sample
 /// in tile order, up the tree over samples and over ranks. A collective in that mode, forward and backward: every rank
 /// calls it in the same order. The published multi-process code does not do this; at one process the two agree.
+/// A frozen norm has its running statistics in either mode and meets nobody.
 public func batchNorm(
   _ x: Variable, _ state: BatchNormState, rectifier: Rectifier, _ context: ForwardContext
 ) throws -> Variable {
@@ -123,7 +129,8 @@ struct NormStatistics {
   init(
     _ states: [BatchNormState], rows: Int, _ context: ForwardContext, sums: () throws -> [Double]
   ) throws {
-    guard context.normalization == .batch else {
+    precondition(states.allSatisfy { $0.isFrozen == states[0].isFrozen }, "\(states[0].scale.name) is one of two kinds")
+    guard context.normalization == .batch, !states[0].isFrozen else {
       globalRows = nil
       mean = states.flatMap { $0.runningMean.values }
       inverseDeviation = states.flatMap { state in

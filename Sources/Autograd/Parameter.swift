@@ -13,19 +13,23 @@ public final class Parameter {
   public let name: String
   /// Published shape.
   public let officialShape: [Int]
+  /// Whether it is trained where its network is; else it keeps the values it starts from or is given.
+  public let isTrained: Bool
   /// The values, a view of the arena; bound once the arena exists.
   public private(set) var value: Tensor
-  /// Where gradients go; nil in networks that are not trained.
+  /// Where gradients go; nil where it is not trained.
   public private(set) var slots: GradientSlots?
   /// Writes the initial values, official order, given a stream of the parameter's own.
   public let initialise: @Sendable (inout RandomStream, Int) -> [Float]
 
   /// Declares a parameter; it has no values before `bind`.
   public init(
-    name: String, officialShape: [Int], initialise: @escaping @Sendable (inout RandomStream, Int) -> [Float]
+    name: String, officialShape: [Int], isTrained: Bool = true,
+    initialise: @escaping @Sendable (inout RandomStream, Int) -> [Float]
   ) {
     self.name = name
     self.officialShape = officialShape
+    self.isTrained = isTrained
     self.initialise = initialise
     value = Tensor(uninitialized: [0])
   }
@@ -42,6 +46,7 @@ public final class Parameter {
   /// Gives the parameter its place in the arenas.
   public func bind(_ value: Tensor, slots: GradientSlots?) {
     precondition(value.shape == internalShape, "\(name): \(value.shape) instead of \(internalShape)")
+    precondition(slots == nil || isTrained, "\(name) is not trained")
     self.value = value
     self.slots = slots
   }

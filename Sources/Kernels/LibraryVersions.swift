@@ -1,17 +1,13 @@
 // Versions of the libraries whose arithmetic enters the results.
 
 import CDNNL
-import COpenBLAS
 import Foundation
 
-/// Versions of the matrix libraries and of the C library in use, by name. The latter's exponentials, logarithms, powers
+/// Versions of the matrix library and of the C library in use, by name. The latter's exponentials, logarithms, powers
 /// and sines enter learning rates, augmentation and losses.
 public var arithmeticLibraryVersions: [String: String] {
   var versions: [String: String] = [:]
   if let version = dnnl_version()?.pointee { versions["oneDNN"] = "\(version.major).\(version.minor).\(version.patch)" }
-  if let text = openblas_get_config() {
-    versions["OpenBLAS"] = String(cString: text).split(separator: " ").dropFirst().first.map(String.init)
-  }
   var text = [CChar](repeating: 0, count: 64)
   // "glibc 2.36"; empty with another C library.
   if confstr(Int32(_CS_GNU_LIBC_VERSION), &text, text.count) > 1 {

@@ -17,6 +17,7 @@ public enum MethodCatalogue {
     MethodEntry(
       "minent", .adversarial, options: MinEntOptions(),
       paper: "Vu et al.: ADVENT, direct entropy minimization, CVPR 2019"),
+    MethodEntry(
       "dacs", .selfTraining,
       paper: "Tranheden, Olsson, Pinto, Svensson: DACS, domain adaptation via cross-domain mixed sampling, WACV 2021"),
     MethodEntry(

@@ -20,9 +20,24 @@ public struct EncoderOptions: Sendable, Equatable {
   /// Drop-path rate of the last block of a Mix Transformer; earlier blocks grow linearly up to it. Convolutional
   /// encoders have none.
   public var dropPath: Float
+  /// How batch norms are trained. Mix Transformers have none.
+  public var batchNorm: BatchNormTraining
 
-  /// Published default: 0.1.
-  public init(dropPath: Float = 0.1) { self.dropPath = dropPath }
+  /// The given options; drop path has the published default.
+  public init(dropPath: Float = 0.1, batchNorm: BatchNormTraining = .batch) {
+    self.dropPath = dropPath
+    self.batchNorm = batchNorm
+  }
+}
+
+/// What a training pass does with the batch norms of an encoder.
+public enum BatchNormTraining: String, Sendable, CaseIterable {
+  /// Statistics of the global batch; scale and shift are trained.
+  case batch
+  /// Statistics of the global batch; scale and shift stay: what the code of AdaptSegNet and its relatives does.
+  case fixedScale = "fixed-scale"
+  /// Running statistics as they are; scale and shift stay.
+  case frozen
 }
 
 /// Encoders by the name recipes use. One line per encoder.
@@ -40,7 +55,7 @@ public enum EncoderCatalogue {
     ("efficientnet-lite0", { registry, prefix, _ in EfficientNetLite(registry, prefix) })
   ]
   private static let residual: [Entry] = ResNetVariant.all.map { variant in
-    (variant.name, { registry, prefix, _ in ResNet(registry, prefix, variant) })
+    (variant.name, { ResNet($0, $1, variant, $2) })
   }
 
   /// Names in catalogue order.
@@ -50,6 +65,15 @@ public enum EncoderCatalogue {
   public static func make(
     _ name: String, _ registry: ParameterRegistry, prefix: String, _ options: EncoderOptions
   ) -> (any Encoder)? {
-    entries.first { $0.name == name }?.make(registry, prefix, options)
+    registry.batchNorm = options.batchNorm
+    defer { registry.batchNorm = .batch }
+    return entries.first { $0.name == name }?.make(registry, prefix, options)
+  }
+
+  /// Whether the encoder of that name has batch norms.
+  public static func hasBatchNorms(_ name: String) -> Bool {
+    let registry = ParameterRegistry()
+    _ = make(name, registry, prefix: "", EncoderOptions())
+    return !registry.batchNorms.isEmpty
   }
 }

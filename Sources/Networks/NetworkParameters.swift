@@ -8,7 +8,9 @@ import Tensors
 /// Collects the parameters and buffers that layers declare while a network is built.
 public final class ParameterRegistry {
   fileprivate var parameters: [Parameter] = []
-  fileprivate var batchNorms: [(name: String, state: BatchNormState)] = []
+  fileprivate(set) var batchNorms: [(name: String, state: BatchNormState)] = []
+  /// How batch norms that are declared next are trained.
+  var batchNorm = BatchNormTraining.batch
 
   /// Nothing declared.
   public init() {}
@@ -18,9 +20,13 @@ public final class ParameterRegistry {
 
   /// Declares a parameter under its published name.
   /// - Precondition: the name is new.
-  package func declare(_ name: String, _ officialShape: [Int], _ initializer: Initializer) -> Parameter {
+  /// - Parameter isTrained: whether it gets gradients in networks that are trained.
+  package func declare(
+    _ name: String, _ officialShape: [Int], _ initializer: Initializer, isTrained: Bool = true
+  ) -> Parameter {
     precondition(!parameters.contains { $0.name == name }, "two parameters are called \(name)")
-    let parameter = Parameter(name: name, officialShape: officialShape, initialise: initializer.draw)
+    let parameter = Parameter(
+      name: name, officialShape: officialShape, isTrained: isTrained, initialise: initializer.draw)
     parameters.append(parameter)
     return parameter
   }
@@ -30,9 +36,11 @@ public final class ParameterRegistry {
   package func declareBatchNorm(
     _ name: String, channels: Int, epsilon: Float = 1e-5, momentum: Float = 0.1, scale: Float = 1
   ) -> BatchNormState {
+    let isTrained = batchNorm == .batch
     let state = BatchNormState(
-      scale: declare("\(name).weight", [channels], .constant(scale)),
-      shift: declare("\(name).bias", [channels], .constant(0)), epsilon: epsilon, momentum: momentum)
+      scale: declare("\(name).weight", [channels], .constant(scale), isTrained: isTrained),
+      shift: declare("\(name).bias", [channels], .constant(0), isTrained: isTrained), epsilon: epsilon,
+      momentum: momentum, isFrozen: batchNorm == .frozen)
     batchNorms.append((name, state))
     return state
   }
@@ -86,6 +94,8 @@ public final class NetworkParameters {
     public let officialShape: [Int]
     /// Elements in the arena.
     public let range: Range<Int>
+    /// Whether an optimizer may change it; never for running statistics.
+    public let isTrained: Bool
   }
 
   /// Parameters in the order of declaration.
@@ -130,9 +140,9 @@ public final class NetworkParameters {
   private init(_ registry: ParameterRegistry, over other: NetworkParameters?, gradientSlots: Int) {
     parameters = registry.parameters
     batchNorms = registry.batchNorms.map(\.state)
-    slices = NetworkParameters.layOut(parameters.map { ($0.name, $0.officialShape) })
-    let statistics = registry.batchNorms.flatMap {
-      [("\($0.name).running_mean", [$0.state.scale.count]), ("\($0.name).running_var", [$0.state.scale.count])]
+    slices = NetworkParameters.layOut(parameters.map { ($0.name, $0.officialShape, $0.isTrained) })
+    let statistics = registry.batchNorms.flatMap { name, state in
+      ["running_mean", "running_var"].map { ("\(name).\($0)", [state.scale.count], false) }
     }
     bufferSlices = NetworkParameters.layOut(statistics)
     values = other?.values ?? Tensor(zeros: [slices.last?.range.upperBound ?? 0])
@@ -144,7 +154,7 @@ public final class NetworkParameters {
       let slots = gradients.map {
         GradientSlots(arenas: $0, offset: slice.range.lowerBound, count: slice.range.count, seal: seal)
       }
-      parameter.bind(view, slots: slots)
+      parameter.bind(view, slots: parameter.isTrained ? slots : nil)
     }
     for (index, entry) in registry.batchNorms.enumerated() {
       entry.state.bind(
@@ -153,12 +163,12 @@ public final class NetworkParameters {
     }
   }
 
-  private static func layOut(_ entries: [(String, [Int])]) -> [Slice] {
+  private static func layOut(_ entries: [(String, [Int], isTrained: Bool)]) -> [Slice] {
     var offset = 0
-    return entries.map { name, shape in
+    return entries.map { name, shape, isTrained in
       let count = shape.reduce(1, *)
       defer { offset += count }
-      return Slice(name: name, officialShape: shape, range: offset..<offset + count)
+      return Slice(name: name, officialShape: shape, range: offset..<offset + count, isTrained: isTrained)
     }
   }
 

@@ -11,16 +11,20 @@ public struct ResNetVariant: Sendable, Equatable {
   public let name: String
   /// Bottlenecks of each stage.
   public let depths: [Int]
+  /// Channels that the bottlenecks of the first stage narrow to; the others follow.
+  public let width: Int
 
   /// A variant.
-  public init(_ name: String, depths: [Int]) {
+  public init(_ name: String, depths: [Int], width: Int = 64) {
     self.name = name
     self.depths = depths
+    self.width = width
   }
 
-  /// Published depths (table 1 of the paper).
+  /// Published depths (table 1 of the paper), and a small one for tests.
   public static let all = [
-    ResNetVariant("resnet50", depths: [3, 4, 6, 3]), ResNetVariant("resnet101", depths: [3, 4, 23, 3]),
+    ResNetVariant("resnet-tiny", depths: [1, 1, 1, 1], width: 8), ResNetVariant("resnet50", depths: [3, 4, 6, 3]),
+    ResNetVariant("resnet101", depths: [3, 4, 23, 3]),
   ]
 }
 
@@ -28,31 +32,40 @@ public struct ResNetVariant: Sendable, Equatable {
 ///
 /// Parameters have mmsegmentation's names. As in its configurations for DeepLabV2 and HRDA (`contract_dilation`), the
 /// first bottleneck of a dilated stage has half of the stage's dilation. Batch norm has the batch's statistics in
-/// training, over all ranks, and running ones in evaluation. Last batch norms of bottlenecks start with factor 0, so
-/// that every bottleneck starts as the identity (mmsegmentation's `zero_init_residual`).
+/// training, over all ranks, and running ones in evaluation, unless the options say otherwise. Last batch norms of
+/// bottlenecks start with factor 0, so that every bottleneck starts as the identity (mmsegmentation's
+/// `zero_init_residual`); a factor that is not trained would leave it there, and starts as 1/√bottlenecks, with which the
+/// sum over all of them keeps its size.
 public struct ResNet: Encoder {
-  /// 256, 512, 1024, 2048.
-  public let channels = [256, 512, 1024, 2048]
+  /// 4, 8, 16 and 32 times the variant's width: 256, 512, 1024, 2048 as published.
+  public let channels: [Int]
   /// 4, 8, 8, 8.
   public let strides = [4, 8, 8, 8]
   private let stem: [NormalisedConvolution]
   private let stages: [[Bottleneck]]
 
   /// Declares the parameters under `prefix` ("backbone").
-  public init(_ registry: ParameterRegistry, _ prefix: String, _ variant: ResNetVariant) {
-    stem = [(3, 32, 2), (32, 32, 1), (32, 64, 1)].enumerated().map { index, size in
+  public init(
+    _ registry: ParameterRegistry, _ prefix: String, _ variant: ResNetVariant,
+    _ options: EncoderOptions = EncoderOptions()
+  ) {
+    let width = variant.width
+    channels = (0..<4).map { 4 * width << $0 }
+    let branchScale = options.batchNorm == .batch ? 0 : 1 / Float(variant.depths.reduce(0, +)).squareRoot()
+    stem = [(3, width / 2, 2), (width / 2, width / 2, 1), (width / 2, width, 1)].enumerated().map { index, size in
       NormalisedConvolution(
         registry, "\(prefix).stem.\(3 * index)", norm: "\(prefix).stem.\(3 * index + 1)", inputs: size.0,
         outputs: size.1, ConvolutionGeometry(kernel: 3, stride: size.2))
     }
-    var inputs = 64
+    var inputs = width
     stages = (0..<4).map { index in
       let dilation = [1, 1, 2, 4][index]
       return (0..<variant.depths[index]).map { block in
-        defer { inputs = 256 << index }
+        defer { inputs = 4 * width << index }
         return Bottleneck(
-          registry, "\(prefix).layer\(index + 1).\(block)", inputs: inputs, width: 64 << index,
-          stride: index == 1 && block == 0 ? 2 : 1, dilation: block == 0 ? max(1, dilation / 2) : dilation)
+          registry, "\(prefix).layer\(index + 1).\(block)", inputs: inputs, width: width << index,
+          stride: index == 1 && block == 0 ? 2 : 1, dilation: block == 0 ? max(1, dilation / 2) : dilation,
+          branchScale: branchScale)
       }
     }
   }
@@ -73,7 +86,10 @@ private struct Bottleneck {
   let convolutions: [NormalisedConvolution]
   let shortcut: NormalisedConvolution?
 
-  init(_ registry: ParameterRegistry, _ name: String, inputs: Int, width: Int, stride: Int, dilation: Int) {
+  init(
+    _ registry: ParameterRegistry, _ name: String, inputs: Int, width: Int, stride: Int, dilation: Int,
+    branchScale: Float
+  ) {
     let outputs = 4 * width
     let geometries = [
       ConvolutionGeometry(kernel: 1), ConvolutionGeometry(kernel: 3, stride: stride, dilation: dilation),
@@ -83,7 +99,7 @@ private struct Bottleneck {
     convolutions = (0..<3).map { index in
       NormalisedConvolution(
         registry, "\(name).conv\(index + 1)", norm: "\(name).bn\(index + 1)", inputs: widths[index],
-        outputs: widths[index + 1], geometries[index], scale: index == 2 ? 0 : 1)
+        outputs: widths[index + 1], geometries[index], scale: index == 2 ? branchScale : 1)
     }
     shortcut =
       stride > 1 || inputs != outputs

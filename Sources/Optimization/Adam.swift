@@ -12,6 +12,8 @@ public final class Adam: ArenaOptimizer {
   public var slices: [ParameterSlice] { update.slices }
   /// Averages of the gradient and of its square.
   public var moments: [Tensor] { update.moments }
+  /// As AdamW's.
+  public var momentNames: [String] { update.momentNames }
   private let update: AdamW
 
   /// An optimizer with zero moments for an arena that ends with the last slice.

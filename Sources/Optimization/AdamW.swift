@@ -23,6 +23,8 @@ public final class AdamW: ArenaOptimizer {
   public let secondMoment: Tensor
   /// Both moments.
   public var moments: [Tensor] { [firstMoment, secondMoment] }
+  /// Their names.
+  public var momentNames: [String] { ["first moment", "second moment"] }
   private let layout: OptimizerLayout
 
   /// An optimizer with zero moments for an arena that ends with the last slice.

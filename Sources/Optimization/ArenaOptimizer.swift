@@ -9,6 +9,8 @@ public protocol ArenaOptimizer: AnyObject {
   /// What it remembers, at most two tensors in the layout of the parameters, or of the elements advanced here; written
   /// by `advance` and when a checkpoint is read.
   var moments: [Tensor] { get }
+  /// What messages call them, such as "velocity"; as many.
+  var momentNames: [String] { get }
   /// Updates parameters and moments in place.
   /// - Parameters:
   ///   - parameters: the arena, changed.

@@ -16,6 +16,8 @@ public final class SGD: ArenaOptimizer {
   public let velocity: Tensor
   /// The velocity.
   public var moments: [Tensor] { [velocity] }
+  /// Its name.
+  public var momentNames: [String] { ["velocity"] }
   private let layout: OptimizerLayout
 
   /// An optimizer without velocity for an arena that ends with the last slice.

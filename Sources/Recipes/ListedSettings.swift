@@ -39,8 +39,8 @@ private struct SettingLister: SettingVisitor {
     found += lister.found
   }
 
-  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?) throws {
-    var shown = group ?? Group()
+  mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?, defaults: Group) throws {
+    var shown = group ?? defaults
     try self.group(key, &shown)
   }
 

@@ -31,6 +31,9 @@ extension Recipe {
   /// Throws a `Failure` 65 at the first pair of settings that do not fit together.
   func check(_ check: RecipeCheck, _ catalogue: RecipeCatalogue) throws {
     try check.require(encoder.name, in: catalogue.encoders, "encoder.name")
+    try check.require(
+      encoder.batchNorm == .batch || EncoderCatalogue.hasBatchNorms(encoder.name), "encoder.batchNorm",
+      "is \(encoder.batchNorm.rawValue), but encoder \(encoder.name) has no batch norms", remedy: "leave it out")
     try checkHead(check)
     try checkSizes(check, try OutputGrid(networkConfiguration(classCount: 1)))
     try checkClasses(check, catalogue)

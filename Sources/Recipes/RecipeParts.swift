@@ -21,7 +21,8 @@ extension Recipe {
     var configuration = NetworkConfiguration(
       encoder: .named(encoder.name), classCount: classCount, detailHeight: network.detailCrop.height,
       detailWidth: network.detailCrop.width, headWidth: head.width, attentionWidth: attention.width)
-    configuration.encoderOptions = EncoderOptions(dropPath: Float(encoder.dropPath))
+    configuration.encoderOptions = EncoderOptions(
+      dropPath: Float(encoder.dropPath), batchNorm: encoder.batchNorm)
     configuration.resolution = Resolution(rawValue: network.resolution.rawValue) ?? .hrda
     configuration.head = head.name
     configuration.fusion = head.fusion
@@ -63,7 +64,7 @@ extension Recipe {
     _ parameters: NetworkParameters, owned: [Range<Int>]? = nil
   ) -> any ArenaOptimizer {
     let groups = ParameterGroups(headFactor: optimizer.headFactor, weightDecay: optimizer.weightDecay)
-    let slices = parameters.slices.map { groups.slice(name: $0.name, range: $0.range) }
+    let slices = parameters.slices.map { groups.slice(name: $0.name, range: $0.range, isTrained: $0.isTrained) }
     switch optimizer.name {
     case .adamw:
       return AdamW(

@@ -133,6 +133,7 @@ public final class BufferPool: Sendable {
     guard posix_memalign(&memory, alignment, bytes) == 0, let memory else {
       endWithoutMemory(bytes, for: "a buffer")
     }
+    requireMemoryReserve(after: bytes, for: "a buffer")
     if bytes >= hugePage { madvise(memory, bytes, MADV_HUGEPAGE) }
     return UInt(bitPattern: memory)
   }

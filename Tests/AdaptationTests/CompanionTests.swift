@@ -3,6 +3,7 @@
 import Adaptation
 import Autograd
 import Collectives
+import CollectivesTesting
 import DataParallel
 import Domains
 import Networks

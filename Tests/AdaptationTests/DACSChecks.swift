@@ -3,6 +3,7 @@
 import Adaptation
 import Autograd
 import Collectives
+import CollectivesTesting
 import Foundation
 import Kernels
 import Tensors

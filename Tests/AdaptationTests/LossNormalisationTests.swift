@@ -3,6 +3,7 @@
 import Adaptation
 import Autograd
 import Collectives
+import CollectivesTesting
 import Networks
 import Tensors
 import TestSupport

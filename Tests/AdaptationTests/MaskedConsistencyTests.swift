@@ -2,6 +2,7 @@
 
 import Adaptation
 import Collectives
+import CollectivesTesting
 import Domains
 import Kernels
 import Methods

@@ -3,6 +3,7 @@
 import Adaptation
 import Autograd
 import Foundation
+import Kernels
 import Networks
 import Tensors
 import TestSupport
@@ -66,6 +67,29 @@ import Testing
       try #require(detail.output.detail), labels: labels.cropped(to: SegmentationLossTests.box), weights: nil,
       factor: 1, name: "", detail.context)
     #expect(detail.terms[0].perSample == part.perSample)
+  }
+
+  @Test(arguments: [Resolution.contextOnly, .detailOnly])
+  func anAuxiliaryHeadHasATermOfItsCrop(resolution: Resolution) throws {
+    let labels = SegmentationLossTests.labels
+    let (box, weights) = (SegmentationLossTests.box, SegmentationLossTests.weights)
+    let context = soloContext(2)
+    let network = try smallNetwork(resolution, auxiliary: AuxiliaryHead(stage: 3))
+    let output = try network.train(randomTensor([2, 64, 64, 3], seed: 3), box: box, context)
+    func terms(_ weight: Float) -> [LossTerm] {
+      segmentationLosses(
+        output, pass: "mixed", labels: labels, weights: weights, box: box, detailWeight: 0.1, auxiliaryWeight: weight,
+        factor: 0.5, context)
+    }
+    let both = terms(0.2)
+    #expect(both.map(\.name) == ["mixed.\(resolution == .contextOnly ? "fused" : "detail")", "mixed.auxiliary"])
+    #expect(terms(0).map(\.name) == [both[0].name] && terms(0)[0].perSample == both[0].perSample)
+    let whole = resolution == .contextOnly
+    let inside = cropped(weights.reshaped([2, 64, 64, 1]), to: box).reshaped([2, 32, 32])
+    let expected = crossEntropy(
+      try #require(output.auxiliary), labels: whole ? labels : labels.cropped(to: box),
+      weights: whole ? weights : inside, factor: 0.1, name: "", context)
+    #expect(both[1].perSample == expected.perSample && both[1].perSample.allSatisfy { $0 > 0 })
   }
 
   @Test(arguments: [Resolution.hrda, .contextOnly, .detailOnly])

@@ -10,12 +10,14 @@ import TestSupport
 
 /// A tiny network for 5 classes.
 func smallNetwork(
-  _ resolution: Resolution = .hrda, slots: Int = 0, seed: UInt64 = 1, dropout: Float = 0.1, detail: Int = 32
+  _ resolution: Resolution = .hrda, slots: Int = 0, seed: UInt64 = 1, dropout: Float = 0.1, detail: Int = 32,
+  auxiliary: AuxiliaryHead? = nil
 ) throws -> SegmentationNetwork {
   var configuration = NetworkConfiguration(
     encoder: "tiny", classCount: 5, detailHeight: detail, detailWidth: detail, headWidth: 16, attentionWidth: 16)
   configuration.resolution = resolution
   configuration.headDropout = dropout
+  configuration.auxiliary = auxiliary
   return try SegmentationNetwork(configuration, gradientSlots: slots, seed: seed)
 }
 

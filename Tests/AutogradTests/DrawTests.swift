@@ -78,6 +78,25 @@ import Testing
     #expect(y == expected && factors.contains(0))
   }
 
+  @Test func elementsAreDroppedByTheirGlobalSample() {
+    func factors(_ samples: Int, first: Int, layer: String = "a", rate: Float = 0.3) -> [Float] {
+      let ones = Variable(constant: Tensor(repeating: 1, [samples, 3, 5, 4]))
+      return elementDropout(ones, rate: rate, layer: layer, DrawTests.context(first: first)).value.values
+    }
+    let all = factors(64, first: 0)
+    for (first, count) in [(0, 1), (5, 3), (40, 24)] {
+      #expect(factors(count, first: first) == Array(all[first * 60..<(first + count) * 60]))
+    }
+    #expect(Set(all) == [0, 1 / 0.7] && factors(64, first: 0, layer: "b") != all)
+    let dropped = Double(all.count { $0 == 0 }) / Double(all.count)
+    #expect(abs(dropped - 0.3) < 5 * (0.21 / Double(all.count)).squareRoot())
+    // Neighbouring channels of a pixel have draws of their own, other than with dropout of channels.
+    #expect(Set(stride(from: 0, to: 60, by: 4).map { Array(all[$0..<$0 + 4]) }).count > 4)
+    let x = Variable(constant: randomTensor([4, 2, 2, 3], seed: 6))
+    #expect(elementDropout(x, rate: 0.9, layer: "a", DrawTests.context(first: 0, nil)).value.values == x.value.values)
+    #expect(elementDropout(x, rate: 0, layer: "a", DrawTests.context(first: 0)).value.values == x.value.values)
+  }
+
   @Test func theResidualScalesTheBranchOnly() {
     let (x, branch) = (randomTensor([6, 2, 3], seed: 2), randomTensor([6, 2, 3], seed: 3))
     let context = DrawTests.context(first: 0)

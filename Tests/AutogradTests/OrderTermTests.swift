@@ -2,6 +2,7 @@
 
 import Autograd
 import Collectives
+import CollectivesTesting
 import Tensors
 import TestSupport
 import Testing

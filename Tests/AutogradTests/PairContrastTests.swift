@@ -2,6 +2,7 @@
 
 import Autograd
 import Collectives
+import CollectivesTesting
 import Foundation
 import Kernels
 import Tensors

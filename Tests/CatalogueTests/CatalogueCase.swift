@@ -35,10 +35,18 @@ struct CatalogueCase: Sendable, CustomTestStringConvertible {
   /// Steps of a stage.
   static let steps = 4
 
+  /// Labelled scenes.
+  static let source = "data.source={\(scenes), domain: source, seed: 1}"
+  private static let scenes = "kind: procedural, count: 12, size: 256x136"
+
+  /// Whether the method starts from a trained network, having no source to train one on.
+  var needsStart: Bool {
+    get throws { try !Recipe.read(path, environment: [:], catalogue: .standard).method.host.hasSource }
+  }
+
   /// What replaces the recipe's own sizes.
   func overrides(_ catalogue: RecipeCatalogue = .standard) throws -> [String] {
     let recipe = try Recipe.read(path, environment: [:], catalogue: catalogue)
-    let scenes = "kind: procedural, count: 12, size: 256x136"
     var settings = [
       "encoder.name=\(CatalogueCase.tiny(recipe.encoder.name))", "encoder.weights=", "init=", "classes=cityscapes19",
       "batch={global: 4}", "crop.size=192x128", "network.detailCrop=88x64",
@@ -49,8 +57,8 @@ struct CatalogueCase: Sendable, CustomTestStringConvertible {
       "evaluation={every: 0, crop: 192x128, stride: 96x64}", "checkpoint={every: 0, keep: 2}", "digest={every: 2}",
       "log={every: 1}",
     ]
-    if recipe.data.source != nil { settings.append("data.source={\(scenes), domain: source, seed: 1}") }
-    if recipe.data.target != nil { settings.append("data.target={\(scenes), domain: target, seed: 2}") }
+    if recipe.data.source != nil { settings.append(CatalogueCase.source) }
+    if recipe.data.target != nil { settings.append("data.target={\(CatalogueCase.scenes), domain: target, seed: 2}") }
     if HeadCatalogue.entry(recipe.head.name)?.hasWidth == true {
       settings += ["head.width=16", "attention.width=16"]
     }

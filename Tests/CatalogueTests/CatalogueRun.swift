@@ -30,14 +30,30 @@ struct CatalogueRun: Sendable {
   }
 
   /// The arguments that train until so many steps are complete; all of them without a number.
-  func arguments(until steps: Int?, _ more: [String] = []) throws -> [String] {
+  func arguments(until steps: Int?, _ more: [String] = []) async throws -> [String] {
+    let start = try recipe.needsStart ? ["init=\(try await start())"] : []
+    return arguments(in: folder, until: steps, try recipe.overrides() + start + more)
+  }
+
+  private func arguments(in folder: String, until steps: Int?, _ overrides: [String]) -> [String] {
     ["train", recipe.path, "--run-directory", folder, "--resume"] + (steps.map { ["--steps", "\($0)"] } ?? [])
-      + (try recipe.overrides() + more).flatMap { ["--set", $0] }
+      + overrides.flatMap { ["--set", $0] }
+  }
+
+  /// A checkpoint of the recipe's network after a step on labelled scenes.
+  private func start() async throws -> String {
+    let file = place.file("start/checkpoints/step-00000001.h5")
+    guard !FileManager.default.fileExists(atPath: file) else { return file }
+    let supervised = ["method=source-only", "methodOptions=", CatalogueCase.source, "init="]
+    let result = try await runCommand(
+      arguments(in: place.file("start"), until: 1, try recipe.overrides() + supervised), timeout: 300)
+    try #require(result.status == 0, "\(recipe.name): \(result)")
+    return file
   }
 
   /// Trains, from the newest checkpoint if there is one.
   func train(until steps: Int? = nil, ranks: Int = 1, threads: Int = 1, _ more: [String] = []) async throws {
-    let (arguments, environment) = (try arguments(until: steps, more), ["APUS_THREADS": "\(threads)"])
+    let (arguments, environment) = (try await arguments(until: steps, more), ["APUS_THREADS": "\(threads)"])
     let result =
       try await ranks == 1
       ? runCommand(arguments, environment: environment, timeout: 300)

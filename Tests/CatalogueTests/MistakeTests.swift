@@ -53,7 +53,7 @@ import Training
       let rest = lines[(start + 1)...].drop { $0.hasPrefix("    ") }
       let found = try #require(complaint(lines[..<start] + ["  \(domain): null"] + rest))
       #expect(found.status == .badData && found.what.hasPrefix("data.\(domain) is missing"), "\(found)")
-      #expect(found.place == "recipe.yaml:\(start + 1)", "\(found)")
+      #expect(found.place == "recipe.yaml:\(data + 1)", "\(found)")
     }
   }
 }

@@ -36,7 +36,7 @@ import Testing
       let saved = killed.folder + stage.folder.dropFirst(whole.folder.count) + "/checkpoints/step-0000000\(half).h5"
       // An evaluation that takes for ever begins behind the checkpoint.
       let slow = ["evaluation.every=\(half)", "checkpoint.every=\(half)", "data.validation.count=100000"]
-      try await kill(once: saved, try killed.arguments(until: nil, slow))
+      try await kill(once: saved, try await killed.arguments(until: nil, slow))
       try await killed.train(until: CatalogueCase.steps * (index + 1))
     }
     try await killed.train()

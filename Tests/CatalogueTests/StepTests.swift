@@ -114,12 +114,19 @@ import Training
       let student = experiment.student.parameters
       let slots = try #require(student.gradients)
       let (first, frozen) = (student.values.values, experiment.reference?.parameters.digest())
+      let companions = experiment.step.parts.objectives.flatMap(\.companions).map(\.parameters)
       var moved = Set<String>()
       for step in 0..<CatalogueCase.steps {
         _ = try experiment.step.run(try experiment.loader.batches(step: step), step: step)
-        moved.formUnion(student.slices.filter { slots.isTouched($0.range) }.map(\.name))
+        for (parameters, slots) in [(student, slots)]
+          + companions.compactMap({ one in one.gradients.map { (one, $0) } })
+        {
+          moved.formUnion(parameters.slices.filter { slots.isTouched($0.range) }.map(\.name))
+        }
       }
-      let trained = zip(student.slices, student.parameters).filter { $1.slots != nil }.map(\.0)
+      let trained = ([student] + companions).flatMap { network in
+        zip(network.slices, network.parameters).filter { $1.slots != nil }.map(\.0)
+      }
       #expect(trained.map(\.name).filter { !moved.contains($0) } == [], "they learn nothing")
       #expect(moved.subtracting(trained.map(\.name)) == [], "they are not trained")
       let kept = student.slices.filter { slice in !trained.contains { $0.name == slice.name } }

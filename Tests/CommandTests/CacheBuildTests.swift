@@ -33,6 +33,17 @@ import Testing
     return Dictionary(uniqueKeysWithValues: pairs)
   }
 
+  @Test func aFolderIsToldWithWhatIsLeftOut() async throws {
+    let made = try apus(
+      "data", "generate", "--output", folder.file("data"), "--domain", "target", "--count", "2", "--size", "256x136")
+    try #require(made.status == 0, "\(made)")
+    try Data().write(to: URL(filePath: folder.file("data/images/other.webp")))
+    let target = "data.target={kind: folder, images: \(folder.file("data/images"))}"
+    let result = try await build("folder", ranks: 2, ["--set", target])
+    #expect(result.status == 0, "\(result)")
+    #expect(result.output.hasPrefix("target: 2 images; left out: 1 .webp file\n"), "\(result)")
+  }
+
   @Test func anyNumberOfRanksKeepsTheSame() async throws {
     let one = try await build("one")
     try #require(one.status == 0, "\(one)")

@@ -23,6 +23,11 @@ import Testing
     #expect(outcome.errors.contains("processor"))
   }
 
+  @Test func eachFactHasALine() throws {
+    let lines = try apus("doctor").output.split(separator: "\n")
+    for name in ["host", "cores", "memory", "oneDNN"] { #expect(lines.count { $0.hasPrefix(name) } == 1, "\(lines)") }
+  }
+
   @Test func aMissingLauncherIsFound() throws {
     let with = findings(try apus("doctor", "--json").object())
     let without = findings(try apus("doctor", "--json", environment: ["PATH": "/no/such/folder"]).object())

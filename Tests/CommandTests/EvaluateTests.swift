@@ -80,16 +80,18 @@ import Testing
   @Test func aClassSetFileSaysWhatLabelsMean() async throws {
     let data = try generate()
     let plain = try await scores(data + ["--classes", "cityscapes19"])
+    let text = try await evaluate(data + ["--classes", "cityscapes19"], ranks: 2)
+    #expect(text.output.hasPrefix("validation: 3 images, 3 labels, 3 pairs\n"), "\(text)")
     let file = folder.file("own.yaml")
     let names = plain.classes.map { $0 == "road" ? "street" : $0 }
     let ids = (0..<19).map { "\($0): \($0 == 10 ? 255 : $0)" }.joined(separator: ", ")
-    let text = """
+    let yaml = """
       names: [\(names.joined(separator: ", "))]
       ids: {\(ids), 255: 255}
       merges: {building: street, 8: 0}
 
       """
-    try Data(text.utf8).write(to: URL(filePath: file))
+    try Data(yaml.utf8).write(to: URL(filePath: file))
     let own = try await scores(data + ["--classes", file])
     #expect(own.classes == names && own.images == 3)
     // The merged columns are added up, the ignored label's row is empty, nothing else changes.

@@ -48,6 +48,7 @@ import Training
     #expect(explanation.method.name == name)
     #expect(!explanation.passes.isEmpty && explanation.passes.contains { !$0.losses.isEmpty })
     #expect(explanation.labelsTarget == explanation.method.needs.contains("teacher"))
+    #expect(explanation.messages.count { $0.hasPrefix("gradients of ") } == explanation.companions.count)
   }
 
   @Test func aWrongNameIsToldTheNearest() throws {

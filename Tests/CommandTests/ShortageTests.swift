@@ -5,12 +5,12 @@ import TestSupport
 import Testing
 
 @Suite(.serialized) struct ShortageTests {
-  private func limited(_ limit: String, _ options: [String]) async throws -> CommandResult {
+  private func limited(_ limit: String, _ options: [String], threads: Int = 1) async throws -> CommandResult {
     let folder = try TemporaryFolder()
     let arguments = ["train", testRecipe, "--run-directory", folder.file("run"), "--steps", "2"] + options
     return try await runCommand(
       ["-c", limit + "; exec \"$0\" \"$@\"", apusExecutable.path] + arguments, of: URL(filePath: "/bin/bash"),
-      environment: ["OPENBLAS_NUM_THREADS": "1", "APUS_THREADS": "1"], timeout: 120)
+      environment: ["APUS_THREADS": "\(threads)"], timeout: 120)
   }
 
   @Test("losses beyond every whole number are logged and drawn") func hugeLosses() async throws {
@@ -24,7 +24,33 @@ import Testing
       result.status != 0 || folder.names == ["run"] && FileManager.default.fileExists(atPath: run + "/report.html"))
   }
 
-  /// A stack as large as this is never to be had within that address space.
+  /// From what the program needs to begin at all up to what the run needs: wherever memory ends, in a library or not.
+  @Test("an address limit is one line, or enough", arguments: (4...14).map { $0 * 50_000 })
+  func addressLimit(kilobytes: Int) async throws {
+    let result = try await limited(
+      "ulimit -v \(kilobytes)", ["--set", "checkpoint.every=1", "--set", "batch.global=2"], threads: 2)
+    #expect(result.status == 0 || result.refuses(70, "apus: "), "\(result)")
+  }
+
+  private func limited(kilobytes: Int, _ command: String) async throws -> CommandResult {
+    try await runCommand(
+      ["-c", "ulimit -v \(kilobytes); exec \"$0\" \"$@\"", apusExecutable.path, command],
+      of: URL(filePath: "/bin/bash"), timeout: 30)
+  }
+
+  @Test("a command without matrices ends under it", arguments: [200_000, 400_000])
+  func addressLimitOfACheck(kilobytes: Int) async throws {
+    let result = try await limited(kilobytes: kilobytes, "self-test")
+    #expect(result.status == 0 || result.refuses(70, "apus: "), "\(result)")
+  }
+
+  @Test("the doctor tells an address limit", arguments: [200_000, 400_000])
+  func addressLimitIsAnObstacle(kilobytes: Int) async throws {
+    let result = try await limited(kilobytes: kilobytes, "doctor")
+    #expect(result.status == 1 && (result.output + result.errors).contains(/only 0\.\d GB of memory is/), "\(result)")
+  }
+
+  /// A stack as large as this is never to be had within that address space, and no library asks for one before us.
   @Test("a system without threads is one line") func noThread() async throws {
     let result = try await limited("ulimit -s 16000000 -v 12000000", [])
     #expect(result.refuses(70, "the system has no thread left for"), "\(result)")

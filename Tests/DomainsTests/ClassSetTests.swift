@@ -73,7 +73,13 @@ import Testing
     let failed = failure { _ = try LabelIdMap.identity(classCount: 2).apply(to: labels, file: "a/b.png") }
     #expect(failed?.status == .badData)
     #expect(failed?.place == "a/b.png")
-    #expect(failed?.what.contains("label id 7 at row 1, column 1") == true)
+    #expect(
+      failed?.what == "label id 7 at row 1, column 1 is not in map \"train-ids\" (1 pixel), nor is 9 (1 pixel)")
+    let many = LabelMap(height: 1, width: 20, values: (1...10).flatMap { [$0, $0] })
+    let all = failure { _ = try LabelIdMap.identity(classCount: 2).apply(to: many, file: "b.png") }
+    #expect(
+      all?.what == "label id 2 at row 0, column 2 is not in map \"train-ids\" (2 pixels), nor are 3 (2 pixels), "
+        + "4 (2 pixels), 5 (2 pixels), 6 (2 pixels), 7 (2 pixels) and 3 more")
     let lenient = try LabelIdMap(name: "lenient", entries: [0: 3, 1: 4], unlisted: 255)
     #expect(try lenient.apply(to: labels, file: "").values == [3, 4, 255, 4, 255, 255])
   }

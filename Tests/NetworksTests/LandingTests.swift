@@ -46,7 +46,8 @@ import Testing
     return (seen.map(\.part), seen.map { $0.values == Array(final[$0.part]) }, final)
   }
 
-  @Test(arguments: ["tiny", "b0", "resnet50", "efficientnet-lite0"]) func everyEncoder(name: String) throws {
+  @Test(arguments: ["tiny", "b0", "resnet-tiny", "resnet50", "efficientnet-lite0"])
+  func everyEncoder(name: String) throws {
     for resolution in Resolution.allCases {
       let result = try Self.landings(name, head: "daformer", resolution)
       #expect(result.wereFinal == Array(repeating: true, count: result.parts.count))

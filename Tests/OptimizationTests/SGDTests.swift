@@ -31,6 +31,7 @@ import Testing
       }
       #expect(relativeError(Array(parameters.values[slice.range]), expected) < 2e-6)
     }
+    #expect(optimizer.momentNames == ["velocity"] && optimizer.moments.count == 1)
     #expect((67..<70).allSatisfy { Double(parameters.values[$0]) == start[$0] && optimizer.velocity.values[$0] == 0 })
   }
 

@@ -2,7 +2,7 @@
 
 import Foundation
 
-/// Σ over pixels of -Σ p log₂ p / log₂ K.
+/// -Σ p log₂ p / log₂ K of every pixel.
 public func naiveEntropies(_ logits: [Double], classes: Int) -> [Double] {
   let p = naiveSoftmax(logits, columns: classes)
   return stride(from: 0, to: p.count, by: classes).map { first in
@@ -40,4 +40,45 @@ public func naiveHardPixels(
   let limit = max(threshold, own.sorted()[min(max(1, kept), own.count - 1)])
   let hard = own.filter { $0 < limit }
   return hard.isEmpty ? 0 : -hard.reduce(0) { $0 + log($1) } / Double(hard.count)
+}
+
+/// Σ of -(1 - p)^γ ln p over labelled pixels.
+public func naiveFocal(_ logits: [Double], labels: [UInt8], classes: Int, gamma: Double) -> Double {
+  let p = naiveSoftmax(logits, columns: classes)
+  return labels.indices.filter { labels[$0] != 255 }.reduce(0) { sum, pixel in
+    let own = min(max(p[pixel * classes + Int(labels[pixel])], 1e-9), 1 - 1e-9)
+    return sum - pow(1 - own, gamma) * log(own)
+  }
+}
+
+/// Σ of -Σ p ln q over labelled pixels, q the one-hot label kept above 10⁻⁴, p kept above 10⁻⁷.
+public func naiveReverseCrossEntropy(_ logits: [Double], labels: [UInt8], classes: Int) -> Double {
+  let p = naiveSoftmax(logits, columns: classes)
+  return p.indices.filter { labels[$0 / classes] != 255 && Int(labels[$0 / classes]) != $0 % classes }
+    .reduce(0) { $0 - max(p[$1], 1e-7) * log(1e-4) }
+}
+
+/// Σ of q (ln q - ln p), or of -q ln p, over pixels and classes.
+public func naiveDivergence(
+  _ logits: [Double], targets: [Double], classes: Int, subtractsEntropy: Bool
+) -> Double {
+  let p = naiveSoftmax(logits, columns: classes)
+  return p.indices.reduce(0) { sum, index in
+    let q = targets[index]
+    return sum + q * ((subtractsEntropy && q > 0 ? log(q) : 0) - log(p[index]))
+  }
+}
+
+/// Σ over samples and classes of what the mean probability lacks of `least`.
+public func naiveShortfall(_ logits: [Double], least: [Double], samples: Int) -> Double {
+  let p = naiveSoftmax(logits, columns: least.count)
+  let perSample = p.count / samples
+  return (0..<samples).reduce(0) { sum, sample in
+    sum
+      + least.indices.reduce(0) { sum, label in
+        let own = stride(from: sample * perSample + label, to: (sample + 1) * perSample, by: least.count)
+        let mean = own.reduce(0) { $0 + p[$1] } * Double(least.count) / Double(perSample)
+        return sum + max(0, least[label] - mean)
+      }
+  }
 }

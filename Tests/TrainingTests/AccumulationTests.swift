@@ -45,7 +45,8 @@ private final class GradientView: StepObserver {
         objectives: parts.objectives, sites: parts.sites, draws: parts.draws, reduction: parts.reduction,
         optimizer: parts.optimizer, schedule: parts.schedule, momentum: parts.momentum, observer: view),
       StepOptions(
-        detailWeight: Float(recipe.network.detailWeight), augmentSource: false, stochasticSeed: recipe.seed))
+        detailWeight: Float(recipe.network.detailWeight), normalisation: recipe.loss.normalisation,
+        augmentSource: false, stochasticSeed: recipe.seed))
     return (view, try step.run(batches, step: 0))
   }
 
@@ -53,16 +54,17 @@ private final class GradientView: StepObserver {
 
   /// The draws, the class set, the confident share and the batch statistics of a micro-batch are its own, so that it may
   /// be a step by itself.
-  @Test(arguments: [(4, 2), (6, 3), (4, 4)])
-  func theGradientIsTheMeanOfSeparateSteps(global: Int, parts: Int) throws {
-    let whole = try AccumulationTests.experiment(global: global, parts: parts)
+  @Test(arguments: [(4, 2, "all"), (6, 3, "all"), (4, 4, "labelled")])
+  func theGradientIsTheMeanOfSeparateSteps(global: Int, parts: Int, normalisation: String) throws {
+    let setting = ["loss.normalisation=\(normalisation)"]
+    let whole = try AccumulationTests.experiment(global: global, parts: parts, setting)
     let batches = try whole.loader.batches(step: 0)
     let together = try AccumulationTests.step(whole, whole.share, batches)
     #expect(together.view.passes == Array(repeating: ["source", "mixed", "masked"], count: parts).flatMap { $0 })
 
     let size = global / parts
     let alone = try batches.map { batch in
-      let single = try AccumulationTests.experiment(global: size, parts: 1)
+      let single = try AccumulationTests.experiment(global: size, parts: 1, setting)
       let share = BatchShare(communicator: SoloCommunicator(), globalBatch: size, samples: batch.samples)
       return try AccumulationTests.step(single, share, [batch])
     }

@@ -4,6 +4,7 @@
 import Adaptation
 import Autograd
 import Collectives
+import CollectivesTesting
 import Domains
 import Foundation
 import Kernels
@@ -68,31 +69,32 @@ import Training
 
   @Test(arguments: [("advent", hrda), ("advent", hrda + levels), ("adaptsegnet", hrda + levels)])
   func ranksKeepTheBits(method: String, settings: [String]) throws {
-    let one = try AdversarialTests.train(method, settings, ranks: 1)[0]
+    let one = try AdversarialTests.train(method, settings, ranks: 1, steps: 2)[0]
     let begun = try AdversarialTests.train(method, settings, ranks: 1, steps: 0)[0]
     #expect(one.digests.student != begun.digests.student && one.digests.objective != begun.digests.objective)
     for ranks in [2, 4] {
-      #expect(try AdversarialTests.train(method, settings, ranks: ranks) == Array(repeating: one, count: ranks))
+      #expect(
+        try AdversarialTests.train(method, settings, ranks: ranks, steps: 2) == Array(repeating: one, count: ranks))
     }
     let dealt = settings + ["optimizer.shardMoments=true"]
-    #expect(try AdversarialTests.train(method, dealt, ranks: 4) == Array(repeating: one, count: 4))
-    let two = try AdversarialTests.train(method, settings + ["batch.accumulate=2"], ranks: 1)[0]
-    #expect(try AdversarialTests.train(method, settings + ["batch.accumulate=2"], ranks: 2) == [two, two])
+    #expect(try AdversarialTests.train(method, dealt, ranks: 4, steps: 2) == Array(repeating: one, count: 4))
+    let two = try AdversarialTests.train(method, settings + ["batch.accumulate=2"], ranks: 1, steps: 2)[0]
+    #expect(try AdversarialTests.train(method, settings + ["batch.accumulate=2"], ranks: 2, steps: 2) == [two, two])
     #expect(two.digests != one.digests)
   }
 
   @Test func sharedCropsKeepTheBits() throws {
     let settings = AdversarialTests.hrda
-    let one = try AdversarialTests.train("advent", settings, ranks: 1)[0]
+    let one = try AdversarialTests.train("advent", settings, ranks: 1, steps: 2)[0]
     #expect(Set(one.losses.keys).isSuperset(of: ["target.adversarial.main", "source.discriminator.main"]))
     for (ranks, shards) in [(2, 2), (4, 2), (4, 4)] {
-      let many = try AdversarialTests.train("advent", settings + ["batch.cropShards=\(shards)"], ranks: ranks)
+      let many = try AdversarialTests.train("advent", settings + ["batch.cropShards=\(shards)"], ranks: ranks, steps: 2)
       #expect(many == Array(repeating: one, count: ranks), "\(ranks) ranks, \(shards) share crops")
     }
     let two = settings + ["batch.accumulate=2"]
-    let both = try AdversarialTests.train("advent", two, ranks: 1)[0]
+    let both = try AdversarialTests.train("advent", two, ranks: 1, steps: 2)[0]
     let dealt = two + ["batch.cropShards=2", "optimizer.shardMoments=true"]
-    #expect(try AdversarialTests.train("advent", dealt, ranks: 4) == Array(repeating: both, count: 4))
+    #expect(try AdversarialTests.train("advent", dealt, ranks: 4, steps: 2) == Array(repeating: both, count: 4))
   }
 
   @Test("sums of companions are the same whatever the recipe's reduction") func reductions() throws {
@@ -120,6 +122,16 @@ import Training
     #expect(certain.losses["target.entropy.main"].map { $0 > 0.05 && $0 <= 0.1 } == true)
     #expect(certain.digests != one.digests)
     #expect(try AdversarialTests.train("minent", ranked, ranks: 2) == [certain, certain])
+  }
+
+  @Test("class pixels that only the prior needs do not decide which images are drawn") func uniformSampling() throws {
+    let settings = ["methodOptions.classPrior.weight=0.1"]
+    let uniform = try AdversarialTests.recipe("minent", settings + ["rareClassSampling.enabled=false"])
+    for (recipe, isRare) in [(uniform, false), (try AdversarialTests.recipe("minent", settings), true)] {
+      let experiment = try Experiment(recipe, on: SoloCommunicator())
+      let places = try experiment.loader.batch(step: 0).source?.provenance ?? []
+      #expect(places.count == 4 && places.allSatisfy { ($0.rareClass != nil) == isRare })
+    }
   }
 
   @Test("weights of 0 leave the host alone, with nothing to keep") func off() throws {
@@ -196,13 +208,17 @@ import Training
     ("adaptsegnet", "methodOptions.weight=-1", "methodOptions.weight is -1"),
     ("advent", "methodOptions.loss=hinge", "methodOptions.loss is hinge"),
     ("advent", "methodOptions.discriminator.width=0", "methodOptions.discriminator.width is 0"),
-    ("advent", "crop.size=32x64", "methodOptions.weight needs a discriminator"),
+    (
+      "advent", "network.resolution=context-only crop.size=32x64 featureDistance.weight=0 network.contextScale=1",
+      "methodOptions.weight needs a discriminator"
+    ),
     ("minent", "methodOptions.share=0", "methodOptions.share is 0"),
     ("minent", "methodOptions.classPrior.share=2", "methodOptions.classPrior.share is 2"),
     ("adaptsegnet", "methodOptions.classPrior.share=0.5", "unknown key methodOptions.classPrior"),
   ])
-  func wrongOptionsAreRefused(method: String, setting: String, words: String) throws {
-    let failure = try #require(throws: Failure.self) { try AdversarialTests.recipe(method, [setting]) }
+  func wrongOptionsAreRefused(method: String, settings: String, words: String) throws {
+    let settings = settings.split(separator: " ").map(String.init)
+    let failure = try #require(throws: Failure.self) { try AdversarialTests.recipe(method, settings) }
     #expect(failure.status == .badData && "\(failure)".contains(words), "\(failure)")
   }
 }

@@ -68,6 +68,13 @@ import Training
     #expect(old.weightFingerprint != (try recipe(minimal, "data.source.imageSuffix=_left")).weightFingerprint)
   }
 
+  @Test func whatLossesAreDividedByDecidesWeights() throws {
+    let (old, new) = (try recipe(minimal), try recipe(minimal, "loss.normalisation=labelled"))
+    #expect(old.loss.normalisation == .all && new.loss.normalisation == .labelled)
+    #expect(old.weightFingerprint != new.weightFingerprint)
+    #expect(Recipe.compare(old, new).map(\.description) == ["loss.normalisation: all -> labelled"])
+  }
+
   @Test(arguments: [
     ("mix.classes", "batch", "image"), ("teacher.average", "early", "late"),
   ])

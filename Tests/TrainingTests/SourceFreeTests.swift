@@ -1,6 +1,7 @@
 // Runs without a source: what they need, what they do without, and that ranks do not matter to them.
 
 import Collectives
+import CollectivesTesting
 import Foundation
 import Recipes
 import Support

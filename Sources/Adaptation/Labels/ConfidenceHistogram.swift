@@ -26,9 +26,9 @@ public struct ConfidenceHistogram: Sendable, Equatable {
     self.counts = counts
   }
 
-  /// The number that is stored for a confidence between 0 and 1.
+  /// The number that is stored for a confidence between 0 and 1; 0 for not-a-number.
   public static func stored(_ confidence: Float) -> UInt16 {
-    UInt16(min(max(Double(confidence), 0), 1) * Double(levels - 1))
+    confidence > 0 ? UInt16(min(Double(confidence), 1) * Double(levels - 1)) : 0
   }
 
   /// Counts pixels by their label; 255 and other labels beyond the classes are passed over.

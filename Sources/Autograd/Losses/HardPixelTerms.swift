@@ -27,33 +27,31 @@ public func hardPixelCrossEntropy(
   _ context: ForwardContext
 ) throws -> LossTerm {
   let probabilities = labelProbabilities(logits.value, labels)
-  let limit = try hardLimit(probabilities, threshold: threshold, kept: kept, context)
-  let marks = Tensor(probabilities.values.map { $0 < limit ? 1 : 0 }, probabilities.shape)
-  let count = Int(try globalCounts(probabilities, context, width: 1) { $1 < limit ? 0 : nil }[0])
+  let hard = try hardPixels(probabilities, threshold: threshold, kept: kept, context)
+  let marks = Tensor(probabilities.values.map { $0 < hard.limit ? 1 : 0 }, probabilities.shape)
   return crossEntropy(
-    logits, labels: labels, weights: marks, valid: count, factor: factor, name: name, context)
+    logits, labels: labels, weights: marks, valid: hard.count, factor: factor, name: name, context)
 }
 
-/// The probability below which pixels are hard.
-private func hardLimit(
+/// The probability below which pixels are hard, and how many of all ranks are. Not-a-number is left out.
+private func hardPixels(
   _ probabilities: Tensor, threshold: Float, kept: Int, _ context: ForwardContext
-) throws -> Float {
-  let counts = try globalCounts(probabilities, context, width: 2) { $1 > 1 ? nil : $1 <= threshold ? 0 : 1 }
-  let labelled = Int(counts[0] + counts[1])
+) throws -> (limit: Float, count: Int) {
+  let counts = try globalCounts(probabilities, context, width: 3) { _, value in
+    value < threshold ? 0 : value == threshold ? 1 : 2
+  }
+  let labelled = Int(counts.reduce(0, +))
   let rank = min(max(1, kept), labelled - 1)
-  guard labelled > 0, Int(counts[0]) <= rank else { return threshold }
+  guard labelled > 0, Int(counts[0] + counts[1]) <= rank else { return (threshold, Int(counts[0])) }
   // Probabilities are ordered as their bits: first the upper half is found, then the lower one.
-  let (upper, below) = try placed(
-    rank,
-    in: globalCounts(probabilities, context, width: 1 << 14) { bits, value in
-      value > 1 ? nil : Int(bits >> 16)
+  let upper = placed(
+    rank, in: try globalCounts(probabilities, context, width: 1 << 14) { bits, _ in Int(bits >> 16) })
+  let lower = placed(
+    rank - upper.below,
+    in: try globalCounts(probabilities, context, width: 1 << 16) { bits, _ in
+      Int(bits >> 16) == upper.bin ? Int(bits & 0xffff) : nil
     })
-  let (lower, _) = try placed(
-    rank - below,
-    in: globalCounts(probabilities, context, width: 1 << 16) { bits, value in
-      value > 1 || Int(bits >> 16) != upper ? nil : Int(bits & 0xffff)
-    })
-  return Float(bitPattern: UInt32(upper << 16 | lower))
+  return (Float(bitPattern: UInt32(upper.bin << 16 | lower.bin)), upper.below + lower.below)
 }
 
 /// The bin of number `rank`, from 0, and how many lie in bins before it.
@@ -66,13 +64,13 @@ private func placed(_ rank: Int, in counts: [Double]) -> (bin: Int, below: Int) 
   preconditionFailure("number \(rank) of \(below)")
 }
 
-/// How many pixels of all ranks fall into each bin; nil is no bin.
+/// How many pixels of all ranks, of those with a probability, fall into each bin; nil is no bin.
 private func globalCounts(
   _ values: Tensor, _ context: ForwardContext, width: Int, _ bin: (_ bits: UInt32, _ value: Float) -> Int?
 ) throws -> [Double] {
   var rows = [Double](repeating: 0, count: values.samples * width)
   for (index, value) in values.values.enumerated() {
-    if let bin = bin(value.bitPattern, value) { rows[index / values.perSample * width + bin] += 1 }
+    if value <= 1, let bin = bin(value.bitPattern, value) { rows[index / values.perSample * width + bin] += 1 }
   }
   return try globalSum(rows: rows, samples: values.samples, count: width, on: context.communicator)
 }

@@ -25,6 +25,7 @@ final class LargeScratch {
     guard posix_memalign(&memory, alignment, rounded) == 0, let memory else {
       endWithoutMemory(rounded, for: "sums over ranks")
     }
+    requireMemoryReserve(after: rounded, for: "sums over ranks")
     #if canImport(Glibc)
       if isLarge { madvise(memory, rounded, MADV_HUGEPAGE) }
     #endif

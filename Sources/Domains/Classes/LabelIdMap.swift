@@ -97,19 +97,39 @@ public struct LabelIdMap: Sendable, Equatable {
   /// - Parameters:
   ///   - ids: what the file holds.
   ///   - file: the file they came from, for messages.
-  /// - Throws: a `Failure` (65) that names file, id, row and column of the first pixel whose id is not in the map.
+  /// - Throws: a `Failure` (65) that names file, id, row and column of the first pixel whose id is not in the map, and
+  ///   the other such ids of the file.
   public func apply(to ids: LabelMap, file: String) throws -> LabelMap {
     var mapped = ids
     for position in mapped.values.indices {
       guard let trainId = trainIds[Int(ids.values[position])] else {
-        let row = position / ids.width
-        throw Failure(
-          .badData,
-          "label id \(ids.values[position]) at row \(row), column \(position % ids.width) is not in map \"\(name)\"",
-          at: file, remedy: "choose the label map that belongs to these files, or map this id (to 255: ignored)")
+        throw refusal(of: ids, first: position, file: file)
       }
       mapped.values[position] = trainId
     }
     return mapped
+  }
+
+  /// Ids beside the first that a refusal names.
+  private static let namedIds = 5
+
+  private func refusal(of ids: LabelMap, first position: Int, file: String) -> Failure {
+    var pixels = [Int](repeating: 0, count: 256)
+    for id in ids.values { pixels[Int(id)] += 1 }
+    let first = Int(ids.values[position])
+    func counted(_ id: Int) -> String { "(\(pixels[id]) pixel\(pixels[id] == 1 ? "" : "s"))" }
+    let (row, column) = position.quotientAndRemainder(dividingBy: ids.width)
+    var text = "label id \(first) at row \(row), column \(column) is not in map \"\(name)\" \(counted(first))"
+    let others = trainIds.indices.filter { $0 != first && trainIds[$0] == nil && pixels[$0] > 0 }
+    if !others.isEmpty {
+      let named = others.prefix(LabelIdMap.namedIds).map { "\($0) \(counted($0))" }
+      let rest = others.count - named.count
+      text += ", nor \(others.count == 1 ? "is" : "are") " + named.joined(separator: ", ")
+      if rest > 0 { text += " and \(rest) more" }
+    }
+    return Failure(
+      .badData, text, at: file,
+      remedy: "choose the label map that belongs to these files, or map \(others.isEmpty ? "this id" : "these ids") "
+        + "(to 255: ignored)")
   }
 }

@@ -65,7 +65,7 @@ public struct ContrastedVectors {
     for index in labels.indices where index != anchor && takesPart(index) {
       shift = max(shift, Double(scores[index]))
     }
-    guard shift.isFinite else { return (0, 0, 0, 0) }
+    guard shift != -.infinity else { return (0, 0, 0, 0) }
     for index in labels.indices where labels[index] != label && takesPart(index) {
       others += (Double(scores[index]) - shift).exponential
     }

@@ -1,29 +1,9 @@
-// The one door to matrix products of the libraries; PanelProduct.swift has our own, for Winograd's positions. Each product
-// runs on the calling thread; callers cut rows into tiles that depend on one sample's sizes only, because the libraries
-// behind take other paths for other row counts.
+// The one door to matrix products of oneDNN; PanelProduct.swift has our own, for Winograd's positions. Each product runs
+// on the calling thread; callers cut rows into tiles that depend on one sample's sizes only, because the library takes
+// other paths for other row counts.
 
 import CDNNL
-import COpenBLAS
 import Support
-import Synchronization
-
-/// The library that computes a matrix product.
-public enum MatrixBackend: Int, Sendable, CaseIterable {
-  /// oneDNN's `dnnl_sgemm`, the default.
-  case oneDNN = 0
-  /// OpenBLAS's `cblas_sgemm`, the cross-check.
-  case openBLAS = 1
-
-  /// The library in use. Change it only while no kernel runs; sums then differ in their last bits.
-  public static var current: MatrixBackend {
-    get { MatrixBackend(rawValue: chosen.load(ordering: .relaxed)) ?? .oneDNN }
-    set {
-      if newValue == .openBLAS { openblas_set_num_threads(1) }
-      chosen.store(newValue.rawValue, ordering: .relaxed)
-    }
-  }
-  private static let chosen = Atomic<Int>(MatrixBackend.oneDNN.rawValue)
-}
 
 /// A matrix inside a larger row-major one.
 struct MatrixView {
@@ -51,22 +31,16 @@ func multiply(
   guard rows > 0, columns > 0 else { return }
   KernelMeter.count(operations: 2 * rows * columns * depth)
   let keep: Float = accumulate ? 1 : 0
-  switch MatrixBackend.current {
-  case .oneDNN:
-    // OpenMP's thread count is a setting of each thread, so every caller sets its own.
-    omp_set_num_threads(1)
-    let plain = CChar(UInt8(ascii: "N"))
-    let turned = CChar(UInt8(ascii: "T"))
-    let status = dnnl_sgemm(
-      a.transposed ? turned : plain, b.transposed ? turned : plain, Int64(rows), Int64(columns), Int64(depth), 1,
-      a.base, Int64(a.stride), b.base, Int64(b.stride), keep, result, Int64(stride))
-    precondition(status == dnnl_success, "dnnl_sgemm \(rows)x\(columns)x\(depth) failed with status \(status)")
-  case .openBLAS:
-    cblas_sgemm(
-      CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
-      blasint(rows), blasint(columns), blasint(depth), 1, a.base, blasint(a.stride), b.base, blasint(b.stride), keep,
-      result, blasint(stride))
-  }
+  // OpenMP's thread count is a setting of each thread, so every caller sets its own.
+  omp_set_num_threads(1)
+  let plain = CChar(UInt8(ascii: "N"))
+  let turned = CChar(UInt8(ascii: "T"))
+  let status = dnnl_sgemm(
+    a.transposed ? turned : plain, b.transposed ? turned : plain, Int64(rows), Int64(columns), Int64(depth), 1,
+    a.base, Int64(a.stride), b.base, Int64(b.stride), keep, result, Int64(stride))
+  // For its workspace, and once for each kind of product for the code it makes.
+  if status == dnnl_out_of_memory { endWithoutMemory(for: "a product \(rows)x\(columns)x\(depth)") }
+  precondition(status == dnnl_success, "dnnl_sgemm \(rows)x\(columns)x\(depth) failed with status \(status)")
 }
 
 /// `0 ..< count` cut into pieces of `size`, the last one shorter.

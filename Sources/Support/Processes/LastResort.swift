@@ -35,14 +35,30 @@ public enum LastResort {
   }
 }
 
-/// Ends the job because the system has no memory of this size to give.
+/// Ends the job because the system has no memory to give.
 /// - Parameters:
-///   - bytes: the size; nil where it is beyond every address.
+///   - size: how much was asked for, such as "123 bytes of memory".
 ///   - purpose: what it was for, such as "a buffer".
+public func endWithoutMemory(_ size: String = "memory", for purpose: String) -> Never {
+  LastResort.end(Failure(.internal, "the system does not give \(size) for \(purpose)", remedy: memoryRemedy))
+}
+
+/// The same for a number of bytes; nil where it is beyond every address.
 public func endWithoutMemory(_ bytes: Int?, for purpose: String) -> Never {
-  let size = bytes.map { "\($0) bytes of memory" } ?? "more memory than there are addresses"
+  endWithoutMemory(bytes.map { "\($0) bytes of memory" } ?? "more memory than there are addresses", for: purpose)
+}
+
+/// Ends the job where little is left under this process's memory limit: libraries need the rest.
+/// - Parameters:
+///   - bytes: what was just taken.
+///   - purpose: what it was for, such as "a buffer".
+public func requireMemoryReserve(after bytes: Int, for purpose: String) {
+  guard MemoryLimit.isNear else { return }
   LastResort.end(
     Failure(
-      .internal, "the system does not give \(size) for \(purpose)",
-      remedy: "take smaller crops or batches, fewer ranks a host, or raise the limit (ulimit -v, the scheduler's)"))
+      .internal, "\(bytes) bytes for \(purpose) leave less than 64 MB under this process's memory limit",
+      remedy: memoryRemedy))
 }
+
+private let memoryRemedy =
+  "take smaller crops or batches, fewer ranks a host, or raise the limit (ulimit -v, the scheduler's)"

@@ -16,9 +16,7 @@ public struct MethodExplanation: Sendable, Equatable, Codable {
     public let name: String
     /// Whose pass it is: the host, or an objective.
     public let by: String
-    /// Objectives that read maps of it.
-    public let readBy: [String]
-    /// Maps of the student that they read.
+    /// Maps of the student that objectives read there.
     public let maps: [String]
     /// Names of its losses.
     public let losses: [String]
@@ -42,6 +40,8 @@ public struct MethodExplanation: Sendable, Equatable, Codable {
   public let labelsTarget: Bool
   /// The passes, in their order.
   public let passes: [Pass]
+  /// Networks that are trained beside the student, with optimizers of their own.
+  public let companions: [String]
   /// Messages once a step.
   public let messages: [String]
   /// What it refuses.
@@ -53,36 +53,36 @@ public struct MethodExplanation: Sendable, Equatable, Codable {
   /// - Throws: `Failure` 64 without such a method; what the step throws.
   public init(_ name: String) throws {
     let entry = try MethodEntry.named(name)
-    let experiment = try Experiment(Recipe(trying: entry), on: SoloCommunicator())
+    let recipe = Recipe(trying: entry)
+    let experiment = try Experiment(recipe, on: SoloCommunicator())
     let record = try experiment.step.run(try experiment.loader.batches(step: 0), step: 0)
     method = MethodSummary(entry)
     options = entry.options.listed
     labelsTarget = experiment.teacher != nil
-    passes = MethodExplanation.passes(experiment, losses: record.losses.map(\.name))
-    messages = MethodExplanation.messages(experiment)
+    companions = experiment.step.parts.objectives.flatMap { $0.companions.map(\.name) }
+    passes = MethodExplanation.passes(
+      experiment, hungOn: recipe.requirements(experiment.student.configuration).passes,
+      losses: record.losses.map(\.name))
+    messages =
+      (labelsTarget ? ["the share of confident pixels, for each micro-batch"] : []) + ["gradients"]
+      + companions.map { "gradients of \($0)" } + ["losses", "whether the step is used"]
     refuses = MethodExplanation.refusals(entry)
     example = entry.example
   }
 
-  private static func passes(_ experiment: Experiment, losses: [String]) -> [Pass] {
+  private static func passes(_ experiment: Experiment, hungOn: Set<String>, losses: [String]) -> [Pass] {
     let parts = experiment.step.parts
     let own = parts.host.passes.map { (name: $0, by: "host") }
     let added = parts.objectives.flatMap { objective in objective.passes(at: 0).map { ($0.name, objective.name) } }
     return (own + added).map { name, owner in
       let sites = (parts.sites[name] ?? []).sorted()
-      let mixes = owner == "host" && name == "mixed"
-      let isRead = !sites.isEmpty || owner != "host"
+      let mixes = owner == "host" && name == "mixed" && parts.host.hasSource
+      let isRead = !sites.isEmpty || hungOn.contains(name) || owner != "host"
       return Pass(
-        name: name, by: owner, readBy: isRead ? parts.objectives.map(\.name) : [], maps: sites.map(\.words),
-        losses: losses.filter { $0.hasPrefix(name + ".") },
+        name: name, by: owner, maps: sites.map(\.words), losses: losses.filter { $0.hasPrefix(name + ".") },
         messages: (mixes ? ["the classes of the source labels"] : [])
-          + (isRead ? ["what its objectives ask: sums, maxima, a pair for rows"] : []))
+          + (isRead ? ["what objectives ask: at most one of sums, one of maxima, two of rows"] : []))
     }
-  }
-
-  private static func messages(_ experiment: Experiment) -> [String] {
-    (experiment.teacher == nil ? [] : ["the share of confident pixels, for each micro-batch"])
-      + ["gradients", "losses", "whether the step is used"]
   }
 
   /// Tries every setting that decides the network's form; what supervised training refuses too is no trait of the method.
@@ -98,10 +98,10 @@ public struct MethodExplanation: Sendable, Equatable, Codable {
   }
 
   private static func complaint(_ method: String, _ key: String, _ value: String) -> String? {
-    let data = "{source: {kind: procedural}, target: {kind: procedural, domain: target}}"
+    let given = "init: start.h5\ndata: {source: {kind: procedural}, target: {kind: procedural, domain: target}}"
     do {
       _ = try Recipe(
-        yaml: "method: \(method)\ndata: \(data)\n", file: "recipe", folder: "", overrides: ["\(key)=\(value)"],
+        yaml: "method: \(method)\n\(given)\n", file: "recipe", folder: "", overrides: ["\(key)=\(value)"],
         catalogue: .standard)
       return nil
     } catch let failure as Failure {

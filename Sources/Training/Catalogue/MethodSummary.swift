@@ -39,6 +39,7 @@ public struct MethodSummary: Sendable, Equatable, Codable {
     if host.hasSource { needs.append("source labels") }
     if host.hasTarget || requirements.needsLabels { needs.append("target images") }
     if requirements.needsLabels { needs.append("teacher") }
+    if requirements.countsClasses { needs.append("class pixels of the source") }
     needs += requirements.heads.map { "head \($0.name)" }
     return needs
   }

@@ -30,7 +30,7 @@ extension Experiment {
       ("the guard's memory", step.parts.stepGuard.state),
     ]
     if step.parts.shards == nil {
-      tensors += zip(["first moment", "second moment"], optimizer.moments)
+      tensors += zip(optimizer.momentNames, optimizer.moments)
     }
     if let teacher = teacher?.network.parameters {
       tensors += [("teacher parameters", teacher.values), ("teacher statistics", teacher.buffers)]
@@ -218,7 +218,8 @@ extension RunDescription {
       cpuLevel == level
       ? [] : ["warning: the checkpoint was written at CPU level \(cpuLevel), this is \(level): bits will differ"]
     return levels
-      + libraryVersions.sorted { $0.key < $1.key }.filter { versions[$0.key] != $0.value }.map {
+      // OpenBLAS was named by earlier versions, which computed nothing with it.
+      + libraryVersions.sorted { $0.key < $1.key }.filter { $0.key != "OpenBLAS" && versions[$0.key] != $0.value }.map {
         "warning: the checkpoint was written with \($0.key) \($0.value), here it is \(versions[$0.key] ?? "none")"
       }
   }

@@ -126,15 +126,15 @@ public func verify(_ fixture: Fixture, tolerance: Double = 1) -> VerifiedFile {
       verifier.failed(label, (error as? Failure)?.description ?? String(describing: error))
     }
   }
-  let ofMethod = Kinds.groups(of: fixture.file.path)
-  for kind in ofMethod == nil ? Kinds.files : [] {
+  for kind in Kinds.files {
     let names = rest.filter(kind.names(in: fixture).contains)
     guard !names.isEmpty else { continue }
     rest.removeAll(where: names.contains)
     attempt(names, names.joined(separator: ", ")) { try kind.verify(fixture, into: &$0) }
   }
+  let groups = Kinds.groups(of: fixture.file.path) ?? Kinds.groups
   for name in rest {
-    guard let kind = Kinds.group(name, among: ofMethod ?? Kinds.groups), !fixture.contains(name) else {
+    guard let kind = Kinds.group(name, among: groups), !fixture.contains(name) else {
       verifier.unknown(name)
       continue
     }

@@ -35,6 +35,7 @@ struct Apus: ParsableCommand {
   /// Parses and runs the command; every failure becomes one line and an exit status.
   static func main() {
     occupyStandardDescriptors()
+    MemoryLimit.prepare()
     do {
       try checkArgumentsAreText()
       var command = try parseAsRoot()

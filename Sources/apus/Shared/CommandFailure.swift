@@ -76,6 +76,9 @@ private func leave(_ status: ExitStatus) throws {
 
 /// Prints a line for people: on standard error where standard output carries JSON, else on standard output. Signs of
 /// names that a terminal would obey are shown escaped.
-func say(_ text: String, json: Bool = false) {
-  if json { writeErrorLine(shown(text)) } else { print(shown(text)) }
+/// - Parameter lines: whether the text may have several lines; names in it, whose line breaks would then be obeyed, must
+///   come from this program or the system.
+func say(_ text: String, json: Bool = false, lines: Bool = false) {
+  let text = shown(text, keepsLines: lines)
+  if json { writeErrorLine(text) } else { print(text) }
 }

@@ -21,7 +21,7 @@ struct Machine: Encodable {
   /// Cores this process may use: affinity and control group.
   let usableCores: Double
   let memoryBytes: Int
-  /// What the kernel and the control group leave to this process.
+  /// What the kernel, the control group and limits of its own leave to this process.
   let availableMemoryBytes: Int
   let sharedMemoryBytes: Int?
   let freeDiskBytes: Int?
@@ -42,7 +42,8 @@ struct Machine: Encodable {
     usableCores = Support.usableCores()
     memoryBytes = Machine.kilobytes("MemTotal", in: memory)
     let left = Machine.kilobytes("MemAvailable", in: memory)
-    availableMemoryBytes = min(left, ControlGroup().availableMemoryBytes ?? left)
+    availableMemoryBytes = min(
+      left, ControlGroup().availableMemoryBytes ?? left, MemoryLimit.availableBytes ?? left)
     sharedMemoryBytes = Machine.diskBytes("/dev/shm", .systemSize)
     freeDiskBytes = Machine.diskBytes(FileManager.default.currentDirectoryPath, .systemFreeSize)
     libraries = Machine.loadedLibraries()
@@ -67,7 +68,7 @@ struct Machine: Encodable {
       line.firstIndex(of: "/").map { String(line[$0...]) }
     }
     let names = [
-      ("MPI", "libmpi.so"), ("OpenBLAS", "libopenblas"), ("oneDNN", "libdnnl"), ("HDF5", "libhdf5"),
+      ("MPI", "libmpi.so"), ("oneDNN", "libdnnl"), ("HDF5", "libhdf5"),
       ("libpng", "libpng"), ("libjpeg-turbo", "libturbojpeg"), ("OpenSSL", "libcrypto"),
     ]
     return names.map { name, prefix in

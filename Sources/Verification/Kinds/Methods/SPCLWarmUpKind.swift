@@ -24,29 +24,33 @@ enum WarmUpKind: Kind {
     let context = replay.context(samples: samples)
     let trained = try PlainDiscriminator(replay, slots: samples)
     let frozen = try PlainDiscriminator(replay, slots: 0)
-    func probabilities(_ logits: Variable, _ size: (height: Int, width: Int), divisor: Float) -> Variable {
-      let dense = bilinear(logits, height: size.height, width: size.width, alignCorners: true, context)
-      return softmax(scaled(dense, by: 1 / divisor, context), context)
-    }
     let temperature = Float(replay.number("temperature", 1.8))
-    let seen = probabilities(source, (labels.height, labels.width), divisor: temperature)
-    let asked = probabilities(target, size, divisor: 1)
-    let supervised = crossEntropy(
-      scaled(source, by: 1 / temperature, context), labels: labels, weights: nil, valid: labels.labelled,
-      alignCorners: true, factor: 1, name: group, context)
-    let adversarial = binaryCrossEntropy(
-      frozen(asked, context), towards: 0, factor: Float(replay.number("weight", 1e-3)), name: group, context)
-    let ofSource = binaryCrossEntropy(
-      trained(Variable(constant: seen.value), context), towards: 0, factor: 0.5, name: group, context)
-    let ofTarget = binaryCrossEntropy(
-      trained(Variable(constant: asked.value), context), towards: 1, factor: 0.5, name: group, context)
-    for (name, term) in [
-      ("seg", supervised), ("adversarial", adversarial), ("d_source", ofSource), ("d_target", ofTarget),
-    ] {
-      try replay.compare("loss_\(name)", [term], into: &verifier)
+    let seen = probabilities(source, (labels.height, labels.width), divisor: temperature, context)
+    let asked = probabilities(target, size, divisor: 1, context)
+    func domain(_ network: PlainDiscriminator, _ map: Variable, _ target: Float, _ factor: Double) -> LossTerm {
+      binaryCrossEntropy(network(map, context), towards: target, factor: Float(factor), name: group, context)
     }
+    let terms = [
+      (
+        "seg",
+        crossEntropy(
+          scaled(source, by: 1 / temperature, context), labels: labels, weights: nil, valid: labels.labelled,
+          alignCorners: true, factor: 1, name: group, context)
+      ),
+      ("adversarial", domain(frozen, asked, 0, replay.number("weight", 1e-3))),
+      ("d_source", domain(trained, Variable(constant: seen.value), 0, 0.5)),
+      ("d_target", domain(trained, Variable(constant: asked.value), 1, 0.5)),
+    ]
+    for (name, term) in terms { try replay.compare("loss_\(name)", [term], into: &verifier) }
     try replay.compareGradients(into: &verifier)
     try trained.compareGradients(rate: replay.number("lr", 1e-4), into: &verifier)
+  }
+
+  private static func probabilities(
+    _ logits: Variable, _ size: (height: Int, width: Int), divisor: Float, _ context: ForwardContext
+  ) -> Variable {
+    let dense = bilinear(logits, height: size.height, width: size.width, alignCorners: true, context)
+    return softmax(scaled(dense, by: 1 / divisor, context), context)
   }
 }
 

@@ -48,7 +48,7 @@ struct BenchmarkAllReduceCommand: ParsableCommand {
         on: communicator, repeats: repeats, pieceBytes: pieceBytes, lanes: lanes)
       let report = try benchmark.run(bytes: bytes)
       guard communicator.rank == 0 else { return .done }
-      say(report.text, json: json)
+      say(report.text, json: json, lines: true)
       if json { print(try jsonLine(report)) }
       return .done
     }

@@ -86,7 +86,7 @@ struct BenchmarkStepCommand: ParsableCommand {
       let (report, spans) = try benchmark.run(warmUp: warmUp, repeats: repeats ?? setting.repeats)
       let merged = trace == nil ? "" : try benchmark.trace(spans)
       guard communicator.rank == 0 else { return .done }
-      say(report.text, json: json)
+      say(report.text, json: json, lines: true)
       if json { print(try jsonLine(report)) }
       if let trace { try writeTrace(merged, to: trace) }
       return .done
@@ -139,7 +139,8 @@ struct BenchmarkKernelsCommand: ParsableCommand {
       let memory = Spread(memoryRates(repeats: 10)).maximum
       say(
         "\(WorkerPool.shared.threads) thread(s), \(CPULevel.current): products \(Int(product / 1e9)) GFLOP/s, memory "
-          + "\(Int(memory / 1e9)) GB/s\n\(KernelBenchmarkResult.heading)", json: json)
+          + "\(Int(memory / 1e9)) GB/s", json: json)
+      say(KernelBenchmarkResult.heading, json: json)
       let results = chosen.map { kernel in
         let result = kernel.measure(seconds: seconds, productRate: product, memoryRate: memory)
         say(result.line, json: json)

@@ -45,7 +45,7 @@ struct BenchmarkStorageCommand: ParsableCommand {
       let report = try StorageBenchmark(
         encoder: encoder, store: HDF5CheckpointStore(folder: folder), plain: plain
       ).run(repeats: repeats)
-      say(report.text, json: json)
+      say(report.text, json: json, lines: true)
       if json { print(try jsonLine(report)) }
       return .done
     }

@@ -28,9 +28,9 @@ struct DoctorCommand: ParsableCommand {
     try runHere {
       let machine = Machine()
       let findings = machine.findings(ProcessInfo.processInfo.environment)
-      say(machine.description, json: json)
-      for finding in findings { say("\n\(finding)", json: json) }
-      say(findings.isEmpty ? "\nNothing stands in the way." : "", json: json)
+      say(machine.description, json: json, lines: true)
+      for finding in findings { say("\n\(finding)", json: json, lines: true) }
+      say(findings.isEmpty ? "\nNothing stands in the way." : "", json: json, lines: true)
       if json { print(try jsonLine(Report(version: programVersion, machine: machine, findings: findings))) }
       return findings.contains { $0.isObstacle } ? .checkFailed : .done
     }

@@ -88,6 +88,7 @@ struct ExplainMethodCommand: ParsableCommand {
     print("a step")
     if explanation.labelsTarget { print("  the teacher labels the target images") }
     for pass in explanation.passes { tell(pass) }
+    if !explanation.companions.isEmpty { print("companions: \(explanation.companions.joined(separator: ", "))") }
     print("messages once a step: \(explanation.messages.joined(separator: "; "))")
     print("refuses\(explanation.refuses.isEmpty ? ": no network setting" : "")")
     for refusal in explanation.refuses { print("  \(refusal.setting)   \(refusal.reason)") }

@@ -56,6 +56,7 @@ struct CacheBuildCommand: ParsableCommand {
         return target
       }
       lineBufferOutput()
+      if communicator.rank == 0, let inventory = target.inventory { say("target: \(inventory)", json: json) }
       let watch = Stopwatch()
       let builder = PseudoLabelBuilder(target, recipe.predictor(network), step: step, on: communicator) {
         say($0, json: json)

@@ -78,6 +78,7 @@ struct EvaluateCommand: ParsableCommand {
       if let path = self.recipe { recipe = try settings.read(path, on: communicator) }
       try setUpMachine(threads: recipe.threads, on: communicator)
       let (dataset, scoredAs) = try communicator.together { try validation(recipe, &classSet) }
+      if communicator.rank == 0, let inventory = dataset.inventory { say("validation: \(inventory)", json: json) }
       if recalibrate > 0 {
         try communicator.together {
           guard
