@@ -1,5 +1,5 @@
-// MIC (Hoyer, Dai, Wang, Van Gool, CVPR 2023): the student sees an image with random blocks hidden and learns the labels of
-// the whole image, a target image's from the teacher, so that it must infer hidden regions from their context.
+// MIC (Hoyer, Dai, Wang, Van Gool, CVPR 2023): the student sees an image with random blocks hidden and learns the labels
+// of the whole image, a target image's from the teacher, so that it must infer hidden regions from their context.
 
 import Adaptation
 import Autograd
@@ -101,7 +101,7 @@ public final class MaskedConsistency: Objective {
   }
 
   /// What is masked, with its labels, as `options.mode` says.
-  func labelledImages(_ step: StepView) -> LabelledImages {
+  private func labelledImages(_ step: StepView) -> LabelledImages {
     switch options.mode {
     case .source: return source(step)
     case .target: return target(step)

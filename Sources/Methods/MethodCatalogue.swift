@@ -33,5 +33,10 @@ public enum MethodCatalogue {
       "mic", .selfTraining, options: MaskedConsistencyOptions(),
       paper:
         "Hoyer, Dai, Wang, Van Gool: MIC, masked image consistency for context-enhanced domain adaptation, CVPR 2023"),
+    MethodEntry(
+      "spcl", .adversarial, options: SemanticPrototypesOptions(),
+      paper:
+        "Xie, Yin, Li, Cheng: SPCL, a new framework for domain adaptive semantic segmentation via semantic "
+        + "prototype-based contrastive learning, arXiv 2021"),
   ]
 }

@@ -1,6 +1,7 @@
 // Which encoder a network has: one of the catalogue by name, a Mix Transformer of given sizes, or one that is built by
 // whoever asks for it.
 
+import Autograd
 import Support
 
 /// An encoder to build. Recipes name one of the catalogue; files of reference numbers bring sizes of their own.
@@ -31,6 +32,15 @@ public enum EncoderChoice: Sendable, Equatable, ExpressibleByStringLiteral {
       }
       return encoder
     }
+  }
+}
+
+extension NetworkConfiguration {
+  /// Channels of the encoder's coarsest feature map.
+  /// - Throws: `Failure` if no encoder has the name.
+  public func coarsestChannels() throws -> Int {
+    let encoder = try encoder.make(ParameterRegistry(), prefix: "backbone", encoderOptions)
+    return encoder.channels[encoder.channels.count - 1]
   }
 }
 

@@ -66,9 +66,9 @@ extension Recipe {
     try checkLabels(check)
     try check.require(
       data.target != nil || !method.host.hasTarget, "data.target", "is missing; method \(method.name) learns from it")
+    let labelled = methodObjectives.first { $0.options.requirements(networkConfiguration(classCount: 1)).needsLabels }
     try check.require(
-      data.target != nil || !labelsTarget(networkConfiguration(classCount: 1)), "data.target",
-      "is missing; objectives learn from it")
+      data.target != nil || labelled == nil, "data.target", "is missing; \(labelled?.key ?? "") learns from it")
     for (name, set) in [("source", data.source), ("target", data.target), ("validation", data.validation)] {
       if let set { try self.check(set, "data.\(name)", needsLabels: name != "target", check, catalogue) }
     }

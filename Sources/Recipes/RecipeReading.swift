@@ -49,14 +49,35 @@ extension Recipe {
     _ yaml: String, _ file: String, folder: String, _ overrides: [String], _ environment: [String: String],
     _ catalogue: RecipeCatalogue
   ) throws -> (recipe: Recipe, check: RecipeCheck) {
-    var tree = try SettingNode(yaml: yaml, folder: folder) { line in line.map { "\(file):\($0)" } ?? file }
+    var tree = try settings(yaml, file, folder: folder)
+    try tree.prepare(overrides, environment)
+    return try read(tree, file, catalogue)
+  }
+
+  /// The settings of a recipe's text as a tree.
+  /// - Throws: `Failure` 65 for text that is no mapping.
+  static func settings(_ yaml: String, _ file: String, folder: String) throws -> SettingNode {
+    let tree = try SettingNode(yaml: yaml, folder: folder) { line in line.map { "\(file):\($0)" } ?? file }
     guard case .group = tree.content else {
       throw Failure(.badData, "a recipe is a mapping of keys to values", at: file, remedy: "docs/recipes.md lists them")
     }
-    if let threads = environment["APUS_THREADS"], !threads.isEmpty {
-      tree.set(["threads"], to: SettingNode(.scalar(threads, isQuoted: false), place: "APUS_THREADS"))
+    return tree
+  }
+
+  /// The recipe of a tree, checked.
+  /// - Throws: `Failure` 65 for anything wrong in it.
+  static func checked(_ tree: SettingNode, _ file: String, _ catalogue: RecipeCatalogue) throws -> Recipe {
+    try read(tree, file, catalogue).recipe
+  }
+
+  private static func read(
+    _ tree: SettingNode, _ file: String, _ catalogue: RecipeCatalogue
+  ) throws -> (recipe: Recipe, check: RecipeCheck) {
+    if let stages = tree.value("stages") {
+      throw Failure(
+        .badData, "a recipe with stages, which is several recipes", at: stages.place,
+        remedy: "apus train takes it; elsewhere name recipe.yaml in the folder of a stage")
     }
-    for override in overrides { try tree.apply(override) }
     var recipe = Recipe()
     var reader = SettingReader(tree, place: file, known: Recipe.allKeys)
     try recipe.visit(&reader, catalogue)
@@ -94,8 +115,16 @@ package func settingsText(at path: String, called name: String) throws -> String
 }
 
 extension SettingNode {
+  /// Puts `APUS_THREADS` and the overrides into a recipe's tree.
+  mutating func prepare(_ overrides: [String], _ environment: [String: String]) throws {
+    if let threads = environment["APUS_THREADS"], !threads.isEmpty {
+      set(["threads"], to: SettingNode(.scalar(threads, isQuoted: false), place: "APUS_THREADS"))
+    }
+    for override in overrides { try apply(override) }
+  }
+
   /// Puts a `key.path=value` into the tree.
-  fileprivate mutating func apply(_ override: String) throws {
+  mutating func apply(_ override: String) throws {
     guard let equals = override.firstIndex(of: "="), equals > override.startIndex else {
       throw Failure(.usage, "expected key.path=value", at: "--set \(override)")
     }

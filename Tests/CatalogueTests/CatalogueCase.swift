@@ -41,12 +41,19 @@ struct CatalogueCase: Sendable, CustomTestStringConvertible {
 
   /// Whether the method starts from a trained network, having no source to train one on.
   var needsStart: Bool {
-    get throws { try !Recipe.read(path, environment: [:], catalogue: .standard).method.host.hasSource }
+    get throws { try !first(.standard).method.host.hasSource }
+  }
+
+  /// The recipe, or that of its first stage.
+  private func first(_ catalogue: RecipeCatalogue) throws -> Recipe {
+    try RecipeChain.read(
+      path, environment: [:], catalogue: catalogue, runDirectory: { "/\($0)" }, checkpoint: { "\($0)/\($1)" })?
+      .stages[0].recipe ?? Recipe.read(path, environment: [:], catalogue: catalogue)
   }
 
   /// What replaces the recipe's own sizes.
   func overrides(_ catalogue: RecipeCatalogue = .standard) throws -> [String] {
-    let recipe = try Recipe.read(path, environment: [:], catalogue: catalogue)
+    let recipe = try first(catalogue)
     var settings = [
       "encoder.name=\(CatalogueCase.tiny(recipe.encoder.name))", "encoder.weights=", "init=", "classes=cityscapes19",
       "batch={global: 4}", "crop.size=192x128", "network.detailCrop=88x64",

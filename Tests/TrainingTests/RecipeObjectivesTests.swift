@@ -126,7 +126,7 @@ private struct NeedOptions: MethodOptions {
     let failure = #expect(throws: Failure.self) {
       try recipe("method: source-only\nobjectives: {camix: {need: labels}}", "data.target=")
     }
-    #expect(failure?.what == "data.target is missing; objectives learn from it", "\(failure as Any)")
+    #expect(failure?.what == "data.target is missing; objectives.camix learns from it", "\(failure as Any)")
   }
 
   @Test func anAddedObjectiveTrainsAsTheMethodThatHasIt() throws {

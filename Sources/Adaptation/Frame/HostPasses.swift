@@ -65,9 +65,11 @@ public struct HostPasses {
   /// Without a source there is nothing to paste: target images as they are, jittered and blurred.
   private func targetAlone(_ step: StepView) -> View {
     let drawn = step.draws("mixed")
-    let pseudo = step.pseudoLabels
+    let (target, pseudo) = (step.targetSamples, step.pseudoLabels)
+    // Where all weigh 1 there are no weights, so that the mean may be over labelled pixels.
+    let hasWeights = step.teacher?.confidence != ConfidenceScope.none || target.validMask != nil
     return View(
-      "mixed", image: Variable(constant: strongAugmentation(step.targetSamples.image, drawn)), labels: pseudo.labels,
-      weights: pseudo.weights, box: drawn.box)
+      "mixed", image: Variable(constant: strongAugmentation(target.image, drawn)), labels: pseudo.labels,
+      weights: hasWeights ? pseudo.weights : nil, box: drawn.box)
   }
 }

@@ -34,6 +34,8 @@ public protocol Objective: AnyObject {
   var frozenEncoder: ReferenceEncoder? { get }
   /// Networks with optimizers of their own, the same ones in the same order on all ranks.
   var companions: [any TrainedCompanion] { get }
+  /// Sweeps over a data set that give its state first values.
+  var surveys: [Survey] { get }
   /// Passes after the host's: a function of the step number.
   func passes(at step: Int) -> [Pass]
   /// Before anything is predicted: other labels, other images.
@@ -61,6 +63,8 @@ extension Objective {
   public var frozenEncoder: ReferenceEncoder? { nil }
   /// Has none.
   public var companions: [any TrainedCompanion] { [] }
+  /// Asks for none.
+  public var surveys: [Survey] { [] }
   /// Adds no pass.
   public func passes(at step: Int) -> [Pass] { [] }
   /// Changes nothing.

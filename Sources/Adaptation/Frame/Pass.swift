@@ -35,6 +35,8 @@ public struct View {
   public var crops = Crops.all
   /// Factor on its cross-entropy.
   public var factor: Float = 1
+  /// What logits are divided by in its cross-entropy.
+  public var temperature: Float = 1
 
   /// A view.
   public init(_ name: String, image: Variable, labels: LabelMap? = nil, weights: Tensor? = nil, box: Box) {

@@ -19,13 +19,18 @@ import Tensors
 ///   - detailWeight: λ, weight of the detail crop's own loss.
 ///   - auxiliaryWeight: weight of the auxiliary head's loss.
 ///   - factor: weight of the pass, on all terms.
+///   - temperature: what logits are divided by.
 ///   - labelled: labelled pixels that each term is divided by; nil: all pixels.
 ///   - context: sample share, draws and statistics of the pass.
 public func segmentationLosses(
   _ output: TrainingOutput, pass: String, labels: LabelMap, weights: Tensor?, box: Box, detailWeight: Float,
-  auxiliaryWeight: Float = 0, factor: Float = 1, labelled: LabelledPixels? = nil, _ context: ForwardContext
+  auxiliaryWeight: Float = 0, factor: Float = 1, temperature: Float = 1, labelled: LabelledPixels? = nil,
+  _ context: ForwardContext
 ) -> [LossTerm] {
   var terms: [LossTerm] = []
+  func cooled(_ logits: Variable) -> Variable {
+    temperature == 1 ? logits : scaled(logits, by: 1 / temperature, context)
+  }
   func inside(_ weights: Tensor?) -> Tensor? {
     weights.map {
       cropped($0.reshaped([labels.samples, labels.height, labels.width, 1]), to: box)
@@ -35,13 +40,13 @@ public func segmentationLosses(
   if let fused = output.fused {
     terms.append(
       crossEntropy(
-        fused, labels: labels, weights: weights, valid: labelled?.whole,
+        cooled(fused), labels: labels, weights: weights, valid: labelled?.whole,
         factor: factor * (output.detail == nil ? 1 : 1 - detailWeight), name: "\(pass).fused", context))
   }
   if let detail = output.detail {
     terms.append(
       crossEntropy(
-        detail, labels: labels.cropped(to: box), weights: inside(weights), valid: labelled?.detail,
+        cooled(detail), labels: labels.cropped(to: box), weights: inside(weights), valid: labelled?.detail,
         factor: factor * (output.fused == nil ? 1 : detailWeight), name: "\(pass).detail", context))
   }
   if let auxiliary = output.auxiliary, auxiliaryWeight > 0 {
@@ -49,7 +54,8 @@ public func segmentationLosses(
     let seesAll = output.fused != nil
     terms.append(
       crossEntropy(
-        auxiliary, labels: seesAll ? labels : labels.cropped(to: box), weights: seesAll ? weights : inside(weights),
+        cooled(auxiliary), labels: seesAll ? labels : labels.cropped(to: box),
+        weights: seesAll ? weights : inside(weights),
         valid: seesAll ? labelled?.whole : labelled?.detail, factor: factor * auxiliaryWeight,
         name: "\(pass).auxiliary", context))
   }

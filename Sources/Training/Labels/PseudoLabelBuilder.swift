@@ -63,7 +63,8 @@ public struct PseudoLabelBuilder {
   ///   - store: where the cache is.
   ///   - origin: what makes it; another one's cache is refused.
   ///   - publishEvery: seconds after which what there is is put on disk, or more where that itself takes long.
-  /// - Throws: on all ranks, what reading and storing throw; `Failure` 65 if the folder's cache is of another origin.
+  /// - Throws: on all ranks, what reading and storing throw; `Failure` 65 if the folder's cache is of another origin; 75
+  ///   if a signal asks a run to stop: what was made until there is on disk.
   public func build(
     _ store: any PseudoLabelStore, _ origin: PseudoLabelOrigin, publishEvery: Double = 30
   ) throws -> Outcome {
@@ -79,13 +80,18 @@ public struct PseudoLabelBuilder {
       try communicator.together { if round < missing.count { try writer.append(try entry(missing[round], origin)) } }
       // The clock of one rank decides for all.
       let isDue = communicator.rank == 0 && watch.seconds >= pause
-      guard try communicator.orBits(isDue ? 1 : 0) != 0 || round == rounds - 1 else { continue }
+      let asked = try communicator.orBits((isDue ? 1 : 0) | (StopSignals.pending == nil ? 0 : 2))
+      guard asked != 0 || round == rounds - 1 else { continue }
       watch = Stopwatch()
       try communicator.together { try writer.publish(completedSteps: step + 1) }
       // A publication writes all there is: the longer one takes, the rarer they are, so that they never take over.
       pause = max(publishEvery, PseudoLabelBuilder.pausePerPublication * watch.seconds)
       let made = try communicator.sumIntegers([Int64(min(round + 1, missing.count))])[0]
       say("\(found + Int(made)) of \(dataset.count) images")
+      guard asked & 2 == 0 || round == rounds - 1 else {
+        throw communicator.failTogether(
+          Failure(.stopped, "stopped by a signal while images were labelled", remedy: "go on with --resume"))
+      }
       watch = Stopwatch()
     }
     // Also where nothing was missing: another number of ranks has taken the entries over.

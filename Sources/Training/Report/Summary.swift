@@ -64,6 +64,9 @@ public struct Summary: Codable, Sendable, Equatable {
   public var objectiveDigest: String?
   /// Whether every rank count of a power of two would give these digests.
   public var reproducibleAcrossRanks: Bool
+  /// What each stage of a chain has come to, in the chain's own summary, whose other figures are those of the last
+  /// training stage; nil in that of a run.
+  public var stages: [StageSummary]?
 
   /// A run's figures.
   public init(

@@ -26,6 +26,8 @@ public final class Experiment {
   public let targetSize: PixelSize
   /// The step.
   public let step: TrainingStep
+  /// The surveys of its objectives.
+  let surveys: SurveyRunner
   /// Batches by step number, one for each micro-batch.
   public let loader: SampleLoader
   /// What looks wrong with labels that are new to the run though it is allowed, a line each; the same on every rank.
@@ -33,6 +35,17 @@ public final class Experiment {
 
   /// What the run began with, by digest.
   public internal(set) var origin = RunOrigin()
+
+  /// Runs the surveys that are due before a step. A collective; trainers do it before every step.
+  /// - Parameters:
+  ///   - step: number of the step, from 0.
+  ///   - mayGoOn: asked between rounds of images, the same answer on all ranks.
+  ///   - say: prints a line.
+  /// - Returns: false if they could not go on: the rest is done when they are asked for again.
+  @discardableResult
+  public func survey(
+    before step: Int, while mayGoOn: () throws -> Bool = { true }, say: (String) -> Void = { _ in }
+  ) throws -> Bool { try surveys.run(before: step, while: mayGoOn, say: say) }
 
   /// Classes and palette.
   public var classes: ClassSet { data.classes }
@@ -135,6 +148,7 @@ public final class Experiment {
         normalisation: recipe.loss.normalisation, augmentSource: recipe.augmentSource, mixClasses: recipe.mix.classes,
         seed: recipe.seed, stochasticSeed: recipe.seed,
         tunesBuckets: recipe.tunesBuckets))
+    surveys = SurveyRunner(objectives, data, student, on: communicator)
     Activity.prepare("digests")
     noteOrigin()
   }

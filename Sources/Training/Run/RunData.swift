@@ -103,7 +103,7 @@ extension RunData {
   /// - Parameters:
   ///   - recipe: the recipe.
   ///   - parts: this rank's samples of each micro-batch.
-  ///   - counts: class pixels of the source, for rare class sampling; without it, or with nil, images are drawn uniformly.
+  ///   - counts: class pixels of the source, for rare class sampling where that is enabled.
   ///   - checksSizes: whether every image's size is looked at here.
   /// - Throws: `Failure` 65 or 66 that names the file or key.
   func makeLoader(
@@ -111,6 +111,7 @@ extension RunData {
   ) throws -> (SampleLoader, PixelSize) {
     Activity.prepare("data")
     let rare = recipe.rareClassSampling
+    // New labels are counted to check them, sampled or not.
     let sampler = try (rare.enabled ? counts : nil).map {
       try RareClassSampler(
         $0,

@@ -56,11 +56,11 @@ extension Experiment {
       ? parameters.bufferSlices.map { ($0.name, $0.range) } : []
   }
 
-  /// What objectives remember, by path in a checkpoint.
+  /// What objectives remember and how far their surveys are, by path in a checkpoint.
   var objectiveState: [(path: String, tensor: Tensor)] {
     step.parts.objectives.flatMap { objective in
       objective.state.map { ("\(Snapshot.objective)/\(objective.name)/\($0.name)", $0.tensor) }
-    }
+    } + surveys.progress.map { ("\(Snapshot.objective)/\($0.objective)/\($0.name)", $0.state) }
   }
 
   /// Where the guard's memory is.

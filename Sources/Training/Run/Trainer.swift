@@ -79,6 +79,7 @@ public final class Trainer {
     Activity.prepare("weights of rank 0")
     try agreement.share(experiment.replicatedState.map(\.tensor))
     experiment.step.parts.stepGuard.takeOver()
+    experiment.surveys.takeOver()
     keeper = CheckpointKeeper(
       store, experiment.recipe.checkpoint, on: communicator, completedSteps: firstStep, say: say)
     let firstTeacher = try communicator.broadcastString(experiment.origin.firstTeacher ?? "")
@@ -192,6 +193,10 @@ public final class Trainer {
     }
     let trace = recipe.trace && firstStep < lastStep ? StepTrace() : nil
     for step in firstStep..<max(firstStep, lastStep) {
+      guard try experiment.survey(before: step, while: { try !isAskedToStop() }, say: say) else {
+        try save(step, isLast: true)
+        return stopped(after: step)
+      }
       let completed = step + 1
       Activity.begin(step: completed)
       let watch = Stopwatch()

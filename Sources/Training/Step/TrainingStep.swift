@@ -173,7 +173,7 @@ public final class TrainingStep {
     return segmentationLosses(
       run.output, pass: view.name, labels: labels, weights: weights, box: view.box,
       detailWeight: options.detailWeight, auxiliaryWeight: options.auxiliaryWeight, factor: view.factor,
-      labelled: labelled, run.context)
+      temperature: view.temperature, labelled: labelled, run.context)
   }
 
   private var messages: MessageFigures {

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Collectives
 import Foundation
+import Recipes
 import StorageHDF5
 import Support
 import Training
@@ -41,42 +42,79 @@ struct CacheBuildCommand: ParsableCommand {
 
   func run() throws {
     try runOnRanks { communicator in
-      let store = HDF5CheckpointStore(folder: "")
-      var (recipe, network, classes) = try communicator.together {
-        try loadNetwork(checkpoint, group: self.network.rawValue, store: store, overrides: settings.overrides)
-      }
-      let step = try communicator.together { try store.load(file: checkpoint, groups: []).step }
-      if let path = self.recipe { recipe = try settings.read(path, on: communicator) }
-      try setUpMachine(threads: recipe.threads, on: communicator)
-      let target = try communicator.together {
-        guard let target = try recipe.data.target?.make(classes, withLabels: false, pixelLimit: recipe.data.pixelLimit)
-        else {
-          throw Failure(.badData, "the recipe names no target data", at: "data.target", remedy: "add data.target")
-        }
-        return target
-      }
-      lineBufferOutput()
-      if communicator.rank == 0, let inventory = target.inventory { say("target: \(inventory)", json: json) }
       let watch = Stopwatch()
-      let builder = PseudoLabelBuilder(target, recipe.predictor(network), step: step, on: communicator) {
-        say($0, json: json)
+      let build = CacheBuild(checkpoint: checkpoint, network: network.rawValue, output: output, json: json)
+      let outcome = try build.run(on: communicator, overrides: settings.overrides) { stored in
+        let recipe = try self.recipe.map { try settings.read($0, on: communicator) } ?? stored
+        try setUpMachine(threads: recipe.threads, on: communicator)
+        lineBufferOutput()
+        return recipe
       }
-      let digest = network.parameters.digest()
-      let origin = try communicator.together { try builder.origin(teacherDigest: digest, recipe: recipe) }
-      let cache = HDF5PseudoLabelStore(folder: output)
-      let outcome = try builder.build(cache, origin)
       try communicator.together {
-        guard communicator.rank == 0 else { return }
-        let view = try HDF5PseudoLabelView.write(cache)
-        say("\(view.path): \(view.entryCount) images", json: json)
-        guard json else { return }
+        guard communicator.rank == 0, json else { return }
         print(
           try jsonLine(
             Report(
               folder: output, images: outcome.images, found: outcome.found, ranks: communicator.worldSize,
-              seconds: watch.seconds, teacherDigest: digest)))
+              seconds: watch.seconds, teacherDigest: outcome.teacherDigest)))
       }
       return .done
     }
+  }
+}
+
+/// Labels every target image by a checkpoint's network.
+struct CacheBuild {
+  let checkpoint: String
+  /// `student` or `teacher`.
+  let network: String
+  /// Folder of the cache.
+  let output: String
+  /// Whether standard output carries JSON, so that lines for people go elsewhere.
+  let json: Bool
+
+  /// What there is afterwards.
+  struct Outcome {
+    let images: Int
+    let found: Int
+    let teacherDigest: String
+  }
+
+  /// Builds what is missing of the cache. A collective.
+  /// - Parameters:
+  ///   - communicator: the ranks.
+  ///   - overrides: texts `key.path=value` on the checkpoint's recipe.
+  ///   - recipe: the recipe whose target data, windows and threshold are used, given the checkpoint's; called on all
+  ///     ranks before anything is computed.
+  func run(
+    on communicator: any Communicator, overrides: [String] = [], recipe: (Recipe) throws -> Recipe
+  ) throws -> Outcome {
+    let store = HDF5CheckpointStore(folder: "")
+    let (stored, network, classes) = try communicator.together {
+      try loadNetwork(checkpoint, group: self.network, store: store, overrides: overrides)
+    }
+    let step = try communicator.together { try store.load(file: checkpoint, groups: []).step }
+    let recipe = try recipe(stored)
+    let target = try communicator.together {
+      guard let target = try recipe.data.target?.make(classes, withLabels: false, pixelLimit: recipe.data.pixelLimit)
+      else {
+        throw Failure(.badData, "the recipe names no target data", at: "data.target", remedy: "add data.target")
+      }
+      return target
+    }
+    if communicator.rank == 0, let inventory = target.inventory { say("target: \(inventory)", json: json) }
+    let builder = PseudoLabelBuilder(target, recipe.predictor(network), step: step, on: communicator) {
+      say($0, json: json)
+    }
+    let digest = network.parameters.digest()
+    let origin = try communicator.together { try builder.origin(teacherDigest: digest, recipe: recipe) }
+    let cache = HDF5PseudoLabelStore(folder: output)
+    let outcome = try builder.build(cache, origin)
+    try communicator.together {
+      guard communicator.rank == 0 else { return }
+      let view = try HDF5PseudoLabelView.write(cache)
+      say("\(view.path): \(view.entryCount) images", json: json)
+    }
+    return Outcome(images: outcome.images, found: outcome.found, teacherDigest: digest)
   }
 }

@@ -71,14 +71,29 @@ struct SuperviseCommand: ParsableCommand {
     guard let command = RankCommand(command) else { throw usage("only apus train can be supervised") }
     let train = try trainCommand(command.trainArguments)
     guard train.resume else { throw usage("a restart goes on with --resume; add it after train") }
-    let recipe = try Recipe.read(train.recipe, overrides: train.settings.overrides, catalogue: .standard)
-    let layout = RunLayout(train.path(of: recipe))
-    let checkpoints = HDF5CheckpointStore(folder: layout.checkpoints)
+    let (layout, runs) = try folders(train)
     var limits = Supervisor.Limits()
     (limits.restarts, limits.backoff, limits.hostFailures) = (maxRestarts, backoff, hostFailures)
     return try Supervisor(
       command, folder: layout.path, lock: layout.lock, limits: limits, release: releaseLock, stop: stop
-    ) { try checkpoints.steps().last.map { URL(fileURLWithPath: layout.checkpoint($0)).lastPathComponent } }
+    ) {
+      // Of a chain the last stage that has one: any other name means that the run has come further.
+      let newest = try runs.reversed().lazy.compactMap { run in
+        try HDF5CheckpointStore(folder: run.checkpoints).steps().last.map { run.checkpoint($0) }
+      }.first
+      return newest.map { path in runs.count > 1 ? path : URL(fileURLWithPath: path).lastPathComponent }
+    }
+  }
+
+  /// The folder that is supervised, and those of the runs in it.
+  private func folders(_ train: TrainCommand) throws -> (layout: RunLayout, runs: [RunLayout]) {
+    if let chain = try train.chain() {
+      let runs = chain.stages.filter { $0.work == .training }.map { RunLayout($0.folder) }
+      return (RunLayout(chain.folder), runs)
+    }
+    let recipe = try Recipe.read(train.recipe, overrides: train.settings.overrides, catalogue: .standard)
+    let layout = RunLayout(train.path(of: recipe))
+    return (layout, [layout])
   }
 
   /// What `apus train` will make of its words.

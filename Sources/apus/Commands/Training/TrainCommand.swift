@@ -118,6 +118,9 @@ struct TrainCommand: ParsableCommand {
   /// Where a run of the recipe goes.
   func path(of recipe: Recipe) -> String { runDirectory ?? "Checkpoints/\(recipe.name)" }
 
+  /// What it comes to: how it ended, and the summary on rank 0 if it was not stopped.
+  typealias Ending = (status: ExitStatus, summary: Summary?)
+
   func run() throws {
     // From the beginning: a signal while the run is being prepared means its first step.
     try runHere {
@@ -125,23 +128,30 @@ struct TrainCommand: ParsableCommand {
       return .done
     }
     try runOnRanks { communicator in
+      // Ranks that were told other things would wait for each other at other places.
+      try ReplicaAgreement(on: communicator, interval: 0).compare(
+        [("--resume", "\(resume)"), ("--steps", steps.map(String.init) ?? "not given")],
+        remedy: "give all ranks the same options")
+      // Progress must reach a file or a pipe line by line.
+      lineBufferOutput()
+      if let chain = try communicator.together({ try chain() }) {
+        try showRanks(try setUpMachine(threads: chain.stages[0].recipe.threads, on: communicator), on: communicator)
+        return try train(chain, on: communicator)
+      }
       let recipe = try settings.read(self.recipe, on: communicator)
-      return try recipe.watch.watching(on: communicator) { try train(recipe, on: communicator, $0) }
+      return try recipe.watch.watching(on: communicator) {
+        try showRanks(try setUpMachine(threads: recipe.threads, on: communicator), on: communicator)
+        return try train(
+          recipe, in: path(of: recipe), until: steps ?? recipe.schedule.steps, on: communicator, $0
+        ).status
+      }
     }
   }
 
-  private func train(
-    _ recipe: Recipe, on communicator: any Communicator, _ watchdog: Watchdog?
-  ) throws -> ExitStatus {
-    // Ranks that were told other things would wait for each other at other places.
-    try ReplicaAgreement(on: communicator, interval: 0).compare(
-      [("--resume", "\(resume)"), ("--steps", steps.map(String.init) ?? "not given")],
-      remedy: "give all ranks the same options")
-    // Progress must reach a file or a pipe line by line.
-    lineBufferOutput()
-    let level = try setUpMachine(threads: recipe.threads, on: communicator)
-    try showRanks(level, on: communicator)
-    let path = path(of: recipe)
+  /// Trains a recipe in a folder until a number of steps. A collective.
+  func train(
+    _ recipe: Recipe, in path: String, until steps: Int, on communicator: any Communicator, _ watchdog: Watchdog?
+  ) throws -> Ending {
     let isRoot = communicator.rank == 0
     let sourceOnly = try communicator.together {
       isRoot ? try sourceOnlySummary.map { try Summary(contentsOf: $0).student } : nil
@@ -166,16 +176,17 @@ struct TrainCommand: ParsableCommand {
       pseudoLabels: HDF5PseudoLabelStore(folder: RunLayout(path).pseudoLabels)
     ) { say($0) }
     try trainer.prepare(resume: resume)
-    let outcome = try trainer.run(until: steps ?? recipe.schedule.steps, watchdog)
-    try communicator.together {
-      guard let directory, var summary = outcome.summary else { return }
+    let outcome = try trainer.run(until: steps, watchdog)
+    let told = try communicator.together { () -> Summary? in
+      guard let directory, var summary = outcome.summary else { return nil }
       summary.sourceOnly = sourceOnly
       try directory.write(try jsonText(summary), to: directory.layout.summary)
       try directory.write(try trainer.report(summary, log: directory.layout.log), to: directory.layout.report)
       say("report: \(directory.layout.report)")
+      return summary
     }
     directory?.release()
-    return outcome.status
+    return (outcome.status, told)
   }
 
   /// Takes the run's folder and tells what has changed since its newest checkpoint. On rank 0 only.
