@@ -20,6 +20,14 @@ extension SettingGroup {
     do { try group.visit(&lister) } catch { preconditionFailure("listing settings does not throw: \(error)") }
     return lister.found
   }
+
+  /// The group as a recipe may say it on one line, such as `{ratio: 0.7, block: 64}`.
+  public var inlineText: String {
+    var group = self
+    var writer = SettingWriter()
+    do { try group.visit(&writer) } catch { preconditionFailure("writing settings does not throw: \(error)") }
+    return SettingNode(.group(writer.entries)).inline
+  }
 }
 
 /// Collects settings with their limits.

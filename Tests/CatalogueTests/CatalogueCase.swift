@@ -11,8 +11,8 @@ let triesAll = ProcessInfo.processInfo.environment["APUS_CATALOGUE"] == "full"
 
 /// A recipe of a method that is run with a tiny network and procedural scenes.
 ///
-/// The rule is the same for all: what decides the size of network, images, data and schedule is replaced, what the method
-/// is made of stays. It is given as `--set`, so that the recipe's file is the one that users start from.
+/// The rule is the same for all: what decides the size of network, images, data and schedule is replaced, what the
+/// method is made of stays. It is given as `--set`; steps of stages, which no `--set` reaches, are changed in a copy.
 struct CatalogueCase: Sendable, CustomTestStringConvertible {
   /// The recipe.
   let path: String
@@ -70,6 +70,14 @@ struct CatalogueCase: Sendable, CustomTestStringConvertible {
       settings += ["head.width=16", "attention.width=16"]
     }
     return settings
+  }
+
+  /// The recipe's text with few steps, stages included.
+  var text: String {
+    get throws {
+      try String(contentsOfFile: path, encoding: .utf8)
+        .replacing(/\bsteps: \d+/, with: "steps: \(CatalogueCase.steps)")
+    }
   }
 
   /// The smallest encoder of the family.

@@ -27,6 +27,7 @@ struct CatalogueRun: Sendable {
   init(_ recipe: CatalogueCase) throws {
     self.recipe = recipe
     place = try TemporaryFolder()
+    try place.write(Array(try recipe.text.utf8), to: "\(recipe.name).yaml")
   }
 
   /// The arguments that train until so many steps are complete; all of them without a number.
@@ -36,7 +37,8 @@ struct CatalogueRun: Sendable {
   }
 
   private func arguments(in folder: String, until steps: Int?, _ overrides: [String]) -> [String] {
-    ["train", recipe.path, "--run-directory", folder, "--resume"] + (steps.map { ["--steps", "\($0)"] } ?? [])
+    ["train", place.file("\(recipe.name).yaml"), "--run-directory", folder, "--resume"]
+      + (steps.map { ["--steps", "\($0)"] } ?? [])
       + overrides.flatMap { ["--set", $0] }
   }
 

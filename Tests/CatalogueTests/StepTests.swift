@@ -57,7 +57,8 @@ import Training
     _ stage: CatalogueRun.Stage, _ overrides: [String] = [], on communicator: any Communicator
   ) throws -> Experiment {
     let recipe = try Recipe.read(stage.recipe, overrides: overrides, environment: [:], catalogue: .standard)
-    return try Experiment(recipe, on: communicator, startingWith: HDF5CheckpointStore(folder: ""))
+    let data = try RunData(recipe, on: communicator, caches: { HDF5PseudoLabelStore(folder: $0) })
+    return try Experiment(recipe, on: communicator, data: data, startingWith: HDF5CheckpointStore(folder: ""))
   }
 
   /// State digests after the steps of a stage, by rank.
@@ -67,6 +68,7 @@ import Training
     return try LoopbackCommunicator.run(ranks: layout.ranks) { communicator in
       let experiment = try experiment(stage, layout.overrides, on: communicator)
       for step in 0..<CatalogueCase.steps {
+        try experiment.survey(before: step)
         _ = try experiment.step.run(try experiment.loader.batches(step: step), step: step)
       }
       return try experiment.digests
@@ -92,6 +94,7 @@ import Training
     for stage in try await stages(recipe) {
       let experiment = try experiment(stage, on: SoloCommunicator())
       for step in 0..<CatalogueCase.steps {
+        try experiment.survey(before: step)
         let batches = try experiment.loader.batches(step: step)
         if step == 1 { (batches[0].source ?? batches[0].target)?.image.sample(0).fill(.nan) }
         let before = (try experiment.digests, experiment.buffers)
@@ -117,6 +120,7 @@ import Training
       let companions = experiment.step.parts.objectives.flatMap(\.companions).map(\.parameters)
       var moved = Set<String>()
       for step in 0..<CatalogueCase.steps {
+        try experiment.survey(before: step)
         _ = try experiment.step.run(try experiment.loader.batches(step: step), step: step)
         for (parameters, slots) in [(student, slots)]
           + companions.compactMap({ one in one.gradients.map { (one, $0) } })

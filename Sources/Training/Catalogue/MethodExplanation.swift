@@ -115,9 +115,9 @@ public struct MethodExplanation: Sendable, Equatable, Codable {
 extension MethodEntry {
   /// The least that a recipe says, with every option at its published value.
   fileprivate var example: String {
-    let given = options.listed.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
     var lines = ["method: \(name)"]
-    if !given.isEmpty { lines.append("methodOptions: {\(given)}") }
+    if !options.listed.isEmpty { lines.append("methodOptions: \(options.inlineText)") }
+    if !host.hasSource { lines.append("init: path/to/checkpoint.h5") }
     lines.append("data:")
     if host.hasSource { lines.append("  source: {images: path/to/source/images, labels: path/to/source/labels}") }
     if host.hasTarget { lines.append("  target: {images: path/to/target/images}") }

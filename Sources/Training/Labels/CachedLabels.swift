@@ -152,7 +152,8 @@ extension CachedLabels {
     return (
       CachedLabels(set, cache, thresholds: thresholds),
       DatasetIdentity(
-        drawing: "labels \(all.digest) by \(origin.teacherDigest), recipe \(origin.recipeDigest)")
+        drawing: "labels \(all.digest.prefix(16)) by \(origin.teacherDigest.prefix(16)), recipe "
+          + "\(origin.recipeDigest.prefix(16))")
     )
   }
 }
