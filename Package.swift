@@ -101,10 +101,18 @@ let package = Package(
         "Kernels", "Storage", "Tensors", "Collectives", "Support",
       ]),
     // 11
+    floor(
+      "Scaling",
+      [
+        "Benchmarks", "Training", "Recipes", "DataParallel", "Storage", "Tensors", "Kernels", "Collectives",
+        "Launching", "Support",
+      ]),
+    // 12
     .executableTarget(
       name: "apus",
       dependencies: [
-        "Benchmarks", "Verification", "Training", "Recipes", "StorageHDF5", "CollectivesMPI", "DataParallel", "Domains",
+        "Scaling", "Benchmarks", "Verification", "Training", "Recipes", "StorageHDF5", "CollectivesMPI",
+        "DataParallel", "Domains",
         "Networks", "Kernels", "Imagery", "Storage", "WeightFiles", "Tensors", "Collectives", "Launching", "Support",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -154,6 +162,12 @@ let package = Package(
       [
         "apus", "Training", "Recipes", "Methods", "Adaptation", "Domains", "Networks", "Autograd", "StorageHDF5",
         "Tensors", "Collectives", "CollectivesTesting", "Support",
+      ]),
+    tests(
+      "Scaling",
+      [
+        "Scaling", "Benchmarks", "Training", "Recipes", "DataParallel", "StorageHDF5", "Storage", "Collectives",
+        "CollectivesTesting", "Launching", "Support",
       ]),
     tests("Verification", ["Verification", "StorageHDF5", "Storage", "Tensors", "Support"]),
     tests("Command", ["apus", "Training", "Recipes", "Methods", "StorageHDF5", "Storage", "Support"]),

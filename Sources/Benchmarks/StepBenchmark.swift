@@ -35,6 +35,19 @@ public struct StepBenchmarkCase: Sendable, Equatable {
     self.repeats = repeats
   }
 
+  /// A case by its name: one in `all`, or `ENCODER-SIDE` such as `tiny-64` for a crop of another side.
+  /// - Returns: nil if the side is no multiple of 64 from 64 to 1024.
+  public init?(named name: String) {
+    if let known = StepBenchmarkCase.all.first(where: { $0.name == name }) {
+      self = known
+      return
+    }
+    let words = name.split(separator: "-", omittingEmptySubsequences: false)
+    guard words.count == 2, !words[0].isEmpty, let side = Int(words[1]) else { return nil }
+    guard side.isMultiple(of: 64), (64...1024).contains(side) else { return nil }
+    self.init(name: name, encoder: String(words[0]), crop: side, detail: side / 2, repeats: 5)
+  }
+
   /// Training crops of 256 and 512 pixels with MiT-B0, 512 with MiT-B5; detail crops of half that side.
   public static let all = [
     StepBenchmarkCase(name: "b0-256", encoder: "b0", crop: 256, detail: 128, repeats: 7),
@@ -51,42 +64,53 @@ public enum StepBenchmarkPart: String, Sendable, CaseIterable, Codable {
   case teacher
 }
 
-/// The same draws in every step: a detail crop in the middle, five pasted classes, jitter and blur.
-private struct FixedDraws: DrawSource {
-  let box: Box
+/// How the samples of a step are cut and shared.
+public struct StepBenchmarkLayout: Sendable, Equatable {
+  /// Samples of all ranks; nil: one for each group of ranks that share a sample.
+  public var globalBatch: Int?
+  /// Parts of the batch that go through the networks one after the other, as `batch.accumulate`.
+  public var microBatches = 1
+  /// Ranks that share one sample.
+  public var cropShards = 1
+  /// Whether each rank keeps its share of the moments only.
+  public var shardMoments = false
+  /// Whether gradients travel during the last backward pass; `.auto` measures it over the first ten steps.
+  public var overlap = OverlapSetting.off
 
-  func draws(_ request: DrawRequest) -> PassDraws {
-    PassDraws(
-      box: box,
-      jitter: request.samples.map { _ in
-        ColourJitter(brightness: 1.1, contrast: 0.9, saturation: 1.1, hue: 0.05, order: [3, 1, 0, 2])
-      },
-      blur: request.samples.map { _ in 0.8 }, chosen: request.samples.map { _ in [1, 2, 3, 4, 13] })
-  }
+  /// One sample for each rank, nothing shared.
+  public init() {}
 }
 
-/// A training step over random data: one source and one target image, 19 classes, heads 256 wide, dropout and drop path
-/// on, feature distance on, pseudo-labels kept.
+/// A training step over random data: a source and a target image for each sample, 19 classes, heads 256 wide, dropout and
+/// drop path on, feature distance on, pseudo-labels kept.
+///
+/// Data and draws are functions of the sample's index in the global batch: layouts of one batch do the same work.
 public final class StepBenchmark {
   /// Counters of the process around one step.
-  struct Sample {
-    var seconds = 0.0
-    var phases = PhaseTimes()
-    var operations = 0
-    var pageFaults = 0
+  public struct Sample: Sendable {
+    /// Wall-clock seconds of this rank.
+    public internal(set) var seconds = 0.0
+    /// Seconds of this rank by phase.
+    public internal(set) var phases = PhaseTimes()
+    /// Operations recorded on tapes.
+    public internal(set) var operations = 0
+    /// Minor page faults.
+    public internal(set) var pageFaults = 0
     /// Nil where they are not counted.
     var heapAllocations: Int?
-    var reduction = ReductionFigures()
-    var messages = MessageFigures()
+    /// What sums of gradients took.
+    public internal(set) var reduction = ReductionFigures()
+    /// Messages besides those of gradients.
+    public internal(set) var messages = MessageFigures()
     var backwardSeconds = 0.0
   }
 
   let setting: StepBenchmarkCase
   let part: StepBenchmarkPart
   let configuration: NetworkConfiguration
-  private let communicator: any Communicator
+  private let communicator: MeteredCommunicator
   private let step: TrainingStep
-  private let batch: DomainBatch
+  private let batches: [DomainBatch]
   private let recorder: PseudoLabelRecorder
   private var number = 0
 
@@ -94,14 +118,11 @@ public final class StepBenchmark {
   /// - Parameters:
   ///   - setting: the case.
   ///   - part: what is timed.
-  ///   - cropShards: ranks that share one sample; the global batch is a sample for each such group.
-  ///   - shardMoments: whether each rank keeps its share of the moments only.
-  ///   - overlap: whether gradients travel during the last backward pass; `.auto` measures it over the first ten steps.
+  ///   - layout: how the batch is cut and shared.
   ///   - world: the ranks.
   /// - Throws: `Failure` if the encoder is not known or the ranks cannot be grouped so.
   public init(
-    _ setting: StepBenchmarkCase, part: StepBenchmarkPart, cropShards: Int = 1, shardMoments: Bool = false,
-    overlap: OverlapSetting = .off,
+    _ setting: StepBenchmarkCase, part: StepBenchmarkPart = .step, _ layout: StepBenchmarkLayout = .init(),
     on world: any Communicator = SoloCommunicator()
   ) throws {
     let communicator = MeteredCommunicator(world)
@@ -110,18 +131,18 @@ public final class StepBenchmark {
     self.part = part
     var recipe = Recipe()
     recipe.encoder.name = setting.encoder
-    recipe.optimizer.shardMoments = shardMoments
+    recipe.optimizer.shardMoments = layout.shardMoments
     recipe.network.detailCrop = PixelSize(height: setting.detail, width: setting.detail)
     configuration = recipe.networkConfiguration(classCount: 19)
-    let plan = try communicator.together {
-      try ShardPlan(
-        globalBatch: max(1, communicator.worldSize / cropShards), cropShards: cropShards, on: communicator)
-    }
+    let plan = try communicator.together { try layout.plan(on: communicator) }
     let share = BatchShare(plan, on: communicator)
-    batch = StepBenchmark.batch(side: setting.crop, samples: plan.samples)
+    batches = (0..<plan.microBatches).map {
+      StepBenchmark.batch(side: setting.crop, samples: share.ofMicroBatch($0).samples, microBatch: $0)
+    }
     recorder = try StepBenchmark.recorder(
       side: setting.crop, threshold: Float(recipe.teacher.threshold), plan, on: communicator)
-    let student = try SegmentationNetwork(configuration, gradientSlots: plan.place < 2 ? 1 : 0, seed: 1)
+    let student = try SegmentationNetwork(
+      configuration, gradientSlots: plan.place < 2 ? share.samples.count : 0, seed: 1)
     let reduction = try GradientReduction(
       on: share.communicator, scatters: recipe.dealsOutMoments(over: communicator.worldSize))
     let teamGradients = share.team.map {
@@ -142,7 +163,7 @@ public final class StepBenchmark {
           FeatureDistance(try ReferenceEncoder(configuration, seed: 1), recipe.featureDistance, classCount: 19)
         ], sites: FeatureDistance.requirements.sites,
         draws: FixedDraws(box: box), reduction: reduction, teamGradients: teamGradients,
-        overlap: OverlapTrial(overlap, isPossible: cropShards == 1, on: communicator),
+        overlap: OverlapTrial(layout.overlap, isPossible: layout.cropShards == 1, on: communicator),
         optimizer: recipe.makeOptimizer(student.parameters, owned: shards?.own), shards: shards,
         schedule: recipe.learningRate,
         momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
@@ -152,33 +173,20 @@ public final class StepBenchmark {
         augmentSource: false, stochasticSeed: 1, tunesBuckets: true))
   }
 
-  /// Normal noise for images; labels in squares of 64 pixels, the first of a thing class.
-  private static func batch(side: Int, samples: Range<Int>) -> DomainBatch {
-    var stream = RandomStream(seed: 1, step: 0, sample: 0, purpose: Purpose("benchmark", "data"))
-    func image() -> Tensor {
-      Tensor((0..<side * side * 3).map { _ in Float(stream.nextNormal()) }, [1, side, side, 3])
-    }
-    let cells = side / 64
-    var classes = (0..<cells * cells).map { _ in UInt8(stream.nextIndex(below: 19)) }
-    classes[0] = 13
-    let labels = (0..<side * side).map { classes[$0 / side / 64 * cells + $0 % side / 64] }
-    return DomainBatch(
-      step: 0, samples: samples,
-      source: DomainSamples(image: image(), labels: LabelMap(height: side, width: side, values: labels)),
-      target: DomainSamples(image: image(), provenance: provenance(side: side, samples: samples)))
-  }
-
-  /// Runs once and says what it took.
-  func once() throws -> Sample {
+  /// Runs once and says what it took. Called by all ranks.
+  /// - Throws: what a step throws.
+  public func once() throws -> Sample {
     var sample = Sample()
     let (faults, allocations) = (minorPageFaults(), heapAllocations() ?? 0)
     let watch = Stopwatch()
     switch part {
     case .step:
-      let record = try step.run(batch, step: number)
+      let record = try step.run(batches, step: number)
       sample.phases = record.phases
       try sample.phases.measure("pseudo-labels") {
-        for pseudo in record.pseudoLabels { try recorder.record(pseudo, batch.target?.provenance ?? [], step: number) }
+        for (pseudo, batch) in zip(record.pseudoLabels, batches) {
+          try recorder.record(pseudo, batch.target?.provenance ?? [], step: number)
+        }
       }
       sample.operations = record.operations
       sample.reduction = record.reduction
@@ -187,7 +195,7 @@ public final class StepBenchmark {
     case .teacher:
       try sample.phases.measure("teacher") {
         _ = try step.parts.teacher?.pseudoLabels(
-          batch.target?.image ?? Tensor(zeros: [0]), valid: nil, step.parts.share)
+          batches[0].target?.image ?? Tensor(zeros: [0]), valid: nil, step.parts.share)
       }
     }
     number += 1
@@ -195,6 +203,25 @@ public final class StepBenchmark {
     sample.pageFaults = minorPageFaults() - faults
     sample.heapAllocations = heapAllocations().map { $0 - allocations }
     return sample
+  }
+
+  /// Digest of the student as it is: equal for layouts of one global batch after as many steps.
+  public var studentDigest: String { step.parts.student.parameters.digest() }
+
+  /// Parameters of the student.
+  public var parameterCount: Int { step.parts.student.parameters.values.count }
+
+  /// Starts a log of the messages of the steps to come, or ends it; see `MeteredCommunicator.listen`.
+  @discardableResult
+  public func listen(_ listens: Bool) -> MessageLog? { communicator.listen(listens) }
+
+  /// Operations of matrix products and convolutions of this rank in one further step. Called by all ranks.
+  public func countedOperations() throws -> Int {
+    KernelMeter.start(workers: WorkerPool.shared.threads - 1)
+    let outcome = Result { try once() }
+    let lanes = KernelMeter.stop()
+    _ = try outcome.get()
+    return MeterProfile(lanes[0]).families.values.reduce(0) { $0 + $1.operations }
   }
 
   /// Operations of what is timed as the published algorithm counts them.
@@ -231,7 +258,7 @@ public final class StepBenchmark {
     report.warmUp = warmUp
     report.gflopOfRanks = try communicator.gathered([report.gflopExecuted]).map { $0[0] }
     report.phasesOfRanks = try RankPhases(metered[0].1[0]).ofRanks(on: communicator)
-    report.digest = step.parts.student.parameters.digest()
+    report.digest = studentDigest
     return (report, metered[0].1)
   }
 

@@ -22,12 +22,12 @@ extension StepBenchmark {
   static func recorder(
     side: Int, threshold: Float, _ plan: ShardPlan, on communicator: any Communicator
   ) throws -> PseudoLabelRecorder {
-    let images = plan.microBatch
+    let images = plan.globalBatch
     let origin = PseudoLabelOrigin(
       teacherDigest: "", recipeDigest: "", threshold: threshold, height: side, width: 2 * side,
       rank: communicator.rank, worldSize: communicator.worldSize)
     return try PseudoLabelRecorder(
-      ForgetfulStore(), origin, completedSteps: 0, holders: (0..<images).map { Array(plan.ranks(of: $0)) },
+      ForgetfulStore(), origin, completedSteps: 0, holders: (0..<plan.microBatch).map { Array(plan.ranks(of: $0)) },
       ownSamples: plan.samples, ages: PseudoLabelAges(period: 0, images: images), classCount: 19, on: communicator)
   }
 }

@@ -163,11 +163,14 @@ public final class GradientReduction {
     guard let slots else { preconditionFailure("no sum is under way") }
     if let failure { throw failure }
     passEnded = true
-    for index in missing.indices.reversed() where missing[index] != nil { try start(index, slots) }
-    let watch = Stopwatch()
-    try sums.wait()
-    figures.exposedSeconds += watch.seconds
-    noteIdle()
+    // What remains of the sum, or is left to be started, ends when the last rank has come so far.
+    try communicator.noting {
+      for index in missing.indices.reversed() where missing[index] != nil { try start(index, slots) }
+      let watch = Stopwatch()
+      try sums.wait()
+      figures.exposedSeconds += watch.seconds
+      noteIdle()
+    }
     seal?.open()
     self.slots = nil
     return slots.sample(0).reshaped([slots.perSample])
@@ -182,8 +185,10 @@ public final class GradientReduction {
     let watch = Stopwatch()
     let before = sums.sentBytes
     try withExtendedLifetime(values) {
-      try sums.start(0..<values.count, of: values.pointer, .gather)
-      try sums.wait()
+      try communicator.noting {
+        try sums.start(0..<values.count, of: values.pointer, .gather)
+        try sums.wait()
+      }
     }
     figures.bytes += sums.sentBytes - before
     figures.seconds += watch.seconds

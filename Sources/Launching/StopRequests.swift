@@ -108,7 +108,7 @@ public final class StopRequests: Sendable {
   }
 
   /// Waits for some seconds, or until a stop is asked for.
-  func pause(seconds: Double) async {
+  public func pause(seconds: Double) async {
     let sleeper = Task { try? await Task.sleep(for: .seconds(seconds)) }
     whenAsked { _ in sleeper.cancel() }
     await sleeper.value

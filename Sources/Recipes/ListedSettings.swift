@@ -52,6 +52,10 @@ private struct SettingLister: SettingVisitor {
     try self.group(key, &shown)
   }
 
+  mutating func groups<Group: SettingGroup>(_ key: String, _ groups: inout [Group]) throws {
+    for index in groups.indices { try group("\(key)[\(index)]", &groups[index]) }
+  }
+
   private mutating func add(_ key: String, _ node: SettingNode, _ expected: String) {
     found.append(ListedSetting(key: prefix + key, value: node.inline, expected: expected))
   }

@@ -183,16 +183,31 @@ struct SettingReader: SettingVisitor {
 
   mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group) throws {
     guard let entry = take(key) else { return }
+    try read(entry, into: &group)
+  }
+
+  private mutating func read<Group: SettingGroup>(_ entry: SettingNode.Entry, into group: inout Group) throws {
     var isGroup = false
     if case .group = entry.node.content { isGroup = true }
-    var reader = SettingReader(
-      entry.node, place: entry.place, prefix: prefix.isEmpty ? key : "\(prefix).\(key)", known: known)
+    var reader = SettingReader(entry.node, place: entry.place, prefix: dotted(entry.key), known: known)
     try group.visit(&reader)
     guard isGroup || entry.node.isNothing else {
       throw refusal(of: entry, "a mapping with keys such as \(reader.keys.joined(separator: ", "))", candidates: [])
     }
     try reader.refuseUnknownKeys()
     places.merge(reader.places) { _, new in new }
+  }
+
+  mutating func groups<Group: SettingGroup>(_ key: String, _ groups: inout [Group]) throws {
+    guard let entry = take(key) else { return }
+    guard case .list(let nodes) = entry.node.content else {
+      throw refusal(of: entry, "a list of mappings", candidates: [])
+    }
+    groups = try nodes.enumerated().map { index, node in
+      var group = Group()
+      try read(SettingNode.Entry(key: "\(key)[\(index)]", place: node.place, node: node), into: &group)
+      return group
+    }
   }
 
   mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?, defaults: Group) throws {

@@ -77,12 +77,14 @@ extension SettingNode {
     return text
   }
 
+  private var isGroup: Bool { if case .group = content { true } else { false } }
+
   private var yamsNode: Yams.Node {
     switch content {
     case .scalar(let text, let isQuoted):
       Yams.Node(text, .implicit, isQuoted ? .doubleQuoted : .plain)
     case .list(let list):
-      Yams.Node(list.map(\.yamsNode), .implicit, .flow)
+      Yams.Node(list.map(\.yamsNode), .implicit, list.contains(where: \.isGroup) ? .block : .flow)
     case .group(let entries):
       Yams.Node(
         entries.map { ($0.key.settingNode.yamsNode, $0.node.yamsNode) },
@@ -109,6 +111,9 @@ extension SettingNode {
 
   /// Every scalar and list of the tree under its dotted key.
   func flattened(_ prefix: String = "") -> [(key: String, text: String)] {
+    if case .list(let list) = content, list.contains(where: \.isGroup) {
+      return list.enumerated().flatMap { $1.flattened("\(prefix)[\($0)]") }
+    }
     guard case .group(let entries) = content, !entries.isEmpty else { return [(prefix, inline)] }
     return entries.flatMap { $0.node.flattened(prefix.isEmpty ? $0.key : prefix + "." + $0.key) }
   }

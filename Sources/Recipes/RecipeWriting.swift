@@ -123,6 +123,15 @@ struct SettingWriter: SettingVisitor {
     try self.group(key, &given)
   }
 
+  mutating func groups<Group: SettingGroup>(_ key: String, _ groups: inout [Group]) throws {
+    let nodes = try groups.indices.map { index in
+      var writer = SettingWriter()
+      try groups[index].visit(&writer)
+      return SettingNode(.group(writer.entries))
+    }
+    add(key, SettingNode(.list(nodes)))
+  }
+
   private mutating func add(_ key: String, _ node: SettingNode) {
     entries.append(SettingNode.Entry(key: key, place: "", node: node))
   }

@@ -7,7 +7,8 @@ let floors: [String: Int] = [
   "CollectivesTesting": 3, "Imagery": 3,
   "Autograd": 4, "Storage": 4, "StorageHDF5": 4, "WeightFiles": 4, "Networks": 5, "Domains": 5,
   "Optimization": 6, "DataParallel": 6,
-  "Adaptation": 7, "Recipes": 8, "Methods": 8, "Training": 9, "Verification": 9, "Benchmarks": 10, "apus": 11,
+  "Adaptation": 7, "Recipes": 8, "Methods": 8, "Training": 9, "Verification": 9, "Benchmarks": 10, "Scaling": 11,
+  "apus": 12,
 ]
 
 /// An implementation may use the protocols it stands beside, and a check what it checks.

@@ -50,8 +50,22 @@ public protocol Communicator: AnyObject {
   /// A channel beside these operations, whose messages travel while the rank computes. Called by all ranks.
   /// - Parameter lanes: number of its lanes, the same on all ranks.
   func openChannel(lanes: Int) throws -> any MessageChannel
+  /// Runs a part of a rank's work in which it meets others beside these operations, as in a sum on a channel: whoever
+  /// keeps a `MessageLog` notes when it began and ended.
+  /// - Parameter ranks: those that meet, this one among them.
+  func noting<Result>(meetingOf ranks: [Int], _ body: () throws -> Result) rethrows -> Result
   /// Ends the job on all ranks with this status, after writing the reason to standard error.
   func abort(_ reason: String, status: Int32) -> Never
+}
+
+extension Communicator {
+  /// Notes nothing.
+  public func noting<Result>(meetingOf ranks: [Int], _ body: () throws -> Result) rethrows -> Result { try body() }
+
+  /// A meeting of all ranks.
+  public func noting<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try noting(meetingOf: Array(0..<worldSize), body)
+  }
 }
 
 /// The name the operating system gives this host.

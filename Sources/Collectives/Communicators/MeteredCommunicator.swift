@@ -32,6 +32,7 @@ public final class MeteredCommunicator: Communicator {
   public let inner: any Communicator
   /// What has passed so far. With one rank there is nobody to talk to and nothing is counted.
   public private(set) var figures = MessageFigures()
+  private var log: MessageLog?
 
   /// Counts from 0.
   public init(_ inner: any Communicator) { self.inner = inner }
@@ -53,32 +54,32 @@ public final class MeteredCommunicator: Communicator {
     sending outgoing: UnsafeRawBufferPointer, to destination: Int,
     receiving incoming: UnsafeMutableRawBufferPointer, from source: Int
   ) throws {
-    try count("exchange", max(outgoing.count, incoming.count)) {
+    try count("exchange", max(outgoing.count, incoming.count), .exchange(to: destination, from: source)) {
       try inner.exchange(sending: outgoing, to: destination, receiving: incoming, from: source)
     }
   }
 
   /// Passed on.
   public func send(_ bytes: UnsafeRawBufferPointer, to destination: Int) throws {
-    try count("send", bytes.count) { try inner.send(bytes, to: destination) }
+    try count("send", bytes.count, .send(to: destination)) { try inner.send(bytes, to: destination) }
   }
 
   /// Passed on.
   public func receive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int) throws {
-    try count("receive", bytes.count) { try inner.receive(bytes, from: source) }
+    try count("receive", bytes.count, .receive(from: source)) { try inner.receive(bytes, from: source) }
   }
 
   /// Passed on.
   public func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {
-    try count("broadcast", bytes.count) { try inner.broadcast(bytes, from: root) }
+    try count("broadcast", bytes.count, .broadcast(from: root)) { try inner.broadcast(bytes, from: root) }
   }
 
   /// Passed on.
-  public func barrier() throws { try count("barrier", 0) { try inner.barrier() } }
+  public func barrier() throws { try count("barrier", 0, everybody) { try inner.barrier() } }
 
   /// Passed on.
   public func nativeSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
-    try count("sum", values.count * MemoryLayout<Float>.stride) { try inner.nativeSum(values) }
+    try count("sum", values.count * MemoryLayout<Float>.stride, everybody) { try inner.nativeSum(values) }
   }
 
   /// The inner one's channel: what passes through it is not counted here.
@@ -90,8 +91,29 @@ public final class MeteredCommunicator: Communicator {
   /// Passed on.
   public func abort(_ reason: String, status: Int32) -> Never { inner.abort(reason, status: status) }
 
-  private func count<Result>(_ name: String, _ bytes: Int, _ body: () throws -> Result) rethrows -> Result {
+  /// Starts a log of what passes, or ends it.
+  /// - Returns: the log until now, if there was one.
+  @discardableResult
+  public func listen(_ listens: Bool) -> MessageLog? {
+    defer { log = listens && worldSize > 1 ? MessageLog() : nil }
+    return log
+  }
+
+  /// Noted as a meeting; nothing is counted.
+  public func noting<Result>(meetingOf ranks: [Int], _ body: () throws -> Result) rethrows -> Result {
+    log?.begins()
+    defer { log?.ended(.meeting(of: ranks), bytes: 0) }
+    return try inner.noting(meetingOf: ranks, body)
+  }
+
+  private var everybody: MessageEvent.Kind { .meeting(of: Array(0..<worldSize)) }
+
+  private func count<Result>(
+    _ name: String, _ bytes: Int, _ kind: MessageEvent.Kind, _ body: () throws -> Result
+  ) rethrows -> Result {
     guard worldSize > 1 else { return try body() }
+    log?.begins()
+    defer { log?.ended(kind, bytes: bytes) }
     let watch = Stopwatch()
     defer {
       figures.messages += 1

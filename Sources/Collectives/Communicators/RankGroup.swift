@@ -88,6 +88,11 @@ public final class RankGroup: Communicator {
   /// None: a watchdog looks after the whole world.
   public func heartbeatChannel() throws -> (any HeartbeatChannel)? { nil }
 
+  /// The world's log, under the world's numbers.
+  public func noting<Result>(meetingOf ranks: [Int], _ body: () throws -> Result) rethrows -> Result {
+    try world.noting(meetingOf: ranks.map { members[$0] }, body)
+  }
+
   /// Ends the job on all ranks of the world.
   public func abort(_ reason: String, status: Int32) -> Never { world.abort(reason, status: status) }
 }

@@ -18,6 +18,7 @@ public struct Seal: Sendable, Equatable {
     case checkpointManifest = "checkpoint-manifest"
     case pseudoLabels = "pseudo-labels"
     case pseudoLabelView = "pseudo-label-view"
+    case table
   }
 
   /// What the file is.

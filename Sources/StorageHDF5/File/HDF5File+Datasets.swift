@@ -29,6 +29,11 @@ extension HDF5File {
     try read(path, as: ch5_native_float(), zero: Float(0)) { if case .float = $0 { true } else { false } }
   }
 
+  /// The same in 64 bits.
+  public func doubles(_ path: String) throws -> (values: [Double], shape: [Int]) {
+    try read(path, as: ch5_native_double(), zero: Double(0)) { if case .float = $0 { true } else { false } }
+  }
+
   /// All values of a dataset of whole numbers, row-major.
   public func integers(_ path: String) throws -> (values: [Int], shape: [Int]) {
     let read: (values: [Int64], shape: [Int]) = try read(path, as: ch5_native_i64(), zero: 0) {
@@ -72,6 +77,13 @@ extension HDF5File {
       let bytes = UnsafeRawBufferPointer(start: tensor.pointer, count: tensor.count * 4)
       try writeContiguous(
         bytes, tensor.shape.array, path, inFile: ch5_f32le(), inMemory: ch5_native_float(), size: 4)
+    }
+  }
+
+  /// Writes float64 values, contiguous and little endian; groups above are created.
+  public func write(doubles values: [Double], shape: [Int], to path: String) throws {
+    try values.withUnsafeBytes {
+      try writeContiguous($0, shape, path, inFile: ch5_f64le(), inMemory: ch5_native_double(), size: 8)
     }
   }
 

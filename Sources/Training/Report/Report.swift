@@ -276,7 +276,7 @@ extension Report {
 private let confidentShare = "confident-share"
 
 /// Text that HTML takes as it is, with control characters shown and not obeyed.
-func escaped(_ text: String) -> String {
+package func escaped(_ text: String) -> String {
   shown(text, keepsLines: true).replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
     .replacingOccurrences(of: ">", with: "&gt;").replacingOccurrences(of: "\"", with: "&quot;")
 }

@@ -12,17 +12,18 @@ import Support
 #endif
 
 /// A held lock file; another process takes it when it is released or this process ends.
-final class RunLock {
+package final class RunLock {
   /// What a user should know where the kernel has no lock for this file; nil where it has.
-  let warning: String?
+  package let warning: String?
   private let path: String
   private let file: FileHandle
   private static let own = RunHolder(
     process: getpid(), host: ProcessInfo.processInfo.hostName, identity: ProcessIdentity.current)
 
   /// Makes the file if need be and writes this process into it.
+  /// - Parameter subject: what it guards, in words.
   /// - Throws: `Failure` 73 if another process holds it or it cannot be made, 74 if that may pass.
-  init(_ path: String) throws {
+  package init(_ path: String, of subject: String = "run") throws {
     self.path = path
     let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
@@ -31,7 +32,7 @@ final class RunLock {
     file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
     let answer = RunLock.lock(descriptor)
     let text = String(decoding: (try? file.readToEnd()) ?? Foundation.Data(), as: UTF8.self)
-    if let refusal = RunLock.refusal(answer, RunHolder(text), at: path) { throw refusal }
+    if let refusal = RunLock.refusal(answer, RunHolder(text), subject, at: path) { throw refusal }
     warning = answer.missing.map { number in
       "warning: the file system of \(path) has no locks (\(SystemReason(number))): "
         + "two runs that start there at the same moment would not notice each other"
@@ -44,7 +45,7 @@ final class RunLock {
   }
 
   /// Lets go of the file, which stays, empty.
-  func release() {
+  package func release() {
     try? file.truncate(atOffset: 0)
     // A child process that is just being started may hold the file open for a moment longer.
     _ = flock(file.fileDescriptor, LOCK_UN)
@@ -95,13 +96,16 @@ final class RunLock {
   }
 
   /// Why the file cannot be taken; nil if it can.
-  private static func refusal(_ answer: Answer, _ holder: RunHolder?, at path: String) -> Failure? {
+  private static func refusal(
+    _ answer: Answer, _ holder: RunHolder?, _ subject: String, at path: String
+  ) -> Failure? {
     func held(_ addition: String = "", remedy: String) -> Failure {
       Failure(
-        .cannotCreate, "the run is held by \(holder?.name ?? "a process that is starting")\(addition)", at: path,
+        .cannotCreate, "the \(subject) is held by \(holder?.name ?? "a process that is starting")\(addition)", at: path,
         remedy: remedy)
     }
-    let byHand = "if that process has ended, start with Launch/supervise --release-lock, or remove this file"
+    let release = subject == "run" ? "start with Launch/supervise --release-lock, or " : ""
+    let byHand = "if that process has ended, \(release)remove this file"
     switch answer {
     case .heldByAnother: return held(remedy: "wait until it ends")
     case .granted:

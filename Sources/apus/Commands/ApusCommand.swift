@@ -28,6 +28,7 @@ struct Apus: ParsableCommand {
       MethodsCommand.self,
       VerifyCommand.self,
       BenchmarkCommand.self,
+      ScalingCommand.self,
       DoctorCommand.self,
       SelfTestCommand.self,
     ])

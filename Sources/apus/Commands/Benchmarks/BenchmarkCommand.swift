@@ -81,8 +81,9 @@ struct BenchmarkStepCommand: ParsableCommand {
       guard let setting = StepBenchmarkCase.all.first(where: { $0.name == caseName }) else {
         throw Failure(.usage, "no case \"\(caseName)\"", at: "--case")
       }
-      let benchmark = try StepBenchmark(
-        setting, part: part, cropShards: cropShards, shardMoments: shardMoments, overlap: overlap, on: communicator)
+      var layout = StepBenchmarkLayout()
+      (layout.cropShards, layout.shardMoments, layout.overlap) = (cropShards, shardMoments, overlap)
+      let benchmark = try StepBenchmark(setting, part: part, layout, on: communicator)
       let (report, spans) = try benchmark.run(warmUp: warmUp, repeats: repeats ?? setting.repeats)
       let merged = trace == nil ? "" : try benchmark.trace(spans)
       guard communicator.rank == 0 else { return .done }

@@ -6,7 +6,6 @@ import Launching
 import Recipes
 import StorageHDF5
 import Support
-import Synchronization
 import Training
 
 /// Keeps a training run going.
@@ -109,34 +108,4 @@ struct SuperviseCommand: ParsableCommand {
   }
 
   private func usage(_ what: String) -> Failure { Failure(.usage, what, remedy: "see apus supervise --help") }
-}
-
-/// Runs an asynchronous body to its end while this thread waits.
-private func waitFor<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) throws -> Value {
-  let outcome = Outcome<Value>()
-  Task.detached {
-    do {
-      outcome.end(.success(try await body()))
-    } catch {
-      outcome.end(.failure(error))
-    }
-  }
-  return try outcome.value()
-}
-
-/// What a body ends with, handed from thread to thread.
-private final class Outcome<Value: Sendable>: Sendable {
-  private let result = Mutex<Result<Value, any Error>?>(nil)
-  private let isThere = DispatchSemaphore(value: 0)
-
-  func end(_ end: Result<Value, any Error>) {
-    result.withLock { $0 = end }
-    isThere.signal()
-  }
-
-  func value() throws -> Value {
-    isThere.wait()
-    guard let result = result.withLock({ $0 }) else { preconditionFailure("an outcome was signalled but is not there") }
-    return try result.get()
-  }
 }

@@ -1,0 +1,73 @@
+// A launch on disk and back; damaged and foreign files are told by name.
+
+import Collectives
+import Foundation
+import Scaling
+import Storage
+import StorageHDF5
+import Support
+import TestSupport
+import Testing
+
+@Suite struct LaunchRecordTests {
+  private let folder: TemporaryFolder
+  private let store = HDF5TableStore()
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private var example: LaunchRecord {
+    var launch = ExampleLaunch()
+    let events: [MessageEvent] = [
+      MessageEvent(.exchange(to: 1, from: 1), bytes: 16, computing: 0.5, seconds: 0.1),
+      MessageEvent(.send(to: 1), bytes: 8, computing: 0.25, seconds: 0.1),
+      MessageEvent(.broadcast(from: 0), bytes: 4, computing: 0, seconds: 0.1),
+      MessageEvent(.meeting(of: [0, 1]), computing: 0.125, seconds: 0.1),
+    ]
+    let others: [MessageEvent] = [MessageEvent(.receive(from: 0), bytes: 8, computing: 1, seconds: 0)]
+    launch.traces = [TracedStep(step: 5, events: [events, others], tail: [0.5, 0.25])]
+    return launch.record
+  }
+
+  @Test("a launch comes back as it was written, every bit of it") func roundTrip() throws {
+    let path = folder.file("a.h5")
+    try store.write(example.tables, to: path)
+    #expect(try LaunchRecord(try store.read(path), path: path) == example)
+    // No temporary stays.
+    #expect(folder.names == ["a.h5"])
+  }
+
+  @Test("a file that is damaged, cut or another program's is refused by name") func damage() throws {
+    let path = folder.file("a.h5")
+    try store.write(example.tables, to: path)
+    let whole = try folder.bytes("a.h5")
+    var changed = whole
+    changed[whole.count / 2] ^= 1
+    for bytes in [changed, Array(whole.dropLast(9)), Array("hello".utf8), []] {
+      try folder.write(bytes, to: "a.h5")
+      let failure = #expect(throws: Failure.self) { try store.read(path) }
+      #expect(failure?.status == .badData && failure?.place == path)
+    }
+    #expect(throws: Failure.self) { try store.read(folder.file("absent.h5")) }
+  }
+
+  @Test("what is missing or of another form is named") func foreignTables() throws {
+    let file = example.tables
+    for table in file.tables.keys {
+      var less = file
+      less.tables[table] = nil
+      #expect(throws: Failure.self, "\(table)") { try LaunchRecord(less, path: "x.h5") }
+    }
+    var later = file
+    later.attributes[""]?["schema"] = .integer(2)
+    let failure = #expect(throws: Failure.self) { try LaunchRecord(later, path: "x.h5") }
+    #expect(failure?.what == "has schema 2, this program reads 1" && failure?.status == .badData)
+    var wrong = file
+    wrong.tables["trace/events"] = NumberTable([0, 7, 7, -1, 0] + [Int](repeating: -1, count: 35), [1, 2, 4, 5])
+    #expect(throws: Failure.self) { try LaunchRecord(wrong, path: "x.h5") }
+  }
+
+  @Test("a launch is the median of its steps after the warm-up, a step that of the slowest rank") func launchMedian() {
+    #expect(example.slowest == [9, 9, 9, 1, 1.1, 0.9])
+    #expect(example.kept == 3..<6 && example.median == 1)
+  }
+}

@@ -1,0 +1,101 @@
+// Launches of small networks on ranks that are threads of one process: what is recorded adds up, and layouts agree.
+
+import Collectives
+import CollectivesTesting
+import Foundation
+import Recipes
+import Scaling
+import Support
+import Testing
+
+@Suite(.serialized) struct LaunchRunTests {
+  private func launch(_ name: String, of yaml: String) throws -> (StudyLaunch, Study) {
+    let file = try SettingsFile<Study>(yaml: yaml, path: "study.yaml", folder: "/", called: "study")
+    let plan = try StudyPlan(file, at: .anywhere)
+    return (StudyLaunch(cell: try #require(plan.cell(named: name)), block: 1, place: 2), plan.study)
+  }
+
+  private func record(_ name: String, of yaml: String) throws -> LaunchRecord {
+    let (launch, study) = try launch(name, of: yaml)
+    let records = try LoopbackCommunicator.run(ranks: launch.cell.ranks) { communicator in
+      try LaunchRun(
+        launch, of: study, program: "1 abc", libraries: ["MPI": "none"],
+        countsOperations: communicator.worldSize == 1, on: communicator
+      ).run(command: "Launch/mpirun")
+    }
+    // Rank 0 alone has it.
+    #expect(records.dropFirst().allSatisfy { $0 == nil })
+    return try #require(records[0])
+  }
+
+  @Test("layouts of one batch end with the same weights") func sameBits() throws {
+    let yaml = """
+      work: {case: tiny-64, steps: 4}
+      points:
+        - {kind: strong, ranks: [1, 2, 4], globalBatch: 4}
+        - {kind: strong, ranks: [2, 8], globalBatch: 4, cropShards: [2]}
+        - {kind: weak, ranks: [4]}
+      factors: {overlap: [off], shardMoments: [false, true]}
+      controls: {copies: false}
+      """
+    let names = [
+      "strong-r1-b4-t1", "strong-r2-b4-t1-moments", "strong-r4-b4-t1", "strong-r2-b4-t1-c2", "strong-r8-b4-t1-c2",
+      "weak-r4-b4-t1",
+    ]
+    let digests = try names.map { try record("\($0)-overlap-off", of: yaml).identity.studentDigest }
+    #expect(Set(digests).count == 1 && digests[0].count == 64, "\(digests)")
+    let other = try record("strong-r1-b2-t1-overlap-off", of: yaml.replacing("globalBatch: 4", with: "globalBatch: 2"))
+    #expect(other.identity.studentDigest != digests[0])
+  }
+
+  @Test("micro-batches are cut alike on any number of ranks") func microBatches() throws {
+    let yaml = """
+      work: {case: tiny-64, steps: 4}
+      points: [{kind: strong, ranks: [1, 2], globalBatch: 4}]
+      factors: {overlap: [off], accumulate: [2]}
+      """
+    let digests = try [1, 2].map { try record("strong-r\($0)-b4-t1-a2-overlap-off", of: yaml).identity.studentDigest }
+    #expect(Set(digests).count == 1)
+  }
+
+  @Test("what is recorded adds up to the step", arguments: [1, 2, 3]) func adding(ranks: Int) throws {
+    let yaml = """
+      work: {case: tiny-64, steps: 6}
+      points: [{kind: weak, ranks: [\(ranks)]}]
+      factors: {overlap: [off]}
+      """
+    let record = try record("weak-r\(ranks)-b\(ranks)-t1-overlap-off", of: yaml)
+    #expect(record.name == "weak-r\(ranks)-b\(ranks)-t1-overlap-off-001" && record.identity.place == 2)
+    #expect(record.seconds.steps == 6 && record.rankCount == ranks && record.kept == 3..<6)
+    for step in 0..<6 {
+      for rank in 0..<ranks {
+        let phases = StudyPhase.allCases.reduce(0.0) { $0 + (record.phases[$1]?.values[step * ranks + rank] ?? 0) }
+        let whole = record.seconds.values[step * ranks + rank]
+        #expect(abs(phases / whole - 1) < 0.03)
+        #expect(record.waiting.values[step * ranks + rank] + record.exposed.values[step * ranks + rank] <= whole)
+      }
+    }
+    #expect(record.ranks.allSatisfy { (ranks > 1 || $0.gflop > 0) && $0.peakMemoryBytes > 0 && $0.cores > 0 })
+    #expect(record.traces.map(\.step) == (ranks > 1 ? [3, 4, 5] : []))
+    for trace in record.traces {
+      for (rank, events) in trace.events.enumerated() {
+        let traced = trace.tail[rank] + events.reduce(0) { $0 + $1.computing + $1.seconds }
+        #expect(abs(traced / record.seconds[trace.step].dropFirst(rank).first! - 1) < 0.03)
+      }
+      let free = try #require(FreeMessages.seconds(trace))
+      #expect(free > 0 && free <= record.slowest[trace.step] * 1.01)
+    }
+    #expect(ranks == 1 || record.messages.values.allSatisfy { $0 > 0 })
+  }
+
+  @Test("copies do not speak to each other and compute what one rank does") func copies() throws {
+    let yaml = """
+      work: {case: tiny-64, steps: 4}
+      points: [{kind: weak, ranks: [1, 2]}]
+      """
+    let one = try record("weak-r1-b1-t1", of: yaml)
+    let copies = try record("copies-r2-b1-t1", of: yaml)
+    #expect(copies.identity.studentDigest == one.identity.studentDigest && copies.rankCount == 2)
+    #expect(copies.messages.values.allSatisfy { $0 == 0 } && copies.traces.isEmpty)
+  }
+}
