@@ -17,6 +17,7 @@ public struct JobEnd: Sendable {
 ///   - words: the program and its arguments.
 ///   - environment: what is added to the environment of this process.
 ///   - log: the file, which is made anew; what the job says on standard output and standard error.
+///   - stop: what asks it to end.
 /// - Throws: `Failure` 66 if there is no such program, 74 if it cannot be started or the file cannot be made.
 public func runJob(
   _ words: [String], environment: [String: String], log: String, _ stop: StopRequests

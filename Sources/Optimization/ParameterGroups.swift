@@ -62,7 +62,10 @@ public struct ParameterGroups: Sendable, Equatable {
   }
 
   /// A parameter's slice with the settings of its group.
-  /// - Parameter isTrained: whether the parameter may change; else it has neither rate nor decay.
+  /// - Parameters:
+  ///   - name: of the parameter.
+  ///   - range: its place in the arena.
+  ///   - isTrained: whether the parameter may change; else it has neither rate nor decay.
   public func slice(name: String, range: Range<Int>, isTrained: Bool = true) -> ParameterSlice {
     guard isTrained else { return ParameterSlice(name: name, range: range, rateFactor: 0, decay: 0) }
     let rule = rules.first { name.contains($0.word) }

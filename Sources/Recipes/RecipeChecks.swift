@@ -59,10 +59,10 @@ extension Recipe {
     try check.require(
       data.source != nil || !method.host.hasSource, "data.source", "is missing",
       remedy: "give it a kind, folder or procedural")
+    try checkObjectives(check)
     try check.require(
       method.host.hasSource || initialCheckpoint != nil, "init",
       "is missing; method \(method.name) starts from a trained network")
-    try checkObjectives(check)
     try checkLabels(check)
     try check.require(
       data.target != nil || !method.host.hasTarget, "data.target", "is missing; method \(method.name) learns from it")

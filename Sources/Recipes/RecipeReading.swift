@@ -205,7 +205,9 @@ struct SettingReader: SettingVisitor {
     }
     groups = try nodes.enumerated().map { index, node in
       var group = Group()
-      try read(SettingNode.Entry(key: "\(key)[\(index)]", place: node.place, node: node), into: &group)
+      let element = SettingNode.Entry(key: "\(key)[\(index)]", place: node.place, node: node)
+      places[dotted(element.key)] = element.place
+      try read(element, into: &group)
       return group
     }
   }

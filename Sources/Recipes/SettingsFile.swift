@@ -23,7 +23,11 @@ public struct SettingsFile<Group: SettingGroup>: Sendable {
   }
 
   /// Reads a text.
-  /// - Parameter folder: where relative paths in it start from.
+  /// - Parameters:
+  ///   - yaml: the text.
+  ///   - path: where it comes from, for failures.
+  ///   - folder: where relative paths in it start from.
+  ///   - name: what the settings are, for failures.
   /// - Throws: as above.
   public init(yaml: String, path: String, folder: String, called name: String) throws {
     let tree = try SettingNode(yaml: yaml, folder: folder) { line in line.map { "\(path):\($0)" } ?? path }
@@ -41,7 +45,10 @@ public struct SettingsFile<Group: SettingGroup>: Sendable {
   }
 
   /// What is wrong with a setting that its type allows.
-  /// - Parameter key: dotted, as `points[0].ranks`.
+  /// - Parameters:
+  ///   - key: dotted, as `points[0].ranks`.
+  ///   - what: the rest of the sentence.
+  ///   - remedy: what to do about it.
   /// - Returns: a failure 65 at the line of the setting, or of the nearest group around it that was written.
   public func refusal(_ key: String, _ what: String, remedy: String? = nil) -> Failure {
     var name = key[...]

@@ -94,7 +94,13 @@ public struct PseudoLabelEntry: Sendable, Equatable {
   }
 
   /// An entry from probabilities in 0...1; where there is no label, confidence is 0 and the pixel not confident.
-  /// - Parameter isFine: whether confidences are kept in 16 bits too.
+  /// - Parameters:
+  ///   - image: index in its data set.
+  ///   - step: that made the entry.
+  ///   - labels: of one image.
+  ///   - probabilities: of these labels, row-major.
+  ///   - threshold: from which a pixel is confident.
+  ///   - isFine: whether confidences are kept in 16 bits too.
   public init(
     image: Int, step: Int, labels: LabelMap, probabilities: [Float], threshold: Float, isFine: Bool = false
   ) {

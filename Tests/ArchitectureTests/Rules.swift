@@ -82,15 +82,12 @@ func lengthFindings(_ file: SourceFile) -> [String] {
   return lines > 300 ? ["\(file.path) has \(lines) lines, 300 are allowed"] : []
 }
 
-/// Folders that are known to hold too many files; each is to be divided, and none is to be added.
-let crowdedFolders: Set<String> = ["Sources/Training/Run"]
-
 /// Folders of more than 15 Swift files, those in folders below not counted.
-func crowdFindings(_ files: [SourceFile], except known: Set<String> = []) -> [String] {
+func crowdFindings(_ files: [SourceFile]) -> [String] {
   let folders = Dictionary(grouping: files.filter { $0.path.hasSuffix(".swift") }) { file in
     file.path.split(separator: "/").dropLast().joined(separator: "/")
   }
-  return folders.filter { $0.value.count > 15 && !known.contains($0.key) }.map { folder, files in
+  return folders.filter { $0.value.count > 15 }.map { folder, files in
     "\(folder) has \(files.count) Swift files, 15 are allowed: make folders in it"
   }.sorted()
 }

@@ -72,7 +72,9 @@ import Testing
     try folder.write(bytes, to: "out/runs/\(names[1])")
     expect(65, names[1], try scaling("run", file, "--directory", out))
     expect(65, names[1], try scaling("report", out))
-    expect(73, "is no study's", try scaling("run", file, "--directory", folder.path))
+    try FileManager.default.createDirectory(atPath: folder.file("notes"), withIntermediateDirectories: false)
+    try folder.write([1], to: "notes/first.txt")
+    expect(73, "is no study's", try scaling("run", file, "--directory", folder.file("notes")))
     expect(66, "no study", try scaling("report", folder.file("absent")))
     expect(66, "there is no such study", try scaling("run", folder.file("absent.yaml")))
   }

@@ -44,7 +44,11 @@ import Testing
     ]
     let digests = try names.map { try record("\($0)-overlap-off", of: yaml).identity.studentDigest }
     #expect(Set(digests).count == 1 && digests[0].count == 64, "\(digests)")
-    let other = try record("strong-r1-b2-t1-overlap-off", of: yaml.replacing("globalBatch: 4", with: "globalBatch: 2"))
+    let two = """
+      work: {case: tiny-64, steps: 4}
+      points: [{kind: strong, ranks: [1], globalBatch: 2}]
+      """
+    let other = try record("strong-r1-b2-t1", of: two)
     #expect(other.identity.studentDigest != digests[0])
   }
 
@@ -92,8 +96,9 @@ import Testing
     let yaml = """
       work: {case: tiny-64, steps: 4}
       points: [{kind: weak, ranks: [1, 2]}]
+      factors: {overlap: [off]}
       """
-    let one = try record("weak-r1-b1-t1", of: yaml)
+    let one = try record("weak-r1-b1-t1-overlap-off", of: yaml)
     let copies = try record("copies-r2-b1-t1", of: yaml)
     #expect(copies.identity.studentDigest == one.identity.studentDigest && copies.rankCount == 2)
     #expect(copies.messages.values.allSatisfy { $0 == 0 } && copies.traces.isEmpty)

@@ -58,7 +58,10 @@ import Testing
     }
     let ratio = try #require(RatioBootstrap(draws: 2000).ratio(blocks))
     #expect(abs(ratio.value - 2) < 1e-12 && ratio.high - ratio.low < 1e-9)
-    #expect(RatioBootstrap().ratio([blocks[0]]) == nil)
+    #expect(RatioBootstrap().ratio([]) == nil)
+    // Fewer than six blocks give no interval.
+    let few = try #require(RatioBootstrap().ratio([PairedLaunches([3], [1]), PairedLaunches([4], [1])]))
+    #expect(few == Estimate(value: 3.5, low: 3.5, high: 3.5))
   }
 
   @Test("the same values give the same interval") func repeatable() {

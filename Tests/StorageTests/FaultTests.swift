@@ -186,8 +186,8 @@ let childFolder = ProcessInfo.processInfo.environment["APUS_TEST_CHILD"]
 
   @Test func withoutThreadsCheckpointsAreWrittenByWhoSaves() async {
     await #expect(processExitsWith: .success) {
+      allowNoFurtherThread()
       let folder = try TemporaryFolder()
-      refuseThreads()
       let store = HDF5CheckpointStore(folder: folder.path)
       let saver = BackgroundSaver(store, retention: Retention(newest: 2))
       for step in 1...3 { try saver.save(exampleSnapshot(step: step)) }

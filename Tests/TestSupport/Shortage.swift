@@ -8,6 +8,17 @@ public func refuseThreads() {
   limitAddressSpace(to: addressSpace() + 4 << 20)
 }
 
+/// Lets this process have no further thread, whatever memory there is. Limits of number do not hold root, which therefore
+/// becomes nobody: files that are needed are made afterwards.
+public func allowNoFurtherThread() {
+  if geteuid() == 0 {
+    setgid(65534)
+    setuid(65534)
+  }
+  var limit = rlimit(rlim_cur: 1, rlim_max: 1)
+  setrlimit(__rlimit_resource_t(__RLIMIT_NPROC.rawValue), &limit)
+}
+
 /// Leaves this process `bytes` of address space besides what it has.
 public func limitFurtherMemory(to bytes: Int) { limitAddressSpace(to: addressSpace() + bytes) }
 

@@ -33,6 +33,18 @@ import Training
     #expect(lines[2] == "hrda,1,400,30.0,31.0,0.1,3145728,2,1,5d")
   }
 
+  @Test func aChainCountsTheStepsOfAllItsStages() throws {
+    var chain = summary(50, seconds: 30)
+    let stage = try JSONDecoder().decode(
+      StageSummary.self, from: Data(#"{"stage": "2-labels", "images": 4}"#.utf8))
+    var first = stage, last = stage
+    first.summary = summary(10, seconds: 10)
+    last.summary = summary(50, seconds: 30)
+    chain.stages = [first, stage, last]
+    let line = MethodComparison([ComparedRun(method: "spcl", seed: 1, summary: chain)]).csv.split(separator: "\n")[1]
+    #expect(line == "spcl,1,800,50.0,51.0,0.05,3145728,2,1,5d")
+  }
+
   @Test func finishedRunsAreRead() throws {
     let folder = try TemporaryFolder()
     for (place, text) in [("mic/seed-2", "x"), ("mic/seed-1", nil), ("mic/other", nil), ("hrda/seed-7", nil)] {

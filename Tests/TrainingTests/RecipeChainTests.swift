@@ -78,7 +78,7 @@ import Training
       _ = try Recipe.read(folder.file("stages.yaml"), environment: [:], catalogue: .standard)
     }
     #expect(failure?.status == .badData)
-    #expect(failure?.description.contains("stages.yaml:6: a recipe with stages") == true, "\(failure as Any)")
+    #expect(failure?.description.contains("stages.yaml:7: a recipe with stages") == true, "\(failure as Any)")
   }
 
   @Test(arguments: [

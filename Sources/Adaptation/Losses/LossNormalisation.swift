@@ -40,7 +40,9 @@ extension LossNormalisation {
   }
 
   /// What the run's cross-entropies are divided by; nil: all pixels.
-  /// - Parameter totals: answers to what `statistics` asked.
+  /// - Parameters:
+  ///   - run: a view and what the student made of it.
+  ///   - totals: answers to what `statistics` asked.
   public func labelled(_ run: StudentRun, _ totals: PassTotals) -> LabelledPixels? {
     guard counted(run.view) != nil else { return nil }
     let counts = totals.sum(run.view.name).map { Int($0) }

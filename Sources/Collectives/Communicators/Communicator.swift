@@ -52,7 +52,9 @@ public protocol Communicator: AnyObject {
   func openChannel(lanes: Int) throws -> any MessageChannel
   /// Runs a part of a rank's work in which it meets others beside these operations, as in a sum on a channel: whoever
   /// keeps a `MessageLog` notes when it began and ended.
-  /// - Parameter ranks: those that meet, this one among them.
+  /// - Parameters:
+  ///   - ranks: those that meet, this one among them.
+  ///   - body: the work.
   func noting<Result>(meetingOf ranks: [Int], _ body: () throws -> Result) rethrows -> Result
   /// Ends the job on all ranks with this status, after writing the reason to standard error.
   func abort(_ reason: String, status: Int32) -> Never

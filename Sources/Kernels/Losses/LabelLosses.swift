@@ -46,7 +46,12 @@ public func reverseCrossEntropy(
 /// Per sample, the sum over pixels of `weight · -Σ_c q_c ln p_c` for given distributions q, which are constants.
 ///
 /// Shapes: `logits` and `targets` [N, H, W, K]; `weights` [N, H, W] or nil for 1. A pixel of weight 0 gives nothing.
-/// - Parameter subtractsEntropy: gives the Kullback-Leibler divergence of p from q, `Σ q (ln q - ln p)`.
+/// - Parameters:
+///   - logits: of the predictions p.
+///   - targets: the distributions q.
+///   - weights: of pixels.
+///   - subtractsEntropy: gives the Kullback-Leibler divergence of p from q, `Σ q (ln q - ln p)`.
+///   - factor: of the gradient; nil forms none.
 /// - Precondition: the shapes agree.
 public func softCrossEntropy(
   _ logits: Tensor, targets: Tensor, weights: Tensor?, subtractsEntropy: Bool, factor: Float?

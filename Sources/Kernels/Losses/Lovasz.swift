@@ -59,9 +59,11 @@ public struct ClassErrors {
 ///
 /// - Parameters:
 ///   - logits: [N, H, W, K].
+///   - labels: what is right, 255 ignored.
 ///   - slopes: by class, what `jaccardSlopes` says of this tensor's labelled pixels; empty: the class gives nothing.
 ///   - errors: by class, their errors.
 ///   - weights: by class and sample, `[K][N]`.
+///   - factor: of the gradient; nil forms none.
 public func lovaszLosses(
   _ logits: Tensor, labels: LabelMap, errors: [ClassErrors], slopes: [[Double]], weights: [[Double]], factor: Float?
 ) -> LossSums {

@@ -95,11 +95,13 @@ extension Recipe {
         teacher.refresh == 0 || needs.sites[Requirements.labellingPass] == nil, "teacher.refresh",
         "is \(teacher.refresh), but \(isOwn ? "method \(method.name)" : key) needs the teacher's maps at every visit",
         remedy: "set it to 0")
-      if needs.mixes { isOwn ? mixers.append(key) : mixers.insert(key, at: 0) }
+      if needs.mixes { mixers.append(key) }
       if let misfit = options.misfit(cropHeight: crop.size.height, cropWidth: crop.size.width) {
         try check.require(false, "\(key).\(misfit.key)", misfit.what, remedy: misfit.remedy)
       }
     }
+    // The complaint is about what was added: the method itself comes last.
+    mixers = mixers.filter { $0 != Recipe.ownObjective } + mixers.filter { $0 == Recipe.ownObjective }
     guard mixers.count > 1 else { return }
     let other = mixers[1] == Recipe.ownObjective ? "method \(method.name)" : mixers[1]
     try check.require(false, mixers[0], "and \(other) both make the mixed image", remedy: "leave one of them out")

@@ -39,7 +39,9 @@ extension LaunchRecord {
   }
 
   /// Reads a launch.
-  /// - Parameter path: where the tables come from, for failures.
+  /// - Parameters:
+  ///   - file: its tables.
+  ///   - path: where they come from, for failures.
   /// - Throws: `Failure` 65 that says what is missing or of another form.
   public init(_ file: TableFile, path: String) throws {
     let reader = TableReader(file: file, path: path)

@@ -136,7 +136,7 @@ public struct ScalingReport {
 
   private static let style = """
     .verdict li{margin:4px 0}.verdict ul{margin:0;padding-left:20px}section>p{margin:10px 0;max-width:76ch}
-    section .scroll{margin-top:12px}section>svg{margin-top:6px}
+    .facts td{overflow-wrap:anywhere}section .scroll{margin-top:12px}section>svg{margin-top:6px}
     @media print{:root{--page:#fff;--card:#fff;--ink:#1a1a19;--muted:#44433f;--line:#d5d4cf;--axis:#8a8982}
     section{border:0;padding:8px 0}.scroll{overflow:visible}th,td{white-space:normal;padding:3px 8px}
     details>*{display:block}pre{white-space:pre-wrap}}
@@ -187,7 +187,7 @@ public struct ScalingReport {
     return [
       values("ranks") { "\($0.ranks)" }, values("threads") { "\($0.threads)" },
       values("crop shards") { "\($0.cropShards)" }, values("overlap") { $0.overlap.rawValue },
-      values("moments dealt out") { "\($0.shardMoments)" }, values("micro-batches") { "\($0.accumulate)" },
+      values("moments dealt out") { $0.shardMoments ? "yes" : "no" }, values("micro-batches") { "\($0.accumulate)" },
     ]
   }
 

@@ -61,11 +61,14 @@ public struct RatioBootstrap: Sendable {
     self.seed = seed
   }
 
-  /// The ratio of numerator to denominator over blocks in which both were measured; nil for fewer than two of them.
+  /// The ratio of numerator to denominator over blocks in which both were measured; nil without any. With fewer than six
+  /// blocks, the ends are the ratio itself: there is no interval.
   public func ratio(_ blocks: [PairedLaunches]) -> Estimate? {
-    guard blocks.count > 1, blocks.allSatisfy({ !$0.numerator.isEmpty && !$0.denominator.isEmpty }) else { return nil }
+    guard !blocks.isEmpty, blocks.allSatisfy({ !$0.numerator.isEmpty && !$0.denominator.isEmpty }) else { return nil }
     let launches = blocks.map { (median($0.numerator), median($0.denominator)) }
     let value = RatioBootstrap.ratio(launches)
+    // A bootstrap of fewer would claim what they cannot know.
+    guard blocks.count >= MedianInterval.leastCount else { return Estimate(value: value, low: value, high: value) }
     let drawn = sampled(blocks)
     // Half of the draws that equal the estimate count: with few blocks, many do.
     let below = Double(drawn.count { $0 < value }) + Double(drawn.count { $0 == value }) / 2

@@ -22,13 +22,15 @@ public enum WarmUp {
     let groups = kept.count / 5
     guard groups >= 2 else { return min(least, max(0, seconds.count - 1)) }
     let means = (0..<groups).map { group in kept[group * 5..<(group + 1) * 5].reduce(0, +) / 5 }
+    // Steps that are equal but for rounding are steady: no cut is better than another by so little.
+    let rounding = 1e-18 * means[0] * means[0]
     var best = (cut: 0, error: Double.infinity)
     for cut in 0...groups / 2 {
       let rest = means[cut...]
       let mean = rest.reduce(0, +) / Double(rest.count)
       let squares = rest.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
       let error = squares / Double(rest.count * rest.count)
-      if error < best.error { best = (cut, error) }
+      if error + rounding < best.error { best = (cut, error) }
     }
     return least + best.cut * 5
   }

@@ -69,7 +69,8 @@ public struct StudyFolder: Sendable {
   /// - Throws: `Failure` 73 if the folder is another study's or cannot be made, 65 if the study has changed.
   func take(_ file: SettingsFile<Study>, acceptsChanges: Bool) throws {
     let new = file.group
-    if let old = try storedStudy()?.group {
+    // A user's own study.yaml, without launches beside it, is not ours to write over.
+    if FileManager.default.fileExists(atPath: runs), let old = try storedStudy()?.group {
       guard old.name == new.name else {
         throw Failure(
           .cannotCreate, "the folder is that of the study \(old.name), not \(new.name)", at: path,
@@ -80,19 +81,21 @@ public struct StudyFolder: Sendable {
           .badData, "\(change.key) was \(change.old) when the study began and is \(change.new)", at: file.path,
           remedy: "start in another folder, or give --accept-changes, which leaves former launches out")
       }
-    } else if let foreign = try? FileManager.default.contentsOfDirectory(atPath: path).first(where: { $0 != "lock" }) {
+    } else if let foreign = (try? FileManager.default.contentsOfDirectory(atPath: path))?.first(where: {
+      !["lock", "runs", "logs"].contains($0)
+    }) {
       throw Failure(
         .cannotCreate, "the folder holds \(foreign) and is no study's", at: path,
         remedy: "name a new one by --directory")
     }
-    // First of all: by it the folder is the study's, whatever ends the command next.
+    // First of all: by them the folder is a study's, whatever ends the command next.
+    try makeFolder(runs)
+    try makeFolder(logs)
     do {
       try new.resolvedYAML.write(toFile: study, atomically: true, encoding: .utf8)
     } catch {
       throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: study)
     }
-    try makeFolder(runs)
-    try makeFolder(logs)
   }
 
   /// Puts the launches of another form of the study, or of another program, where nobody looks for launches.

@@ -184,7 +184,7 @@ public struct StudyPlan: Sendable {
     var cells = cells
     // Fisher and Yates; the library's own shuffle may be another one tomorrow.
     for last in stride(from: cells.count - 1, to: 0, by: -1) {
-      cells.swapAt(last, Int(UInt64(stream.bits(at: UInt32(last))) * UInt64(last + 1) >> 32))
+      cells.swapAt(last, Int((UInt64(stream.bits(at: UInt32(last))) * UInt64(last + 1)) >> 32))
     }
     return cells.enumerated().map { StudyLaunch(cell: $1, block: block, place: $0) }
   }

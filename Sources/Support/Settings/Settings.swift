@@ -20,7 +20,10 @@ public protocol SettingVisitor {
   /// A group within the group.
   mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group) throws
   /// A group that may be left out.
-  /// - Parameter defaults: what the group is where it is given and its keys are not.
+  /// - Parameters:
+  ///   - key: its name.
+  ///   - group: the settings; nil where it is left out.
+  ///   - defaults: what the group is where it is given and its keys are not.
   mutating func group<Group: SettingGroup>(_ key: String, _ group: inout Group?, defaults: Group) throws
   /// Groups of one kind in order, written as a list.
   mutating func groups<Group: SettingGroup>(_ key: String, _ groups: inout [Group]) throws

@@ -19,8 +19,14 @@ public struct ComparedRun: Sendable, Equatable {
     self.summary = summary
   }
 
+  /// Training runs that it is made of: one, or those of a chain's stages.
+  private var parts: [Summary] { summary.stages?.compactMap(\.summary) ?? [summary] }
+  /// Completed training steps, over all stages.
+  var steps: Int { parts.reduce(0) { $0 + $1.step } }
   /// Seconds of a training step.
-  var secondsPerStep: Double { summary.step > 0 ? summary.seconds / Double(summary.step) : 0 }
+  var secondsPerStep: Double { steps > 0 ? parts.reduce(0) { $0 + $1.seconds } / Double(steps) : 0 }
+  /// Most memory a rank has held, in bytes.
+  var peakMemoryBytes: Int { parts.map(\.peakMemoryBytes).max() ?? 0 }
 }
 
 /// What methods reach with equal data and equal steps, by method.
@@ -60,8 +66,8 @@ public struct MethodComparison: Sendable {
     let lines = runs.map { run in
       let figures = run.summary
       return [
-        run.method, "\(run.seed)", "\(figures.step)", figures.student.mIoU.map { "\($0)" } ?? "",
-        figures.teacher.mIoU.map { "\($0)" } ?? "", "\(run.secondsPerStep)", "\(figures.peakMemoryBytes)",
+        run.method, "\(run.seed)", "\(run.steps)", figures.student.mIoU.map { "\($0)" } ?? "",
+        figures.teacher.mIoU.map { "\($0)" } ?? "", "\(run.secondsPerStep)", "\(run.peakMemoryBytes)",
         "\(figures.worldSize)", "\(figures.threads)", figures.studentDigest,
       ].joined(separator: ",")
     }
@@ -75,7 +81,7 @@ public struct MethodComparison: Sendable {
       let student = method.runs.compactMap(\.summary.student.mIoU),
         teacher = method.runs.compactMap(\.summary.teacher.mIoU)
       let seconds = median(method.runs.map(\.secondsPerStep))
-      let memory = median(method.runs.map { Double($0.summary.peakMemoryBytes) / 0x1p20 })
+      let memory = median(method.runs.map { Double($0.peakMemoryBytes) / 0x1p20 })
       return "| \(method.name) | \(spread(student)) | \(spread(teacher)) | "
         + "\(rounded(seconds, 4)) | \(Int(memory.rounded())) | \(method.runs.count) |"
     }
@@ -84,6 +90,19 @@ public struct MethodComparison: Sendable {
         "| method | student, mIoU % | teacher, mIoU % | seconds a step | memory, MiB | seeds |",
         "|---|---|---|---|---|---|",
       ] + rows).joined(separator: "\n") + "\n"
+  }
+
+  /// Writes `results.csv` and `results.md` into a folder.
+  /// - Throws: `Failure` 74 that names the file.
+  public func write(into folder: String) throws {
+    for (name, text) in [("results.csv", csv), ("results.md", markdown)] {
+      let path = "\(folder)/\(name)"
+      do {
+        try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)
+      } catch {
+        throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: path)
+      }
+    }
   }
 
   private func spread(_ values: [Double]) -> String {

@@ -191,8 +191,8 @@ package struct Chart: Drawing {
       switch curve.line {
       case .none: ""
       case _ where curve.isLevel: "<path class=\"level\" d=\"M0 7H26\"/>"
-      case .solid: "<path class=\"curve s\(index % 6)\" d=\"M0 7H26\"/>"
-      case .dashed: "<path class=\"curve dashed s\(index % 6)\" d=\"M0 7H26\"/>"
+      case .solid: "<path class=\"line s\(index % 6)\" d=\"M0 7H26\"/>"
+      case .dashed: "<path class=\"line dashed s\(index % 6)\" d=\"M0 7H26\"/>"
       }
     // Curves of a run's page are told by their colour alone.
     return line + (curve.mark == .automatic ? "" : mark(of: curve, index, x: 13, y: 7, told: ""))

@@ -44,7 +44,7 @@ package let reportStyle = """
 private let drawingStyle = """
   svg text{font-size:13px;fill:var(--muted);font-variant-numeric:tabular-nums}
   .mid{text-anchor:middle}.end{text-anchor:end}.grid{stroke:var(--line)}.axis{stroke:var(--axis)}
-  .curve{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round;stroke:currentColor}
+  .curve,.line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round;stroke:currentColor}
   .dashed{stroke-dasharray:7 5}.error{fill:none;stroke:currentColor;stroke-width:1.5}
   .cross{fill:none;stroke:var(--axis);stroke-width:2}
   circle{fill:currentColor;stroke:var(--card);stroke-width:1.5}

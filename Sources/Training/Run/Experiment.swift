@@ -102,15 +102,16 @@ public final class Experiment {
         try SegmentationNetwork(
           configuration, attaching: requirements.heads, gradientSlots: 0, seed: recipe.seed),
         threshold: Float(recipe.teacher.threshold), confidence: recipe.teacher.confidence) : nil
+    let reference = recipe.usesFeatureDistance ? try ReferenceEncoder(configuration, seed: recipe.seed) : nil
+    // Wrong weights are told before labels are counted, which may take long.
+    if let checkpoints {
+      Activity.prepare("starting weights")
+      try NetworkStart(recipe, student, teacher, reference).take(checkpoints, on: communicator)
+    }
     let counts = try counting.counts(
       of: data, recipe, countsClasses: requirements.countsClasses, isNew: isNew, on: communicator)
     let objectives = try communicator.together { [share] in
-      try recipe.makeObjectives(configuration, share, sourceClasses: counts.source)
-    }
-    if let checkpoints {
-      Activity.prepare("starting weights")
-      try NetworkStart(recipe, student, teacher, objectives.lazy.compactMap(\.frozenEncoder).first).take(
-        checkpoints, on: communicator)
+      try recipe.makeObjectives(configuration, share, reference: reference, sourceClasses: counts.source)
     }
     labelWarnings = try communicator.together { counts.warnings(data.classes, try recipe.scoredAs(data.classes)) }
     look?.remember()

@@ -21,19 +21,19 @@ extension Recipe {
   /// - Parameters:
   ///   - configuration: shapes of the networks.
   ///   - share: this rank's share of the first micro-batch.
+  ///   - reference: the frozen encoder of the feature distance, where it is used.
   ///   - sourceClasses: pixels of each class in the source labels, where they were counted.
   /// - Throws: a `Failure` where something from outside is missing; 65 where two objectives are the same.
   func makeObjectives(
-    _ configuration: NetworkConfiguration, _ share: BatchShare, sourceClasses: ClassStatistics?
+    _ configuration: NetworkConfiguration, _ share: BatchShare, reference: ReferenceEncoder?,
+    sourceClasses: ClassStatistics?
   ) throws -> [any Objective] {
     let setup = ObjectiveSetup(
       configuration: configuration, host: method.host, seed: seed, scheduledSteps: schedule.steps,
       decaySteps: learningRate.totalSteps, share: share, sourceClasses: sourceClasses)
     var objectives: [any Objective] = []
-    if usesFeatureDistance {
-      objectives.append(
-        FeatureDistance(
-          try ReferenceEncoder(configuration, seed: seed), featureDistance, classCount: configuration.classCount))
+    if let reference {
+      objectives.append(FeatureDistance(reference, featureDistance, classCount: configuration.classCount))
     }
     for (key, options) in methodObjectives {
       guard let objective = try options.make(setup) else { continue }

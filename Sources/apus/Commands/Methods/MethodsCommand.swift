@@ -12,7 +12,8 @@ struct MethodsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "methods", abstract: "List the adaptation methods; explain one.",
     discussion: "Everything shown is drawn from the catalogue that recipes are read with; see docs/methods.md.",
-    subcommands: [ListMethodsCommand.self, ExplainMethodCommand.self], defaultSubcommand: ListMethodsCommand.self)
+    subcommands: [ListMethodsCommand.self, ExplainMethodCommand.self, CompareMethodsCommand.self],
+    defaultSubcommand: ListMethodsCommand.self)
 }
 
 /// `apus methods [list]`: a table.
@@ -55,6 +56,25 @@ struct ListMethodsCommand: ParsableCommand {
 extension MethodSummary {
   /// The cells of its row.
   fileprivate var cells: [String] { [name, host, needs.joined(separator: ", "), figure ?? "-", recipe, paper] }
+}
+
+/// `apus methods compare FOLDER`.
+struct CompareMethodsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "compare", abstract: "Tabulate the finished runs of a comparison.",
+    discussion: "Launch/compare trains them. results.csv and results.md are written beside them.")
+
+  @Argument(help: "The folder of the comparison, with METHOD/seed-NUMBER/summary.json.")
+  var folder: String
+
+  func run() throws {
+    try runAlone {
+      let comparison = try MethodComparison(of: folder)
+      try comparison.write(into: folder)
+      print(comparison.markdown, terminator: "")
+      return .done
+    }
+  }
 }
 
 /// `apus methods explain NAME`.
