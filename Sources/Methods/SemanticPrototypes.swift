@@ -20,14 +20,6 @@ public struct SemanticPrototypesOptions: MethodOptions {
     case mixed
   }
 
-  /// What becomes of the prototype of a class that no pixel of a batch shows.
-  public enum AbsentClass: String, SettingChoice {
-    /// It stays.
-    case keep
-    /// It is averaged with zero, as in the released code.
-    case literal
-  }
-
   /// The pass whose target features are contrasted.
   public var target = Target.target
   /// Temperature of the similarities; the released code has a nearly flat loss.
@@ -107,7 +99,7 @@ public final class SemanticPrototypes: Objective {
       Survey(
         "prototypes", of: .source, width: prototypes.samples * (prototypes.channels + 1), isDue: { $0 == 0 },
         row: { [self] in try meansOfClasses($0) },
-        take: { [self] sums, _ in moved(by: sums, momentum: 0, absentClass: .literal) })
+        take: { [prototypes] sums, _ in movePrototypes(prototypes, by: sums, keeping: 0, absent: .literal) })
     ]
   }
 
@@ -151,7 +143,7 @@ public final class SemanticPrototypes: Objective {
     let count: Double
     if pass == "source" {
       let sums = totals.sum("classes")
-      moved(by: sums, momentum: options.momentum, absentClass: options.absentClass)
+      movePrototypes(prototypes, by: sums, keeping: options.momentum, absent: options.absentClass)
       let columns = prototypes.channels + 1
       count = (0..<prototypes.samples).reduce(0) { $0 + sums[$1 * columns + columns - 1] }
     } else {
@@ -164,42 +156,14 @@ public final class SemanticPrototypes: Objective {
     ]
   }
 
-  /// Moves every prototype towards the mean of its class.
-  /// - Parameters:
-  ///   - sums: by class the sum of vectors and their number, `[K · (C + 1)]`.
-  ///   - momentum: weight of the former prototype.
-  ///   - absentClass: what becomes of a class without vectors; `literal` averages it with zero.
-  public func moved(by sums: [Double], momentum: Double, absentClass: SemanticPrototypesOptions.AbsentClass) {
-    let (classes, channels) = (prototypes.samples, prototypes.channels)
-    precondition(sums.count == classes * (channels + 1), "\(sums.count) sums for prototypes \(prototypes.shape)")
-    var values = prototypes.values
-    for label in 0..<classes {
-      let first = label * (channels + 1)
-      let count = sums[first + channels]
-      guard count > 0 || absentClass == .literal else { continue }
-      for channel in 0..<channels {
-        let place = label * channels + channel
-        let mean = count > 0 ? sums[first + channel] / count : 0
-        values[place] = Float(momentum * Double(values[place]) + (1 - momentum) * mean)
-      }
-    }
-    prototypes.assign(Tensor(values, prototypes.shape))
-  }
-
   /// An image's mean unit feature of each class, and 1 for each class that it shows.
   private func meansOfClasses(_ image: SurveyedImage) throws -> [Double] {
     guard let labels = image.labels else { preconditionFailure("a source image without labels") }
     let output = try image.run(keeping: [.coarsest])
     guard let feature = output.maps[.coarsest]?.value else { preconditionFailure("the coarsest map is missing") }
     let cells = foundCells(nearest(labels, height: feature.shape[1], width: feature.shape[2]), output)
-    var sums = classSums(unitLength(feature, epsilon: 1e-12).output, labels: cells, classes: prototypes.samples)
-    let columns = prototypes.channels + 1
-    for label in 0..<prototypes.samples {
-      let count = sums[label * columns + columns - 1]
-      guard count > 0 else { continue }
-      for column in 0..<columns { sums[label * columns + column] /= count }
-    }
-    return sums
+    let sums = classSums(unitLength(feature, epsilon: 1e-12).output, labels: cells, classes: prototypes.samples)
+    return meansOfImage(sums, channels: prototypes.channels)
   }
 
   /// Labels of cells, 255 where the network finds another class.

@@ -16,9 +16,9 @@ import Testing
     let objective = SemanticPrototypes(SemanticPrototypesOptions(), classes: 2, channels: 2)
     objective.prototypes.assign(Tensor([1, 0, 1, 0], [2, 2]))
     // Unit vectors (0, 1) and (0, 1) of class 0; none of class 1.
-    objective.moved(by: [0, 2, 2, 0, 0, 0], momentum: 0.1, absentClass: .keep)
+    movePrototypes(objective.prototypes, by: [0, 2, 2, 0, 0, 0], keeping: 0.1, absent: .keep)
     #expect(close(objective.prototypes.values, [0.1, 0.9, 1, 0]))
-    objective.moved(by: [0, 0, 0, 0, 0, 0], momentum: 0.1, absentClass: .literal)
+    movePrototypes(objective.prototypes, by: [0, 0, 0, 0, 0, 0], keeping: 0.1, absent: .literal)
     #expect(close(objective.prototypes.values, [0.01, 0.09, 0.1, 0]))
   }
 
@@ -61,7 +61,7 @@ import Testing
     )
     #expect(losses(2).count == 2 && losses(2)[0] == cooled.perSample[0] && losses(2)[1] != losses(1)[1])
     let objective = SemanticPrototypes(SemanticPrototypesOptions(), classes: 1, channels: 2)
-    objective.moved(by: [2, 1, 3], momentum: 0, absentClass: .keep)
+    movePrototypes(objective.prototypes, by: [2, 1, 3], keeping: 0, absent: .keep)
     #expect(close(objective.prototypes.values, [2.0 / 3, 1.0 / 3]))
   }
 

@@ -53,7 +53,7 @@ public struct ConfidenceHistogram: Sendable, Equatable {
   /// The number at index `round(n · share)` of a class's n numbers in ascending order, halves rounded to even as in NumPy
   /// and the index at most n - 1; nil for a class without pixels.
   ///
-  /// Source: thresholds of SPCL (Xie et al., CVPR 2023, code) and of ProCA.
+  /// Source: thresholds of SPCL (Xie et al., arXiv 2111.12358, 2021, code) and of ProCA.
   public func quantile(_ share: Double, of label: Int) -> UInt16? {
     let total = total(label)
     guard total > 0 else { return nil }

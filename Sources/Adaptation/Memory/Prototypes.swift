@@ -1,13 +1,14 @@
 // Prototypes: a mean direction of the features of each class. K classes, C channels; sums are those of
 // `Kernels.classSums`, class after class C numbers and how many were added, of all ranks.
 
+import Support
 import Tensors
 
 /// What becomes of the prototype of a class that no cell has.
-public enum AbsentClass: String, Sendable {
+public enum AbsentClass: String, SettingChoice {
   /// It stays.
   case keep
-  /// It is averaged with 0, as released code does.
+  /// It is averaged with 0, as in the released code.
   case literal
 }
 
@@ -18,7 +19,7 @@ public enum AbsentClass: String, Sendable {
 ///   - sums: K · (C + 1) numbers, of all ranks.
 ///   - share: how much of the old value is kept; 0 replaces it.
 ///   - absent: what becomes of classes without vectors.
-/// Source: Xie et al., SPCL, CVPR 2023 (code), which keeps 0.1 and averages absent classes with 0.
+/// Source: Xie et al., SPCL, arXiv 2111.12358, 2021 (code), which keeps 0.1 and averages absent classes with 0.
 public func movePrototypes(_ prototypes: Tensor, by sums: [Double], keeping share: Double, absent: AbsentClass = .keep)
 {
   let (classes, channels) = (prototypes.samples, prototypes.channels)

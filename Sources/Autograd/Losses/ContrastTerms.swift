@@ -20,7 +20,7 @@ import Tensors
 ///   - factor: weight of the term in the step's loss.
 ///   - name: name of the term.
 ///   - context: gives the number of micro-batches.
-/// Source: Xie et al., SPCL, CVPR 2023 (code), its contrastive loss.
+/// Source: Xie et al., SPCL, arXiv 2111.12358, 2021 (code), its contrastive loss.
 public func pixelPrototypeContrast(
   _ feature: Variable, prototypes: Tensor, labels: LabelMap, temperature: Float, globalCount: Int, factor: Float,
   name: String, _ context: ForwardContext

@@ -1,4 +1,4 @@
-// Terms of SPCL (Xie et al., CVPR 2023): 11-spcl.h5. N samples, h×w cells, C channels, K classes. Prototypes lie as [C, K]
+// Terms of SPCL (Xie et al., arXiv 2111.12358, 2021): 11-spcl.h5. N samples, h×w cells, C channels, K classes. Prototypes lie as [C, K]
 // in the file and as [K, C] here.
 
 import Adaptation

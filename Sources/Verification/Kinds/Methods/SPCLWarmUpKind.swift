@@ -1,4 +1,4 @@
-// The warm-up of SPCL (Xie et al., CVPR 2023): 11-spcl.h5. Its discriminator sees source probabilities at a temperature and
+// The warm-up of SPCL (Xie et al., arXiv 2111.12358, 2021): 11-spcl.h5. Its discriminator sees source probabilities at a temperature and
 // target probabilities without one. N samples, K classes.
 
 import Autograd
