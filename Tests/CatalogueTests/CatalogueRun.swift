@@ -23,6 +23,9 @@ struct CatalogueRun: Sendable {
   /// The run's folder.
   var folder: String { place.file("run") }
 
+  /// Where what it says may be kept.
+  var said: String { place.file("said") }
+
   /// A run that is yet to be started.
   init(_ recipe: CatalogueCase) throws {
     self.recipe = recipe
@@ -63,12 +66,20 @@ struct CatalogueRun: Sendable {
     try #require(result.status == 0, "\(recipe.name): \(result)")
   }
 
+  /// The folders of all stages in their order, from that of the run: itself, or `/stages/1-warm-up` and others.
+  var places: [String] {
+    let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder + "/stages")) ?? []).sorted()
+    return names.isEmpty ? [""] : names.map { "/stages/\($0)" }
+  }
+
+  /// Whether a stage, by its place, labels images.
+  func labels(_ place: String) -> Bool { FileManager.default.fileExists(atPath: "\(folder)\(place)/all.h5") }
+
   /// The trained run directories in their order.
   var stages: [Stage] {
     get throws {
-      let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder + "/stages")) ?? []).sorted()
-      let folders = names.isEmpty ? [folder] : names.map { "\(folder)/stages/\($0)" }
-      return try folders.compactMap { folder in
+      return try places.compactMap { place in
+        let folder = folder + place
         guard let summary = FileManager.default.contents(atPath: folder + "/summary.json") else { return nil }
         let object = try #require(try JSONSerialization.jsonObject(with: summary) as? [String: Any])
         let digests = object.filter { $0.key.hasSuffix("Digest") }.compactMapValues { $0 as? String }

@@ -91,7 +91,7 @@ import Training
   func aSkippedStepLeavesStateAlone(_ recipe: CatalogueCase) async throws {
     for stage in try await stages(recipe) {
       let experiment = try experiment(stage, on: SoloCommunicator())
-      for step in 0..<CatalogueCase.steps {
+      for step in 0..<3 {
         try experiment.survey(before: step)
         let batches = try experiment.loader.batches(step: step)
         if step == 1 { (batches[0].source ?? batches[0].target)?.image.sample(0).fill(.nan) }
@@ -113,18 +113,13 @@ import Training
     for stage in try await stages(recipe) {
       let experiment = try experiment(stage, on: SoloCommunicator())
       let student = experiment.student.parameters
-      let slots = try #require(student.gradients)
       let (first, frozen) = (student.values.values, experiment.reference?.parameters.digest())
       let companions = experiment.step.parts.objectives.flatMap(\.companions).map(\.parameters)
       var moved = Set<String>()
       for step in 0..<CatalogueCase.steps {
         try experiment.survey(before: step)
         _ = try experiment.step.run(try experiment.loader.batches(step: step), step: step)
-        for (parameters, slots) in [(student, slots)]
-          + companions.compactMap({ one in one.gradients.map { (one, $0) } })
-        {
-          moved.formUnion(parameters.slices.filter { slots.isTouched($0.range) }.map(\.name))
-        }
+        for network in [student] + companions { moved.formUnion(network.touched) }
       }
       let trained = ([student] + companions).flatMap { network in
         zip(network.slices, network.parameters).filter { $1.slots != nil }.map(\.0)
@@ -147,13 +142,15 @@ extension Experiment {
   }
 }
 
-extension Tensor {
-  /// Whether gradient slots `[samples, count]` hold anything but 0 in a range of their elements.
-  fileprivate func isTouched(_ range: Range<Int>) -> Bool {
-    let all = values
-    let count = shape[1]
-    return (0..<shape[0]).contains { sample in
-      all[(sample * count + range.lowerBound)..<(sample * count + range.upperBound)].contains { $0 != 0 }
-    }
+extension NetworkParameters {
+  /// Names of the parameters whose gradient slots `[samples, count]` hold anything but 0.
+  fileprivate var touched: [String] {
+    guard let gradients else { return [] }
+    let (all, count) = (gradients.values, gradients.shape[1])
+    return slices.filter { slice in
+      (0..<gradients.shape[0]).contains { sample in
+        all[(sample * count + slice.range.lowerBound)..<(sample * count + slice.range.upperBound)].contains { $0 != 0 }
+      }
+    }.map(\.name)
   }
 }
