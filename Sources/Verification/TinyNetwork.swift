@@ -62,23 +62,6 @@ struct TinyNetwork {
   }
 }
 
-extension Fixture {
-  /// Takes a tiny network's parameters and statistics from a group of the file.
-  /// - Throws: `Failure` 65 if one is missing or has another shape.
-  func load(tiny group: String, into parameters: NetworkParameters) throws {
-    for slice in parameters.slices + parameters.bufferSlices {
-      let path = "\(group)/\(slice.name)"
-      let (values, shape) = try floats(path)
-      guard shape == slice.officialShape else {
-        throw bad(path, "shape \(shape) instead of \(slice.officialShape)")
-      }
-      _ =
-        parameters.load(values, named: slice.name, into: parameters.values)
-        || parameters.loadBuffer(values, named: slice.name)
-    }
-  }
-}
-
 /// Rows and columns of the image that is in the network: heads see features only, whose sizes do not tell whether a side
 /// of the image is odd.
 private final class SizeInView: Sendable {

@@ -3,14 +3,11 @@
 
 import Adaptation
 import Autograd
-import Collectives
-import DataParallel
 import Domains
 import Foundation
 import Kernels
 import Networks
 import Optimization
-import Support
 import Tensors
 import Training
 
@@ -25,13 +22,14 @@ enum DACSStepKind: FileKind {
   }
 
   static func verify(_ fixture: Fixture, into verifier: inout Verifier) throws {
-    let options = try DACSStepOptions.read(fixture, group)
+    let (general, options) = (
+      try TinyStepOptions.read(fixture, group), try fixture.options(DACSStepOptions.self, of: group)
+    )
     let count = fixture.names(under: group).count { $0 != "state_before" }
     guard count > 0 else { throw fixture.bad(group, "no steps") }
-    let tiny = TinyNetwork(mean: options.mean, classes: try options.classes(fixture))
     var draws = ReplayedDraws()
     let batches = try (0..<count).map { step in
-      let batch = try batch(fixture, step, classes: tiny.classes)
+      let batch = try batch(fixture, step, classes: general.classes)
       let (source, mixed) = try passDraws(fixture, step, batch)
       draws.put(source, pass: "source", step: step)
       draws.put(mixed, pass: "mixed", step: step)
@@ -39,16 +37,23 @@ enum DACSStepKind: FileKind {
     }
     let samples = batches[0].samples.count
     guard batches.allSatisfy({ $0.samples.count == samples }) else { throw fixture.bad(group, "batches differ") }
-    let seen = SeenStep()
-    let step = try options.step(tiny, fixture, "\(group)/state_before", samples: samples, draws: draws, observer: seen)
+    let seen = ObservedStep()
+    let student = try general.network(fixture, "\(group)/state_before", slots: samples)
+    let teacher = Teacher(
+      try general.network(fixture, "\(group)/state_before", slots: 0), threshold: options.tau)
+    let step = try general.step(
+      student, teacher, .selfTraining, samples: samples, draws: draws,
+      momentum: TeacherMomentum(alpha: options.alpha, average: .late), observer: seen
+    ) { $0.mixClasses = .image }
     for batch in batches {
+      seen.stepBegins()
       let record = try step.run(batch, step: batch.step)
       let mask = batch.source?.labels.map {
         classMask($0, chosen: draws.draws(DrawRequest(pass: "mixed", step: batch.step, of: batch)).chosen)
       }
-      try compare(record, seen, mask: mask ?? [], tiny, "\(group)/step\(batch.step)", &verifier)
+      try compare(record, seen, mask: mask ?? [], general.tiny, "\(group)/step\(batch.step)", &verifier)
       if let gradient = seen.gradient {
-        try NamedGradients(gradient, of: step.parts.student.parameters).compare(
+        try NamedGradients(gradient, of: student.parameters).compare(
           with: "\(group)/step\(batch.step)/grad", &verifier)
       }
       try compareStates(step.parts, after: batch.step, "\(group)/step\(batch.step)", &verifier)
@@ -59,16 +64,11 @@ enum DACSStepKind: FileKind {
 
   private static func batch(_ fixture: Fixture, _ step: Int, classes: Int) throws -> DomainBatch {
     let inputs = "\(group)/step\(step)/in"
-    let source = try fixture.rawImage("\(inputs)/source_rgb")
-    let target = try fixture.rawImage("\(inputs)/target_rgb")
-    guard source.shape == target.shape else {
-      throw fixture.bad("\(inputs)/target_rgb", "\(target.shape) beside source images of \(source.shape)")
+    let batch = try fixture.batch(step, inputs, classes: classes)
+    guard batch.source?.image.shape == batch.target?.image.shape else {
+      throw fixture.bad("\(inputs)/target_rgb", "images of the domains have different sizes")
     }
-    return DomainBatch(
-      step: step, samples: 0..<source.samples,
-      source: DomainSamples(
-        image: source, labels: try fixture.labels("\(inputs)/source_label", of: source, classes: classes)),
-      target: DomainSamples(image: target))
+    return batch
   }
 
   private static func passDraws(
@@ -89,7 +89,7 @@ enum DACSStepKind: FileKind {
   // MARK: What a step makes
 
   private static func compare(
-    _ record: StepRecord, _ seen: SeenStep, mask: [UInt8], _ tiny: TinyNetwork, _ step: String,
+    _ record: StepRecord, _ seen: ObservedStep, mask: [UInt8], _ tiny: TinyNetwork, _ step: String,
     _ verifier: inout Verifier
   ) throws {
     let fixture = verifier.fixture
@@ -100,7 +100,7 @@ enum DACSStepKind: FileKind {
     try verifier.element("\(step)/out/share", actual: [record.confidentShare ?? .nan])
     try verifier.integers("\(step)/out/pseudo_label", bytes: record.pseudoLabels.first?.labels.values ?? [])
     try verifier.integers("\(step)/out/mix_mask", bytes: mask)
-    if let mixed = seen.mixed {
+    if let mixed = seen.pass("mixed") {
       try verifier.integers("\(step)/out/mixed_label", bytes: mixed.labels?.values ?? [])
       try verifier.element("\(step)/out/mixed_weight", actual: mixed.weights?.values ?? [])
       if fixture.contains("\(step)/out/mixed_image") {
@@ -126,80 +126,17 @@ enum DACSStepKind: FileKind {
   private static func compare(
     _ parameters: NetworkParameters, _ values: Tensor, _ path: String, _ verifier: inout Verifier
   ) throws {
-    var found = Dictionary(uniqueKeysWithValues: parameters.official(of: values).map { ($0.name, $0.values) })
-    for buffer in parameters.officialBuffers() { found[buffer.name] = buffer.values }
-    for dataset in verifier.fixture.datasets(under: path) {
-      let name = String(dataset.dropFirst(path.count + 1))
-      let actual = try name.hasPrefix("aux.") ? verifier.fixture.floats("\(group)/state_before/\(name)").values : nil
-      try verifier.element(dataset, actual: found[name] ?? actual ?? [])
-    }
+    let fixture = verifier.fixture
+    try verifier.network(
+      path, parameters, values: values,
+      other: { name in
+        try name.hasPrefix("aux.") ? fixture.floats("\(group)/state_before/\(name)").values : nil
+      })
   }
 }
 
-/// `options` of the group.
+/// What `options` of the group say of the method.
 private struct DACSStepOptions: Decodable {
-  let lr: Double
-  let power: Double
-  let total: Int
-  let momentum: Double
-  let weightDecay: Double
   let alpha: Double
   let tau: Float
-  let mean: [Float]
-
-  /// Reads what a group says.
-  /// - Throws: `Failure` 65 if something is missing or out of range.
-  static func read(_ fixture: Fixture, _ group: String) throws -> DACSStepOptions {
-    let decoder = JSONDecoder()
-    decoder.keyDecodingStrategy = .convertFromSnakeCase
-    let options: DACSStepOptions
-    do {
-      options = try decoder.decode(
-        DACSStepOptions.self, from: Data((try fixture.file.text("options", of: group) ?? "{}").utf8))
-    } catch let error as DecodingError {
-      throw fixture.bad(group, "options do not describe it: \(error)")
-    }
-    guard options.total > 0, options.mean.count == 3 else { throw fixture.bad(group, "options out of range") }
-    return options
-  }
-
-  func classes(_ fixture: Fixture) throws -> Int {
-    guard let classes = try fixture.config("classes", Int.self), 1...255 ~= classes else {
-      throw fixture.bad("", "config.classes is missing or out of range")
-    }
-    return classes
-  }
-
-  /// The step over all samples on one rank.
-  func step(
-    _ tiny: TinyNetwork, _ fixture: Fixture, _ before: String, samples: Int, draws: ReplayedDraws,
-    observer: any StepObserver
-  ) throws -> TrainingStep {
-    let solo = SoloCommunicator()
-    let configuration = tiny.configuration
-    let student = try SegmentationNetwork(configuration, gradientSlots: samples, seed: 0)
-    let average = try SegmentationNetwork(configuration, gradientSlots: 0, seed: 0)
-    for network in [student, average] { try fixture.load(tiny: before, into: network.parameters) }
-    let groups = TinyNetwork.groups(weightDecay: weightDecay)
-    return TrainingStep(
-      StepParts(
-        share: BatchShare(communicator: solo, globalBatch: samples, samples: 0..<samples), student: student,
-        teacher: Teacher(average, threshold: tau), host: .selfTraining, draws: draws,
-        reduction: try GradientReduction(on: solo),
-        optimizer: SGD(
-          slices: student.parameters.slices.map { groups.slice(name: $0.name, range: $0.range) }, momentum: momentum),
-        schedule: LearningRateSchedule(baseRate: lr, warmUpSteps: 0, power: power, totalSteps: total),
-        momentum: TeacherMomentum(alpha: alpha, average: .late), observer: observer),
-      StepOptions(
-        detailWeight: 0, normalisation: .labelled, augmentSource: false, mixClasses: .image, stochasticSeed: nil))
-  }
-}
-
-/// Keeps what the last step showed.
-private final class SeenStep: StepObserver {
-  private(set) var mixed: ObservedPass?
-  private(set) var gradient: Tensor?
-
-  func passed(_ pass: ObservedPass) { if pass.name == "mixed" { mixed = pass } }
-  func summed(_ gradient: Tensor) { self.gradient = gradient.copy() }
 }

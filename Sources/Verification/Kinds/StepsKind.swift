@@ -36,7 +36,7 @@ enum StepsKind: FileKind {
     let view = ObservedStep()
     let step = try configuration.step(network, fixture, samples: samples, draws: draws, observer: view)
     for batch in batches {
-      view.passes.removeAll()
+      view.stepBegins()
       let record = try step.run(batch, step: batch.step)
       try compare(record, batch, draws, view, &verifier)
       try compareGradients(batch.step, step.parts.student, view, &verifier)
@@ -167,13 +167,4 @@ enum StepsKind: FileKind {
       try verifier.norm(path, actual: actual)
     }
   }
-}
-
-/// Keeps what the last step showed.
-private final class ObservedStep: StepObserver {
-  var passes: [ObservedPass] = []
-  private(set) var gradient: Tensor?
-
-  func passed(_ pass: ObservedPass) { passes.append(pass) }
-  func summed(_ gradient: Tensor) { self.gradient = gradient.copy() }
 }

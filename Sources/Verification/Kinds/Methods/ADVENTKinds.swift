@@ -31,20 +31,10 @@ enum InformationKind: Kind {
   static func verify(group: String, _ fixture: Fixture, into verifier: inout Verifier) throws {
     var replay = try TermReplay(group, fixture)
     let logits = try replay.input("logits")
-    let cotangent = try replay.map("cotangent")
-    guard cotangent.shape == logits.value.shape else { throw fixture.bad(group, "cotangent \(cotangent.shape)") }
     let context = replay.context(samples: logits.value.samples)
-    let map = selfInformation(softmax(logits, context), context)
-    try verifier.element(replay.path("out/map"), map.value)
-    try verifier.element(replay.path("out/loss"), actual: [Float(dot(map.value, cotangent))])
-    map.cell?.accumulate(cotangent)
+    try replay.compare("map", selfInformation(softmax(logits, context), context), into: &verifier)
     try replay.compareGradients(into: &verifier)
   }
-}
-
-/// Sum of products, in Double.
-func dot(_ first: Tensor, _ second: Tensor) -> Double {
-  zip(first.values, second.values).reduce(0) { $0 + Double($1.0) * Double($1.1) }
 }
 
 /// The adversarial term on self-information.

@@ -11,13 +11,9 @@ enum DiscriminatorKind: Kind {
   static func verify(group: String, _ fixture: Fixture, into verifier: inout Verifier) throws {
     var replay = try TermReplay(group, fixture)
     let input = try replay.input("input")
-    let cotangent = try replay.map("cotangent")
     let discriminator = try DiscriminatorReplay(replay, slots: input.value.samples)
     let map = try discriminator(input, replay.context(samples: input.value.samples))
-    guard cotangent.shape == map.value.shape else { throw fixture.bad(group, "cotangent \(cotangent.shape)") }
-    try verifier.element(replay.path("out/map"), map.value)
-    try verifier.element(replay.path("out/loss"), actual: [Float(dot(map.value, cotangent))])
-    map.cell?.accumulate(cotangent)
+    try replay.compare("map", map, into: &verifier)
     try replay.compareGradients(into: &verifier)
     try discriminator.compareGradients(rate: 0, into: &verifier)
   }

@@ -2,15 +2,8 @@
 // files, with the real objectives and their discriminators.
 
 import Adaptation
-import Collectives
-import DataParallel
-import Domains
-import Foundation
-import Kernels
 import Methods
 import Networks
-import Optimization
-import Support
 import Tensors
 import Training
 
@@ -27,45 +20,45 @@ enum AlignmentStepKind: FileKind {
   }
 
   static func verify(_ fixture: Fixture, into verifier: inout Verifier) throws {
-    let options = try AlignmentStepOptions.read(fixture, group)
-    let seen = SeenPasses()
-    let step = try options.step(fixture, "\(group)/state_before", seen)
+    let before = "\(group)/state_before"
+    let (general, options) = (try TinyStepOptions.read(fixture, group), try AlignmentStepOptions.read(fixture, group))
+    let seen = ObservedStep()
+    let student = try general.network(fixture, "\(before)/net", slots: 1, auxiliary: 1)
+    let objectives = [try options.method(general).make(general.setup(student, .adversarial, samples: 1))]
+    let step = try general.step(
+      student, nil, .adversarial, objectives: objectives.compactMap(\.self),
+      sites: ["source": [.fused], "target": [.fused]], samples: 1, draws: WholeImages(), observer: seen
+    ) { $0.auxiliaryWeight = Float(options.segmentationAux) }
     for discriminator in discriminators(of: step.parts) {
-      try load(fixture, "\(group)/state_before/discriminator_\(discriminator.stored)", discriminator)
+      try fixture.load(
+        "\(before)/discriminator_\(discriminator.stored)", into: discriminator.parameters, name: discriminator.name)
     }
     for index in 0..<fixture.names(under: group).count(where: { $0 != "state_before" }) {
       let path = "\(group)/step\(index)"
-      let record = try step.run(try batch(fixture, index, "\(path)/in", options.classes), step: index)
+      let batch = try fixture.batch(index, "\(path)/in", classes: general.classes)
+      guard batch.samples.count == 1 else { throw fixture.bad(path, "more than one image of a domain") }
+      seen.stepBegins()
+      let record = try step.run(batch, step: index)
       try compareLosses(record, "\(path)/out", &verifier)
-      for (pass, logits) in seen.logits where fixture.contains("\(path)/out/logits_\(pass)_main") {
-        try verifier.element("\(path)/out/logits_\(pass)_main", logits)
+      for pass in seen.passes where fixture.contains("\(path)/out/logits_\(pass.name)_main") {
+        try verifier.element(
+          "\(path)/out/logits_\(pass.name)_main", pass.output.maps[.fused]?.value ?? Tensor(zeros: [0]))
       }
       if let gradient = seen.gradient {
-        try NamedGradients(gradient, of: step.parts.student.parameters).compare(with: "\(path)/grad/net", &verifier)
+        try NamedGradients(gradient, of: student.parameters).compare(with: "\(path)/grad/net", &verifier)
       }
       try compareDiscriminators(step.parts, path, &verifier)
-      try compareNetwork(step.parts.student.parameters, "\(path)/state_after/net", &verifier)
+      try verifier.network("\(path)/state_after/net", student.parameters)
     }
-  }
-
-  // MARK: Inputs
-
-  /// Images of the two domains have different sizes, which no loader gives.
-  private static func batch(_ fixture: Fixture, _ step: Int, _ path: String, _ classes: Int) throws -> DomainBatch {
-    let source = try fixture.rawImage("\(path)/source_rgb")
-    let target = try fixture.rawImage("\(path)/target_rgb")
-    guard source.samples == 1, target.samples == 1 else { throw fixture.bad(path, "more than one image of a domain") }
-    let labels = try fixture.labels("\(path)/source_label", of: source, classes: classes)
-    var batch = DomainBatch(
-      step: step, samples: 0..<1, source: DomainSamples(image: source, labels: labels), target: nil)
-    batch.target = DomainSamples(image: target)
-    return batch
   }
 
   private struct Discriminator {
     let stored: String
     let prefix: String
     let parameters: NetworkParameters
+
+    /// The file's name of a parameter.
+    func name(_ parameter: String) -> String { String(parameter.dropFirst(prefix.count)) }
   }
 
   private static func discriminators(of parts: StepParts) -> [Discriminator] {
@@ -75,18 +68,6 @@ enum AlignmentStepKind: FileKind {
           stored: levels.first { $0.0 == companion.name }?.1 ?? companion.name,
           prefix: "\(objective.name).\(companion.name).", parameters: companion.parameters)
       }
-    }
-  }
-
-  private static func load(_ fixture: Fixture, _ path: String, _ discriminator: Discriminator) throws {
-    let parameters = discriminator.parameters
-    for slice in parameters.slices {
-      let place = "\(path)/\(slice.name.dropFirst(discriminator.prefix.count))"
-      let (values, shape) = try fixture.floats(place)
-      guard shape == slice.officialShape else {
-        throw fixture.bad(place, "shape \(shape) instead of \(slice.officialShape)")
-      }
-      parameters.load(values, named: slice.name, into: parameters.values)
     }
   }
 
@@ -111,88 +92,53 @@ enum AlignmentStepKind: FileKind {
   private static func compareDiscriminators(_ parts: StepParts, _ path: String, _ verifier: inout Verifier) throws {
     for discriminator in discriminators(of: parts) {
       let parameters = discriminator.parameters
-      func named(_ arena: Tensor) -> [String: [Float]] {
-        Dictionary(
-          uniqueKeysWithValues: parameters.official(of: arena).map {
-            (String($0.name.dropFirst(discriminator.prefix.count)), $0.values)
-          })
-      }
       let group = "\(path)/grad/discriminator_\(discriminator.stored)"
       let stored = verifier.fixture.datasets(under: group)
       if !stored.isEmpty, let slots = parameters.gradients {
         // The sum over samples ends in the first one's slot.
-        let sum = named(slots.sample(0).reshaped([slots.perSample]))
-        try verifier.norms(group, inFile(group, stored) { sum[$0] })
+        let sum = parameters.official(of: slots.sample(0).reshaped([slots.perSample]))
+        let named = Dictionary(uniqueKeysWithValues: sum.map { (discriminator.name($0.name), $0.values) })
+        try verifier.norms(group, inFile(group, stored) { named[$0] })
       }
-      let after = "\(path)/state_after/discriminator_\(discriminator.stored)"
-      let values = named(parameters.values)
-      for (path, actual) in inFile(after, verifier.fixture.datasets(under: after), { values[$0] }) {
-        try verifier.element(path, actual: actual)
-      }
-    }
-  }
-
-  private static func compareNetwork(
-    _ parameters: NetworkParameters, _ group: String, _ verifier: inout Verifier
-  ) throws {
-    let all = parameters.official(of: parameters.values) + parameters.officialBuffers()
-    let values = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0.values) })
-    for (path, actual) in inFile(group, verifier.fixture.datasets(under: group), { values[$0] }) {
-      try verifier.element(path, actual: actual)
+      try verifier.network(
+        "\(path)/state_after/discriminator_\(discriminator.stored)", parameters, name: discriminator.name)
     }
   }
 }
 
-/// `options` of the group, and `config` of the file.
+/// What `options` of the group and `config` of the file say of the method.
 private struct AlignmentStepOptions: Decodable {
   let transform: String?
   let kind: String?
-  let lr: Double
   let rateDiscriminator: Double?
-  let power: Double
-  let total: Int
-  let momentum: Double
-  let weightDecay: Double
-  let mean: [Float]
   let lambdaMain: Double
   let lambdaAux: Double
   let segmentationAux: Double
-  private(set) var classes = 0
   private(set) var width = 0
 
   private enum CodingKeys: String, CodingKey {
-    case transform, kind, lr, rateDiscriminator, power, total, momentum, weightDecay, mean, lambdaMain, lambdaAux
-    case segmentationAux
+    case transform, kind, rateDiscriminator, lambdaMain, lambdaAux, segmentationAux
   }
 
   /// Reads what a group says.
   /// - Throws: `Failure` 65 if something is missing or out of range.
   static func read(_ fixture: Fixture, _ group: String) throws -> AlignmentStepOptions {
-    let decoder = JSONDecoder()
-    decoder.keyDecodingStrategy = .convertFromSnakeCase
-    var options: AlignmentStepOptions
-    do {
-      options = try decoder.decode(
-        AlignmentStepOptions.self, from: Data((try fixture.file.text("options", of: group) ?? "{}").utf8))
-    } catch let error as DecodingError {
-      throw fixture.bad(group, "options do not describe it: \(error)")
-    }
-    options.classes = try fixture.config("classes", Int.self) ?? 0
+    var options: AlignmentStepOptions = try fixture.options(of: group)
     options.width = try fixture.config("width", Int.self) ?? 0
-    guard options.total > 0, options.mean.count == 3, 2...255 ~= options.classes, 1...4096 ~= options.width,
-      options.kind.map({ ["bce", "ls"].contains($0) }) ?? true
-    else { throw fixture.bad(group, "options or config out of range") }
+    guard 1...4096 ~= options.width, options.kind.map({ ["bce", "ls"].contains($0) }) ?? true else {
+      throw fixture.bad(group, "options or config out of range")
+    }
     return options
   }
 
-  private func method() throws -> any MethodOptions {
+  func method(_ general: TinyStepOptions) -> any MethodOptions {
     var adversarial = AdversarialOptions()
     adversarial.weight = lambdaMain
     adversarial.auxiliaryWeight = lambdaAux
     adversarial.loss = kind == "ls" ? .leastSquares : .crossEntropy
     adversarial.discriminator.width = width
     adversarial.discriminator.learningRate = rateDiscriminator ?? 0
-    adversarial.discriminator.power = power
+    adversarial.discriminator.power = general.power
     switch transform {
     case "softmax":
       var options = AdaptSegNetOptions()
@@ -209,49 +155,4 @@ private struct AlignmentStepOptions: Decodable {
       return options
     }
   }
-
-  /// The step over one image of each domain, on one rank.
-  func step(_ fixture: Fixture, _ before: String, _ observer: any StepObserver) throws -> TrainingStep {
-    let solo = SoloCommunicator()
-    let share = BatchShare(communicator: solo, globalBatch: 1, samples: 0..<1)
-    let tiny = TinyNetwork(mean: mean, classes: classes)
-    var configuration = tiny.configuration
-    configuration.auxiliary = AuxiliaryHead(stage: 1)
-    let student = try SegmentationNetwork(configuration, gradientSlots: 1, seed: 0)
-    try fixture.load(tiny: "\(before)/net", into: student.parameters)
-    let groups = TinyNetwork.groups(weightDecay: weightDecay)
-    let setup = ObjectiveSetup(
-      configuration: configuration, host: .adversarial, seed: 0, scheduledSteps: total, decaySteps: total,
-      share: share)
-    let objectives = [try method().make(setup)].compactMap(\.self)
-    return TrainingStep(
-      StepParts(
-        share: share, student: student, teacher: nil, host: .adversarial, objectives: objectives,
-        companions: try StepCompanions(of: objectives, on: solo),
-        sites: ["source": [.fused], "target": [.fused]], draws: WholeImages(),
-        reduction: try GradientReduction(on: solo),
-        optimizer: SGD(
-          slices: student.parameters.slices.map { groups.slice(name: $0.name, range: $0.range) }, momentum: momentum),
-        schedule: LearningRateSchedule(baseRate: lr, warmUpSteps: 0, power: power, totalSteps: total),
-        momentum: TeacherMomentum(), observer: observer),
-      StepOptions(
-        detailWeight: 0, auxiliaryWeight: Float(segmentationAux), normalisation: .labelled, augmentSource: false,
-        stochasticSeed: nil))
-  }
-}
-
-/// Nothing is drawn: a network of one resolution sees whole images.
-private struct WholeImages: DrawSource {
-  func draws(_ request: DrawRequest) -> PassDraws {
-    PassDraws(box: Box(top: 0, bottom: request.height, left: 0, right: request.width))
-  }
-}
-
-/// Keeps what the last step showed: logits before they are resized, by pass, and the gradient.
-private final class SeenPasses: StepObserver {
-  private(set) var logits: [String: Tensor] = [:]
-  private(set) var gradient: Tensor?
-
-  func passed(_ pass: ObservedPass) { logits[pass.name] = pass.output.maps[.fused]?.value }
-  func summed(_ gradient: Tensor) { self.gradient = gradient.copy() }
 }

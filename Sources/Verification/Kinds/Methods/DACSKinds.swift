@@ -141,9 +141,7 @@ enum DACSScheduleKind: Kind {
   static func verify(group: String, _ fixture: Fixture, into verifier: inout Verifier) throws {
     let replay = try TermReplay(group, fixture)
     let steps = try fixture.integers(replay.path("in/iteration")).values
-    let schedule = LearningRateSchedule(
-      baseRate: replay.number("base", 2.5e-4), warmUpSteps: 0, warmUpRatio: 1, power: replay.number("power", 0.9),
-      totalSteps: Int(replay.number("total", 250_000)))
+    let schedule = replay.decayingRate(total: 250_000)
     let momentum = TeacherMomentum(alpha: replay.number("alpha", 0.99))
     // The file holds rates times 10⁴.
     try verifier.element(replay.path("out/rate"), actual: steps.map { Float(1e4 * schedule.rate(at: $0)) })

@@ -25,14 +25,7 @@ struct DiscriminatorReplay {
     let registry = ParameterRegistry()
     network = Discriminator(registry, prefix: DiscriminatorReplay.prefix, inputs: first[1], width: first[0])
     parameters = NetworkParameters(registry, gradientSlots: slots, seed: 0)
-    for slice in parameters.slices {
-      let path = replay.path("state_before/\(DiscriminatorReplay.name(slice.name))")
-      let (values, shape) = try fixture.floats(path)
-      guard shape == slice.officialShape else {
-        throw fixture.bad(path, "shape \(shape) instead of \(slice.officialShape)")
-      }
-      parameters.load(values, named: slice.name, into: parameters.values)
-    }
+    try fixture.load(replay.path("state_before"), into: parameters, name: DiscriminatorReplay.name)
   }
 
   /// The domain's logits of a map.
@@ -70,10 +63,7 @@ func compareStep(
     slices: parameters.slices.map { ParameterSlice(name: $0.name, range: $0.range, decay: 0) }, beta1: 0.9,
     beta2: 0.99, epsilon: 1e-8)
   optimizer.advance(parameters: parameters.values, gradient: gradient, rate: rate, step: 1)
-  for slice in parameters.slices {
-    try verifier.element(
-      replay.path("state_after/\(name(slice.name))"), actual: NetworkParameters.official(slice, of: parameters.values))
-  }
+  try verifier.network(replay.path("state_after"), parameters, name: name)
 }
 
 /// What discriminators see of logits.

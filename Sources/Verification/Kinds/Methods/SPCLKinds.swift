@@ -4,7 +4,6 @@
 import Adaptation
 import Autograd
 import Kernels
-import Optimization
 import Support
 import Tensors
 
@@ -151,9 +150,7 @@ enum StageRateKind: Kind {
 
   static func verify(group: String, _ fixture: Fixture, into verifier: inout Verifier) throws {
     let replay = try TermReplay(group, fixture)
-    let schedule = LearningRateSchedule(
-      baseRate: replay.number("base", 2.5e-4), warmUpSteps: 0, warmUpRatio: 1, power: replay.number("power", 0.9),
-      totalSteps: Int(replay.number("total", 62_500)))
+    let schedule = replay.decayingRate(total: 62_500)
     let steps = try fixture.integers(replay.path("in/t")).values
     try verifier.element(replay.path("out/learning_rate"), actual: steps.map { Float(schedule.rate(at: $0)) })
   }

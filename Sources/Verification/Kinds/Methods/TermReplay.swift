@@ -5,6 +5,7 @@ import Autograd
 import Collectives
 import Foundation
 import Kernels
+import Optimization
 import Support
 import Tensors
 
@@ -82,12 +83,28 @@ struct TermReplay {
       tape: tape, normalization: .batch, communicator: SoloCommunicator(), globalBatch: samples, firstSample: 0)
   }
 
+  /// A learning rate that falls to 0 without a warm-up, by the options `base`, `power` and `total`.
+  func decayingRate(total: Double) -> LearningRateSchedule {
+    LearningRateSchedule(
+      baseRate: number("base", 2.5e-4), warmUpSteps: 0, warmUpRatio: 1, power: number("power", 0.9),
+      totalSteps: Int(number("total", total)))
+  }
+
   // MARK: Comparisons
 
   /// Compares the sum of terms over samples.
   func compare(_ name: String, _ terms: [LossTerm], into verifier: inout Verifier) throws {
     let sum = terms.flatMap(\.perSample).reduce(0, +)
     try verifier.element(path("out/\(name)"), actual: [Float(sum)])
+  }
+
+  /// Compares a map, and its product with the cotangent that is walked back from it.
+  func compare(_ name: String, _ map: Variable, cotangent: String = "cotangent", into verifier: inout Verifier) throws {
+    let cotangent = try self.map(cotangent)
+    guard cotangent.shape == map.value.shape else { throw fixture.bad(group, "cotangent \(cotangent.shape)") }
+    try verifier.element(path("out/\(name)"), map.value)
+    try verifier.element(path("out/loss"), actual: [Float(dot(map.value, cotangent))])
+    map.cell?.accumulate(cotangent)
   }
 
   /// Walks back and compares every input's gradient: zero where none arrived.
@@ -98,4 +115,9 @@ struct TermReplay {
       try verifier.element(path("grad/\(name)"), gradient)
     }
   }
+}
+
+/// Sum of products, in Double.
+func dot(_ first: Tensor, _ second: Tensor) -> Double {
+  zip(first.values, second.values).reduce(0) { $0 + Double($1.0) * Double($1.1) }
 }
