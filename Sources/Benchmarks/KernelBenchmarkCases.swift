@@ -22,21 +22,23 @@ extension KernelBenchmark {
   private static func stageKernels(
     _ name: String, _ variant: MixTransformerVariant, _ stage: Int, side: Int
   ) -> [KernelBenchmark] {
-    let (width, tokens) = (variant.widths[stage], side * side)
+    let width = variant.widths[stage]
+    let x = noise([1, side * side, width])
+    return feedForwardKernels(name, x, side: side)
+      + attentionKernels(name, x, reduced: side / variant.reductions[stage], heads: variant.heads[stage])
+  }
+
+  /// What a block's feed-forward network is made of, over tokens `x` of a square map.
+  private static func feedForwardKernels(_ name: String, _ x: Tensor, side: Int) -> [KernelBenchmark] {
+    let (tokens, width) = (x.shape[1], x.shape[2])
     let hidden = 4 * width
-    let reduced = side / variant.reductions[stage]
-    let (x, wide) = (noise([1, tokens, width]), noise([1, tokens, hidden]))
+    let wide = noise([1, tokens, hidden])
     let weight = noise([width, hidden])
     let slots = GradientSlots(zeros: width * hidden, samples: 1)
-    let (scale, shift) = (noise([width]), noise([width]))
-    let keysValues = noise([1, reduced * reduced, 2 * width])
-    let heads = variant.heads[stage]
     let (map, filter) = (wide.reshaped([1, side, side, hidden]), noise([3, 3, 1, hidden]))
     let work = 2 * tokens * width * hidden
     let traffic = x.count + wide.count + weight.count
     let sizes = "\(tokens)x\(width) to \(hidden)"
-    let scores = 2 * tokens * reduced * reduced * width
-    let attentionSizes = "\(tokens) on \(reduced * reduced), \(heads)x\(width / heads)"
     return [
       .init("\(name): expand", sizes, operations: work, floats: traffic) { _ = linear(x, weight: weight) },
       .init("\(name): expand, input gradient", sizes, operations: work, floats: traffic) {
@@ -52,6 +54,17 @@ extension KernelBenchmark {
       .init("\(name): GELU, gradient", "\(tokens)x\(hidden)", floats: 3 * wide.count) {
         _ = geluGradient(wide, gradient: wide)
       },
+    ]
+  }
+
+  /// What a block's attention is made of, over tokens `x`, with as many keys as a map of `reduced` tokens a side has.
+  private static func attentionKernels(_ name: String, _ x: Tensor, reduced: Int, heads: Int) -> [KernelBenchmark] {
+    let (tokens, width) = (x.shape[1], x.shape[2])
+    let (scale, shift) = (noise([width]), noise([width]))
+    let keysValues = noise([1, reduced * reduced, 2 * width])
+    let scores = 2 * tokens * reduced * reduced * width
+    let attentionSizes = "\(tokens) on \(reduced * reduced), \(heads)x\(width / heads)"
+    return [
       .init("\(name): layer norm", "\(tokens)x\(width)", floats: 2 * x.count) {
         _ = layerNorm(x, scale: scale, shift: shift, epsilon: 1e-6)
       },

@@ -141,8 +141,19 @@ public final class StepBenchmark {
     }
     recorder = try StepBenchmark.recorder(
       side: setting.crop, threshold: Float(recipe.teacher.threshold), plan, on: communicator)
+    step = try StepBenchmark.step(setting, recipe, configuration, plan, share, layout, on: communicator)
+  }
+
+  /// The step of HRDA with a box in the middle. Called by all ranks.
+  private static func step(
+    _ setting: StepBenchmarkCase, _ recipe: Recipe, _ configuration: NetworkConfiguration, _ plan: ShardPlan,
+    _ share: BatchShare, _ layout: StepBenchmarkLayout, on communicator: any Communicator
+  ) throws -> TrainingStep {
     let student = try SegmentationNetwork(
       configuration, gradientSlots: plan.place < 2 ? share.samples.count : 0, seed: 1)
+    let average = try SegmentationNetwork(configuration, gradientSlots: 0, seed: 1)
+    let distance = FeatureDistance(
+      try ReferenceEncoder(configuration, seed: 1), recipe.featureDistance, classCount: configuration.classCount)
     let reduction = try GradientReduction(
       on: share.communicator, scatters: recipe.dealsOutMoments(over: communicator.worldSize))
     let teamGradients = share.team.map {
@@ -150,27 +161,18 @@ public final class StepBenchmark {
     }
     let shards = try ArenaShards.of(student.parameters, reduction, teamGradients, on: communicator)
     let offset = (setting.crop - setting.detail) / 2
-    let box = Box(
-      top: offset, bottom: offset + setting.detail, left: offset, right: offset + setting.detail)
-    step = TrainingStep(
+    let box = Box(top: offset, bottom: offset + setting.detail, left: offset, right: offset + setting.detail)
+    return TrainingStep(
       StepParts(
-        share: share, student: student,
-        teacher: Teacher(
-          try SegmentationNetwork(configuration, gradientSlots: 0, seed: 1),
-          threshold: Float(recipe.teacher.threshold)),
-        host: .selfTraining,
-        objectives: [
-          FeatureDistance(try ReferenceEncoder(configuration, seed: 1), recipe.featureDistance, classCount: 19)
-        ], sites: FeatureDistance.requirements.sites,
+        share: share, student: student, teacher: Teacher(average, threshold: Float(recipe.teacher.threshold)),
+        host: .selfTraining, objectives: [distance], sites: FeatureDistance.requirements.sites,
         draws: FixedDraws(box: box), reduction: reduction, teamGradients: teamGradients,
         overlap: OverlapTrial(layout.overlap, isPossible: layout.cropShards == 1, on: communicator),
         optimizer: recipe.makeOptimizer(student.parameters, owned: shards?.own), shards: shards,
-        schedule: recipe.learningRate,
-        momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
+        schedule: recipe.learningRate, momentum: TeacherMomentum(alpha: recipe.teacher.momentum)),
       StepOptions(
         detailWeight: Float(recipe.network.detailWeight), auxiliaryWeight: Float(recipe.network.auxiliary.weight),
-        normalisation: recipe.loss.normalisation,
-        augmentSource: false, stochasticSeed: 1, tunesBuckets: true))
+        normalisation: recipe.loss.normalisation, augmentSource: false, stochasticSeed: 1, tunesBuckets: true))
   }
 
   /// Runs once and says what it took. Called by all ranks.

@@ -52,6 +52,21 @@ public struct StepBenchmarkReport: Codable, Sendable {
     public let gflop: Double
     /// Rate of its executed operations as a share of the ceiling.
     public let ofCeiling: Double
+
+    /// - Parameters:
+    ///   - entries: of metered steps.
+    ///   - stepSeconds: of such a step.
+    ///   - ceiling: rate, in units of 10⁹ operations a second.
+    ///   - countsHeap: whether requests for heap memory were counted.
+    init(_ entries: [MeterProfile.Entry], stepSeconds: Double, ceiling: Double, countsHeap: Bool) {
+      seconds = Spread(entries.map(\.seconds)).median
+      share = seconds / stepSeconds
+      calls = entries[0].calls
+      heapAllocations = countsHeap ? entries[0].allocations : nil
+      let operations = Double(entries[0].operations)
+      gflop = operations / 1e9
+      ofCeiling = operations / seconds / 1e9 / ceiling
+    }
   }
 
   /// What adding gradients over ranks took on this rank: medians of the timed steps.
@@ -163,23 +178,13 @@ public struct StepBenchmarkReport: Codable, Sendable {
     let counted = samples.compactMap(\.heapAllocations).map(Double.init)
     heapAllocations = counted.isEmpty ? nil : Int(Spread(counted).median)
     operations = samples[0].operations
-    phases = Dictionary(
-      uniqueKeysWithValues: samples[0].phases.seconds.map { phase in
-        let all = samples.compactMap { sample in sample.phases.seconds.first { $0.name == phase.name }?.seconds }
-        return (phase.name, Spread(all).median)
-      })
+    phases = StepBenchmarkReport.phases(samples)
     reduction = samples[0].reduction.bytes > 0 ? Reduction(samples) : nil
     let whole = Spread(metered.map(\.seconds)).median
     meteredSeconds = whole
-    let ceiling = ceilingGflops
+    let (ceiling, isCounted) = (ceilingGflops, !counted.isEmpty)
     func kernel(_ entries: [MeterProfile.Entry]) -> Kernel {
-      let seconds = Spread(entries.map(\.seconds)).median
-      let operations = Double(entries[0].operations)
-      return Kernel(
-        seconds: seconds, share: seconds / whole, calls: entries[0].calls,
-        heapAllocations: counted.isEmpty ? nil : entries[0].allocations,
-        gflop: operations / 1e9,
-        ofCeiling: operations / seconds / 1e9 / ceiling)
+      Kernel(entries, stepSeconds: whole, ceiling: ceiling, countsHeap: isCounted)
     }
     kernels = Dictionary(
       uniqueKeysWithValues: profiles[0].families.keys.map { family in
@@ -188,6 +193,15 @@ public struct StepBenchmarkReport: Codable, Sendable {
     functions = Dictionary(
       uniqueKeysWithValues: profiles[0].functions.keys.map { name in
         (name, kernel(profiles.compactMap { $0.functions[name] }))
+      })
+  }
+
+  /// The median seconds of every phase.
+  private static func phases(_ samples: [StepBenchmark.Sample]) -> [String: Double] {
+    Dictionary(
+      uniqueKeysWithValues: samples[0].phases.seconds.map { phase in
+        let all = samples.compactMap { sample in sample.phases.seconds.first { $0.name == phase.name }?.seconds }
+        return (phase.name, Spread(all).median)
       })
   }
 

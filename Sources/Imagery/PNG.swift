@@ -17,6 +17,45 @@ let exifLimit = 1 << 16
 /// How many bytes one byte of deflated data can hold at most, rounded up.
 private let deflateLimit = 1040
 
+/// The chunks of a PNG, each with the checksum it claims.
+private struct PNGChunks {
+  /// Signature and critical chunks.
+  private(set) var critical = pngSignature
+  /// Bytes of deflated data.
+  private(set) var dataCount = 0
+  /// By the first Exif block before the pixels; nil without one.
+  private(set) var orientation: Orientation?
+
+  /// - Throws: 65 if a chunk is cut off or fails its checksum.
+  init(_ file: [UInt8], name: String) throws {
+    func number(at position: Int) -> Int { file[position..<position + 4].reduce(0) { $0 << 8 | Int($1) } }
+    var position = pngSignature.count
+    while true {
+      guard position + 12 <= file.count else { throw damagedPNG("cut off after \(file.count) bytes", name) }
+      let length = number(at: position)
+      guard length <= file.count - position - 12 else { throw damagedPNG("cut off after \(file.count) bytes", name) }
+      let kind = String(decoding: file[position + 4..<position + 8], as: UTF8.self)
+      let sum = file.withUnsafeBufferPointer { crc32(0, $0.baseAddress! + position + 4, UInt32(length + 4)) }
+      guard Int(sum) == number(at: position + 8 + length) else {
+        throw damagedPNG("chunk \(kind) at byte \(position) fails its checksum", name)
+      }
+      if ["IHDR", "PLTE", "IDAT", "IEND"].contains(kind) {
+        critical.append(contentsOf: file[position..<position + length + 12])
+      }
+      if kind == "IDAT" { dataCount += length }
+      if kind == "eXIf", dataCount == 0 {
+        orientation = orientation ?? Orientation(exif: file[position + 8..<position + 8 + min(length, exifLimit)])
+      }
+      position += length + 12
+      if kind == "IEND" { break }
+    }
+  }
+}
+
+private func damagedPNG(_ what: String, _ name: String) -> Failure {
+  Failure(.badData, "damaged PNG: \(what)", at: name, remedy: "restore the file")
+}
+
 /// A PNG reduced to its critical chunks.
 private struct CheckedPNG {
   let bytes: [UInt8]
@@ -32,49 +71,24 @@ private struct CheckedPNG {
   /// - Throws: 65 if a chunk is cut off or fails its checksum, or the header claims more than the data or the limit
   ///   allow.
   init(_ file: [UInt8], name: String, pixelLimit: Int) throws {
-    func damaged(_ what: String) -> Failure {
-      Failure(.badData, "damaged PNG: \(what)", at: name, remedy: "restore the file")
-    }
-    func number(at position: Int) -> Int { file[position..<position + 4].reduce(0) { $0 << 8 | Int($1) } }
-    var kept = pngSignature
-    var dataCount = 0
-    var orientation: Orientation?
-    var position = pngSignature.count
-    while true {
-      guard position + 12 <= file.count else { throw damaged("cut off after \(file.count) bytes") }
-      let length = number(at: position)
-      guard length <= file.count - position - 12 else { throw damaged("cut off after \(file.count) bytes") }
-      let kind = String(decoding: file[position + 4..<position + 8], as: UTF8.self)
-      let sum = file.withUnsafeBufferPointer { crc32(0, $0.baseAddress! + position + 4, UInt32(length + 4)) }
-      guard Int(sum) == number(at: position + 8 + length) else {
-        throw damaged("chunk \(kind) at byte \(position) fails its checksum")
-      }
-      if ["IHDR", "PLTE", "IDAT", "IEND"].contains(kind) {
-        kept.append(contentsOf: file[position..<position + length + 12])
-      }
-      if kind == "IDAT" { dataCount += length }
-      if kind == "eXIf", dataCount == 0 {
-        orientation = orientation ?? Orientation(exif: file[position + 8..<position + 8 + min(length, exifLimit)])
-      }
-      position += length + 12
-      if kind == "IEND" { break }
-    }
+    let chunks = try PNGChunks(file, name: name)
+    let kept = chunks.critical
     guard kept.count >= 33, String(decoding: kept[12..<16], as: UTF8.self) == "IHDR" else {
-      throw damaged("no header")
+      throw damagedPNG("no header", name)
     }
     bytes = kept
-    self.orientation = orientation ?? .upright
+    orientation = chunks.orientation ?? .upright
     width = kept[16..<20].reduce(0) { $0 << 8 | Int($1) }
     height = kept[20..<24].reduce(0) { $0 << 8 | Int($1) }
     bitDepth = kept[24]
     colourType = kept[25]
     guard (1...pngSideLimit).contains(width), (1...pngSideLimit).contains(height) else {
-      throw damaged("size \(width)x\(height)")
+      throw damagedPNG("size \(width)x\(height)", name)
     }
     try checkPixels(PixelSize(height: height, width: width), limit: pixelLimit, name: name)
     // Memory is taken for the size that the header claims, so the data must be able to fill it.
-    guard height * width / 8 * max(1, Int(bitDepth)) <= (dataCount + 1) * deflateLimit else {
-      throw damaged("\(dataCount) bytes of data for \(width)x\(height) pixels")
+    guard height * width / 8 * max(1, Int(bitDepth)) <= (chunks.dataCount + 1) * deflateLimit else {
+      throw damagedPNG("\(chunks.dataCount) bytes of data for \(width)x\(height) pixels", name)
     }
   }
 

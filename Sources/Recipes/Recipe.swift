@@ -91,15 +91,7 @@ public struct Recipe: Sendable, Equatable {
     try settings.group("communication", &communication)
     try settings.value("convolution", &convolution)
     try settings.path("init", &initialCheckpoint)
-    try settings.value("method", &method.name, catalogue.map { .named($0.methods.map(\.name)) } ?? .none)
-    if let place = catalogue?.methods.firstIndex(where: { $0.name == method.name }),
-      let entry = catalogue?.methods[place]
-    {
-      (method.host, method.options, method.place) = (entry.host, entry.options, place)
-    }
-    try visitOptions(&settings)
-    objectives.catalogue = catalogue?.methods ?? []
-    try settings.group("objectives", &objectives)
+    try visitMethod(&settings, catalogue)
     try settings.group("batch", &batch)
     try settings.value("classes", &classes)
     try settings.group("encoder", &encoder)
@@ -124,6 +116,19 @@ public struct Recipe: Sendable, Equatable {
     try settings.group("guard", &stepGuard)
     try settings.group("watch", &watch)
     try settings.value("trace", &trace)
+  }
+
+  /// Method, its options and what is added to it.
+  private mutating func visitMethod(_ settings: inout some SettingVisitor, _ catalogue: RecipeCatalogue?) throws {
+    try settings.value("method", &method.name, catalogue.map { .named($0.methods.map(\.name)) } ?? .none)
+    if let place = catalogue?.methods.firstIndex(where: { $0.name == method.name }),
+      let entry = catalogue?.methods[place]
+    {
+      (method.host, method.options, method.place) = (entry.host, entry.options, place)
+    }
+    try visitOptions(&settings)
+    objectives.catalogue = catalogue?.methods ?? []
+    try settings.group("objectives", &objectives)
   }
 
   private mutating func visitOptions(_ settings: inout some SettingVisitor) throws {

@@ -38,6 +38,19 @@ extension Recipe {
     try checkSizes(check, try OutputGrid(networkConfiguration(classCount: 1)))
     try checkClasses(check, catalogue)
     try check.require(mix.blurSigma[0] <= mix.blurSigma[1], "mix.blurSigma", "has its least value after its greatest")
+    try checkRanks(check)
+    try check.require(
+      network.auxiliary.weight == 0 || network.resolution != .hrda, "network.auxiliary",
+      "needs one resolution, not \(network.resolution.rawValue)",
+      remedy: "use network.resolution: context-only, or network.auxiliary.weight: 0")
+    try check.require(
+      teacher.refresh == 0 || teacher.cache, "teacher.refresh",
+      "is \(teacher.refresh), but teacher.cache keeps no pseudo-labels", remedy: "set teacher.cache to true")
+    try checkData(check, catalogue)
+  }
+
+  /// How a batch may be cut over ranks and memory.
+  private func checkRanks(_ check: RecipeCheck) throws {
     try check.require(
       batch.global.isMultiple(of: batch.accumulate), "batch.accumulate",
       "is \(batch.accumulate), which does not divide batch.global \(batch.global)",
@@ -46,16 +59,13 @@ extension Recipe {
       batch.cropShards == 1 || network.resolution == .hrda, "batch.cropShards",
       "is \(batch.cropShards), but network.resolution \(network.resolution.rawValue) has one crop to share out")
     try check.require(
-      network.auxiliary.weight == 0 || network.resolution != .hrda, "network.auxiliary",
-      "needs one resolution, not \(network.resolution.rawValue)",
-      remedy: "use network.resolution: context-only, or network.auxiliary.weight: 0")
-    try check.require(
       !optimizer.shardMoments || reduction != .native, "optimizer.shardMoments",
       "is true, but the MPI library's own sum (reduction: native) leaves no part of it to one rank",
       remedy: "use reduction: reproducible, or optimizer.shardMoments: false")
-    try check.require(
-      teacher.refresh == 0 || teacher.cache, "teacher.refresh",
-      "is \(teacher.refresh), but teacher.cache keeps no pseudo-labels", remedy: "set teacher.cache to true")
+  }
+
+  /// What method and objectives learn from, and objectives themselves.
+  private func checkData(_ check: RecipeCheck, _ catalogue: RecipeCatalogue) throws {
     try check.require(
       data.source != nil || !method.host.hasSource, "data.source", "is missing",
       remedy: "give it a kind, folder or procedural")
@@ -129,17 +139,22 @@ extension Recipe {
         !isSeen || Double(min(size.height, size.width)) * scale >= Double(smallest), name,
         "\(size) leaves the encoder less than \(smallest) pixels a side", remedy: "choose a larger size")
     }
-    let seen = network.resolution == .detailOnly ? detail : crop
-    let cell = grid.coarsestStride * (network.resolution == .detailOnly ? 1 : grid.contextReduction)
-    try check.require(
-      !usesFeatureDistance || (seen.height % cell == 0 && seen.width % cell == 0),
-      network.resolution == .detailOnly ? "network.detailCrop" : "crop.size",
-      "\(seen) is not a multiple of \(cell), which the feature distance needs",
-      remedy: "set featureDistance.weight to 0 or change the size")
+    if usesFeatureDistance { try checkCells(check, grid) }
     let (window, stride) = (evaluation.crop, evaluation.stride)
     try check.require(
       stride.height <= window.height && stride.width <= window.width, "evaluation.stride",
       "\(stride) is larger than evaluation.crop \(window), which would leave gaps")
+  }
+
+  /// The feature distance compares whole cells of the coarsest feature map.
+  private func checkCells(_ check: RecipeCheck, _ grid: OutputGrid) throws {
+    let isDetail = network.resolution == .detailOnly
+    let seen = isDetail ? network.detailCrop : crop.size
+    let cell = grid.coarsestStride * (isDetail ? 1 : grid.contextReduction)
+    try check.require(
+      seen.height % cell == 0 && seen.width % cell == 0, isDetail ? "network.detailCrop" : "crop.size",
+      "\(seen) is not a multiple of \(cell), which the feature distance needs",
+      remedy: "set featureDistance.weight to 0 or change the size")
   }
 
   private func checkClasses(_ check: RecipeCheck, _ catalogue: RecipeCatalogue) throws {

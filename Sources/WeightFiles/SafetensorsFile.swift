@@ -18,6 +18,23 @@ func readSafetensors(_ bytes: WeightBytes) throws -> (tensors: [WeightTensor], m
   var reader = SafetensorsHeaderReader(try bytes.bytes(8, Int(length), of: "the header"))
   var (entries, metadata) = try reader.read()
   entries.sort { ($0.begin, $0.end) < ($1.begin, $1.end) }
+  let end = try checkedEnd(entries)
+  guard end == bytes.count - start else {
+    throw Failure(
+      .badData, "the tensors end at byte \(saturatingSum(start, end)), the file at \(bytes.count)", remedy: fetchAgain)
+  }
+  let tensors = try entries.map { entry in
+    try WeightTensor(
+      name: entry.name, shape: entry.shape, element: entry.element, bytes: bytes, start: start + entry.begin,
+      room: entry.end - entry.begin)
+  }
+  return (tensors, metadata)
+}
+
+/// Where tensors in the order of their bytes end, which follow each other without gaps.
+/// - Throws: `Failure` 65 that names the first tensor whose bytes are not its own, whole numbers, or as many as its shape
+///   says.
+private func checkedEnd(_ entries: [SafetensorsEntry]) throws -> Int {
   var end = 0
   for entry in entries {
     let place = "tensor \(printable(entry.name))"
@@ -38,14 +55,5 @@ func readSafetensors(_ bytes: WeightBytes) throws -> (tensors: [WeightTensor], m
     }
     end = entry.end
   }
-  guard end == bytes.count - start else {
-    throw Failure(
-      .badData, "the tensors end at byte \(saturatingSum(start, end)), the file at \(bytes.count)", remedy: fetchAgain)
-  }
-  let tensors = try entries.map { entry in
-    try WeightTensor(
-      name: entry.name, shape: entry.shape, element: entry.element, bytes: bytes, start: start + entry.begin,
-      room: entry.end - entry.begin)
-  }
-  return (tensors, metadata)
+  return end
 }

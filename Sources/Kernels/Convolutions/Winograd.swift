@@ -131,19 +131,25 @@ func winogradConvolution(
           transformed, inputStride, taps, into: products, outputStride, plan, samples.count, ins.count, outs.count,
           accumulate: inputChunk > 0)
       }
-      WorkerPool.shared.run(tiles: samples.count * plan.tileRows) { index in
-        let (local, row) = index.quotientAndRemainder(dividingBy: plan.tileRows)
-        let outs = outputChunks[outputChunk]
-        ck_winograd_output(
-          Int32(plan.side), products.pointer + local * products.perSample + row * plan.tileColumns * outs.count,
-          outputStride,
-          bias.map { $0.pointer + outs.lowerBound },
-          result.pointer + (samples.lowerBound + local) * result.perSample + outs.lowerBound, plan.height, plan.width,
-          outputs, outs.count, row)
-      }
+      transformOutput(products, outputStride, plan, samples, outputChunks[outputChunk], bias, into: result)
     }
   }
   return result
+}
+
+/// Some outputs of some samples, from the products of all positions.
+private func transformOutput(
+  _ products: Tensor, _ positionStride: Int, _ plan: WinogradPlan, _ samples: Range<Int>, _ outs: Range<Int>,
+  _ bias: Tensor?, into result: Tensor
+) {
+  WorkerPool.shared.run(tiles: samples.count * plan.tileRows) { index in
+    let (local, row) = index.quotientAndRemainder(dividingBy: plan.tileRows)
+    ck_winograd_output(
+      Int32(plan.side), products.pointer + local * products.perSample + row * plan.tileColumns * outs.count,
+      positionStride, bias.map { $0.pointer + outs.lowerBound },
+      result.pointer + (samples.lowerBound + local) * result.perSample + outs.lowerBound, plan.height, plan.width,
+      plan.outputs, outs.count, row)
+  }
 }
 
 /// Nine matrices of taps inside larger ones: rows of inputs, in which outputs follow each other.

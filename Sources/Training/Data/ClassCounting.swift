@@ -17,11 +17,11 @@ struct RunCounts {
   /// Whether the source has not been found good before.
   let sourceIsNew: Bool
 
-  /// Lines about labels that are allowed but hardly meant, of the sets that have not been found good before.
-  /// - Parameters:
-  ///   - classes: the classes of the run.
-  ///   - scoredAs: class that each class counts as; those that count as another need no pixel to be scored.
-  func warnings(_ classes: ClassSet, _ scoredAs: [UInt8]) -> [String] {
+  /// Lines about labels that are allowed but hardly meant, of the sets that have not been found good before. Classes
+  /// that count as another need no pixel to be scored.
+  /// - Throws: `Failure` 65 if the recipe's classes to score do not fit.
+  func warnings(_ recipe: Recipe, _ classes: ClassSet) throws -> [String] {
+    let scoredAs = try recipe.scoredAs(classes)
     let ofSource = sourceIsNew ? source?.warnings(of: "data.source", classes: classes.names) : nil
     let ofValidation = validation?.warnings(of: "data.validation", classes: classes.names) {
       Int(scoredAs[$0]) == $0

@@ -69,6 +69,15 @@ public final class DataLook {
     return try communicator.broadcastBytes(news).map { $0 == 1 }
   }
 
+  /// Looks at the sets that have not been found good before, and says which these are. A collective.
+  /// - Throws: as `look`.
+  func lookAtNew(_ sets: [LookedAt], classCount: Int, on communicator: any Communicator) throws -> [Bool] {
+    let isNew = try isNew(sets, classCount: classCount, on: communicator)
+    Activity.prepare("file headers")
+    try look(at: zip(sets, isNew).filter(\.1).map(\.0), on: communicator)
+    return isNew
+  }
+
   /// Reads the headers of all files of some sets. A collective: ranks share the files.
   /// - Throws: on all ranks, one `Failure` that tells the first wrong file, how many there are and their names, or the
   ///   file in the run's folder that lists them; `Failure` 75 where a signal asked one rank to stop.

@@ -6,11 +6,9 @@ import DataParallel
 import Domains
 import Kernels
 import Networks
-import Optimization
 import Recipes
 import Storage
 import Support
-import Tensors
 
 /// The parts of a run.
 public final class Experiment {
@@ -81,76 +79,32 @@ public final class Experiment {
     plan = try communicator.together { try recipe.shardPlan(on: communicator) }
     let metered = MeteredCommunicator(communicator)
     share = BatchShare(plan, on: metered)
-    let parts = (0..<plan.microBatches).map { [share] in share.ofMicroBatch($0).samples }
-    let data = try given ?? RunData(recipe, on: communicator)
-    self.data = data
-    let sets = data.lookedAt(recipe)
-    let isNew = try look?.isNew(sets, classCount: data.classes.count, on: communicator)
-    if let look, let isNew {
-      Activity.prepare("file headers")
-      try look.look(at: zip(sets, isNew).filter(\.1).map(\.0), on: communicator)
-    }
-    Activity.prepare("networks")
+    data = try given ?? RunData(recipe, on: communicator)
+    let isNew = try look?.lookAtNew(data.lookedAt(recipe), classCount: data.classes.count, on: communicator)
     let configuration = recipe.networkConfiguration(classCount: data.classes.count)
     let requirements = recipe.requirements(configuration)
-    let student = try SegmentationNetwork(
-      configuration, attaching: requirements.heads, gradientSlots: plan.place < 2 ? share.samples.count : 0,
-      seed: recipe.seed)
-    let teacher =
-      requirements.needsLabels
-      ? Teacher(
-        try SegmentationNetwork(
-          configuration, attaching: requirements.heads, gradientSlots: 0, seed: recipe.seed),
-        threshold: Float(recipe.teacher.threshold), confidence: recipe.teacher.confidence) : nil
-    let reference = recipe.usesFeatureDistance ? try ReferenceEncoder(configuration, seed: recipe.seed) : nil
+    let networks = try RunNetworks(recipe, configuration, requirements, plan)
     // Wrong weights are told before labels are counted, which may take long.
-    if let checkpoints {
-      Activity.prepare("starting weights")
-      try NetworkStart(recipe, student, teacher, reference).take(checkpoints, on: communicator)
-    }
+    if let checkpoints { try NetworkStart(recipe, networks).take(checkpoints, on: communicator) }
     let counts = try counting.counts(
       of: data, recipe, countsClasses: requirements.countsClasses, isNew: isNew, on: communicator)
     let objectives = try communicator.together { [share] in
-      try recipe.makeObjectives(configuration, share, reference: reference, sourceClasses: counts.source)
+      try recipe.makeObjectives(configuration, share, reference: networks.reference, sourceClasses: counts.source)
     }
-    labelWarnings = try communicator.together { counts.warnings(data.classes, try recipe.scoredAs(data.classes)) }
+    labelWarnings = try communicator.together { [data] in try counts.warnings(recipe, data.classes) }
     look?.remember()
-    let checksSizes = isNew == nil && communicator.rank == 0
-    (loader, targetSize) = try communicator.together {
-      try data.makeLoader(recipe, parts: parts, counts: counts.source, checksSizes: checksSizes)
+    (loader, targetSize) = try communicator.together { [data, share, plan] in
+      try data.makeLoader(
+        recipe, parts: (0..<plan.microBatches).map { share.ofMicroBatch($0).samples }, counts: counts.source,
+        checksSizes: isNew == nil && communicator.rank == 0)
     }
+    let sums = try GradientSums(recipe, plan, networks, on: communicator, metered, order: reductionOrder)
+    let parts = try StepParts(recipe, share, networks, objectives, requirements, sums, on: communicator)
+    step = TrainingStep(parts, StepOptions(recipe))
+    surveys = SurveyRunner(objectives, data, networks.student, on: communicator)
+    Activity.prepare("digests")
     origin.data = data.identities.digests
     origin.data[DataIdentities.countsKey] = counts.source?.digest
-    let reduction = try GradientReduction(
-      on: plan.teamSize > 1 ? RankGroup(plan.counterparts, of: communicator) : communicator,
-      method: recipe.reduction.method, bucketBytes: recipe.communication.bucketMB.bytes,
-      scatters: recipe.dealsOutMoments(over: communicator.worldSize), order: reductionOrder)
-    let teamGradients =
-      plan.teamSize > 1
-      ? TeamGradients(
-        team: RankGroup(Array(plan.team), of: MeteredCommunicator(communicator)), reduction: reduction,
-        parameters: student.parameters.values.count) : nil
-    let shards = try ArenaShards.of(student.parameters, reduction, teamGradients, on: metered)
-    step = TrainingStep(
-      StepParts(
-        share: share, student: student, teacher: teacher, labelSource: recipe.labels.source,
-        host: recipe.method.host, objectives: objectives,
-        companions: try StepCompanions(of: objectives, on: share.communicator), sites: requirements.sites,
-        draws: SeededDraws(
-          seed: recipe.seed, configuration: configuration, augmentation: recipe.augmentation,
-          offsetMultiple: student.grid.offsetMultiple),
-        reduction: reduction, teamGradients: teamGradients,
-        overlap: OverlapTrial(recipe.communication.overlap, isPossible: recipe.allowsOverlap, on: communicator),
-        optimizer: recipe.makeOptimizer(student.parameters, owned: shards?.own), shards: shards,
-        schedule: recipe.learningRate, momentum: recipe.teacherMomentum,
-        stepGuard: StepGuard(recipe.stepGuard.options)),
-      StepOptions(
-        detailWeight: Float(recipe.network.detailWeight), auxiliaryWeight: Float(recipe.network.auxiliary.weight),
-        normalisation: recipe.loss.normalisation, augmentSource: recipe.augmentSource, mixClasses: recipe.mix.classes,
-        seed: recipe.seed, stochasticSeed: recipe.seed,
-        tunesBuckets: recipe.tunesBuckets))
-    surveys = SurveyRunner(objectives, data, student, on: communicator)
-    Activity.prepare("digests")
     noteOrigin()
   }
 }

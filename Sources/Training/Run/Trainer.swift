@@ -1,4 +1,4 @@
-// The loop around the step: resume, log, check replicas, evaluate, save, stop on a signal, sum up.
+// What trains a run: how it begins or goes on, and what it saves. The loop itself is in TrainingLoop.swift.
 
 import Adaptation
 import Collectives
@@ -33,9 +33,9 @@ public final class Trainer {
   private(set) var firstStep = 0
   /// Whether the checkpoint that the run goes on from is of a recipe of other weights, until one of this recipe is made.
   private var recipeIsNew = false
-  private var keeper: CheckpointKeeper?
+  private(set) var keeper: CheckpointKeeper?
   var log: RunLog?
-  private var recorder: PseudoLabelRecorder?
+  private(set) var recorder: PseudoLabelRecorder?
   private(set) var pseudoLabelWatch: PseudoLabelWatch?
   var events: EventFile?
   var logging = SideOutput("the log", losing: "lines")
@@ -171,96 +171,11 @@ public final class Trainer {
   }
 
   /// Whether this rank speaks for its samples, which several ranks may hold.
-  private var answers: Bool { experiment.plan.place == 0 }
+  var answers: Bool { experiment.plan.place == 0 }
 
-  /// Trains until `lastStep` steps are complete in total, or a signal asks to stop.
-  /// - Parameters:
-  ///   - lastStep: completed steps to stop at.
-  ///   - watchdog: is told how long steps take.
-  public func run(until lastStep: Int, _ watchdog: Watchdog? = nil) throws -> RunOutcome {
-    do {
-      return try train(until: lastStep, watchdog)
-    } catch let failure as Failure where failure == communicator.agreedFailure {
-      keeper?.finishAfterFailure()
-      throw failure
-    }
-  }
-
-  private func train(until lastStep: Int, _ watchdog: Watchdog?) throws -> RunOutcome {
-    let recipe = experiment.recipe
-    if recipe.checkpoint.every > 0 && firstStep + recipe.checkpoint.every <= lastStep {
-      keeper?.expect(snapshot(step: firstStep))
-    }
-    let trace = recipe.trace && firstStep < lastStep ? StepTrace() : nil
-    for step in firstStep..<max(firstStep, lastStep) {
-      guard try experiment.survey(before: step, while: { try !isAskedToStop() }, say: say) else {
-        try save(step, isLast: true)
-        return stopped(after: step)
-      }
-      let completed = step + 1
-      Activity.begin(step: completed)
-      let watch = Stopwatch()
-      let batches = try KernelMeter.phase("data") {
-        try communicator.together { try experiment.loader.batches(step: step) }
-      }
-      let loading = watch.seconds
-      let kept = try KernelMeter.phase("kept labels") {
-        try batches.map { try recorder?.kept($0.target?.provenance ?? []) }
-      }
-      var record = try experiment.step.run(batches, step: step, kept: kept)
-      record.phases.add("data", loading)
-      record.notes.forEach(say)
-      if record.skipped == nil { try note(record.pseudoLabels, batches, step: step) }
-      let seconds = watch.seconds
-      time.add(seconds)
-      watchdog?.stepEnded(seconds: seconds)
-      Activity.enter("replicas")
-      try agreement.check(step: completed, experiment.replicatedState, parts: experiment.replicatedParts(of:))
-      var stops = try isAskedToStop()
-      let isLast = completed == lastStep
-      let isDue = recipe.checkpoint.every > 0 && completed % recipe.checkpoint.every == 0
-      let isScored =
-        recipe.evaluation.every > 0 && completed % recipe.evaluation.every == 0 && !isLast && !stops && !isLost
-      let isTold = isLast || stops || recipe.log.includes(completed) || record.skipped != nil
-      if isTold, !isScored { try writeLog(record, batches, seconds, nil) }
-      try stopIfLost(record)
-      // An evaluation may take long: what is saved comes before what is only known.
-      let isSaved = isLast || stops || isDue
-      if isSaved { try save(completed, isLast: isLast || stops) } else { try keeper?.stepEnded() }
-      if isScored {
-        let scores = try evaluate()?.mapValues(\.meanIoU)
-        stops = try isAskedToStop()
-        if isTold || stops { try writeLog(record, batches, seconds, scores) }
-        if stops { try isSaved ? keeper?.finish() : save(completed, isLast: true) }
-      }
-      if let spans = trace?.stepEnded(isLast: isLast || stops) { try write(trace: spans) }
-      if stops, !isLast { return stopped(after: completed) }
-    }
-    guard let matrices = try evaluate() else { return stopped(after: max(firstStep, lastStep)) }
-    let summary = try summary(until: max(firstStep, lastStep), matrices)
-    return RunOutcome(status: .done, summary: summary, matrices: matrices)
-  }
-
-  /// Whether a signal has asked one rank to stop.
-  private func isAskedToStop() throws -> Bool { try communicator.allMaximum(Int64(StopSignals.pending ?? 0)) != 0 }
-
-  private func stopped(after step: Int) -> RunOutcome {
-    say("stopped by a signal after step \(step); go on with --resume")
-    return RunOutcome(status: .stopped, summary: nil, matrices: [:])
-  }
-
-  /// Records what the teacher said of each micro-batch, and counts what labels there were.
-  private func note(_ labels: [PseudoLabels], _ batches: [DomainBatch], step: Int) throws {
-    for (pseudo, batch) in zip(labels, batches) {
-      if let recorder, !pseudo.areKept {
-        Activity.enter("pseudo-labels")
-        try recorder.record(pseudo, batch.target?.provenance ?? [], step: step)
-      }
-      if answers { pseudoLabelWatch?.add(pseudo, source: batch.source?.labels) }
-    }
-  }
-
-  private func save(_ step: Int, isLast: Bool) throws {
+  /// Saves the state after some steps. A collective.
+  /// - Parameter isLast: waits until it is on disk.
+  func save(_ step: Int, isLast: Bool) throws {
     guard let keeper else { preconditionFailure("a run is prepared before it saves") }
     Activity.beside("checkpoint")
     // Entries first: a checkpoint whose pseudo-labels are missing could not be resumed.
@@ -277,7 +192,7 @@ public final class Trainer {
   }
 
   /// The state of the run, equal on all ranks.
-  private func snapshot(step: Int) -> Snapshot {
+  func snapshot(step: Int) -> Snapshot {
     let visits = recorder?.visits.map { Snapshot.Record(PseudoLabelRecorder.visitsRecord, $0) }
     return experiment.snapshot(step: step, objectives: visits.map { [$0] } ?? [])
   }

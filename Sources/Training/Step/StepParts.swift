@@ -1,4 +1,5 @@
-// What a training step is put together from, and its constants. How they work together is in TrainingStep.swift.
+// What a training step is put together from, and its constants. How they work together is in TrainingStep.swift, how a
+// recipe describes them in RecipeStep.swift.
 
 import Adaptation
 import DataParallel

@@ -13,8 +13,6 @@ public struct StepRecord {
   public let losses: [(name: String, value: Double)]
   /// Learning rate of the encoder.
   public let learningRate: Double
-  /// Share of confident pseudo-labels, the mean over micro-batches; nil without a teacher.
-  public let confidentShare: Float?
   /// Euclidean norm of the summed gradient.
   public let gradientNorm: Double
   /// Why the optimizer left this step out; nil where it used it.
@@ -33,6 +31,11 @@ public struct StepRecord {
   public let backwardSeconds: Double
   /// What the run has chosen for itself in this step, in words.
   public let notes: [String]
+
+  /// Share of confident pseudo-labels, the mean over micro-batches; nil without a teacher.
+  public var confidentShare: Float? {
+    pseudoLabels.isEmpty ? nil : pseudoLabels.reduce(0) { $0 + $1.confidentShare } / Float(pseudoLabels.count)
+  }
 
   /// Share of micro-batches whose pseudo-labels an earlier pass of the teacher made; nil without a teacher.
   public var keptShare: Double? {

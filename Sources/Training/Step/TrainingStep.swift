@@ -56,17 +56,8 @@ public final class TrainingStep {
     precondition(
       batches.count == count && (kept.isEmpty || kept.count == count),
       "\(batches.count) batches and \(kept.count) kept labels for \(count) micro-batches")
-    terms = []
-    phases = PhaseTimes()
-    operations = 0
     let messagesBefore = messages
-    before.keep()
-    phases.measure("teacher average") {
-      parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
-    }
-    parts.student.parameters.clearGradients()
-    parts.companions.clearGradients()
-    try exchange.stepBegins()
+    try begin(step)
     var pseudoLabels: [PseudoLabels] = []
     for (index, batch) in batches.enumerated() {
       exchange.microBatchBegins(isLast: index == count - 1)
@@ -78,29 +69,42 @@ public final class TrainingStep {
     let (gradient, gradientNorm) = try phases.measure("reduction") { try exchange.sum() }
     let companionNorms = try parts.companions.sumGradients(&phases)
     parts.observer?.summed(gradient)
-    let rate = parts.schedule.rate(at: step)
     let losses = try sumLosses()
     let skipped = try parts.stepGuard.reasonToSkip(
       step: step, losses: losses, gradientNorm: gradientNorm, companionNorms: companionNorms,
       brokenPixels: pseudoLabels.reduce(0) { $0 + $1.brokenPixels }, on: parts.share.communicator)
-    if skipped == nil {
-      phases.measure("optimizer") {
-        parts.optimizer.advance(
-          parameters: parts.student.parameters.values, gradient: gradient, rate: rate, step: step + 1)
-        parts.companions.advance(step: step)
-      }
-      if parts.shards != nil { try phases.measure("gather") { try exchange.gatherParameters() } }
-      for objective in parts.objectives { try objective.finish(step: step) }
-    } else {
-      before.restore()
-    }
-    let shares = pseudoLabels.map(\.confidentShare)
+    if skipped == nil { try advance(gradient, step) } else { before.restore() }
     return StepRecord(
-      completed: step + 1, losses: losses, learningRate: rate,
-      confidentShare: shares.isEmpty ? nil : shares.reduce(0, +) / Float(shares.count), gradientNorm: gradientNorm,
+      completed: step + 1, losses: losses, learningRate: parts.schedule.rate(at: step), gradientNorm: gradientNorm,
       skipped: skipped, messages: messages - messagesBefore, phases: phases, pseudoLabels: pseudoLabels,
       operations: operations, reduction: parts.reduction.figures, backwardSeconds: exchange.backwardSeconds,
       notes: exchange.notes)
+  }
+
+  /// Keeps what a step that is left out puts back; the teacher follows, and nothing has been learned yet.
+  private func begin(_ step: Int) throws {
+    terms = []
+    phases = PhaseTimes()
+    operations = 0
+    before.keep()
+    phases.measure("teacher average") {
+      parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
+    }
+    parts.student.parameters.clearGradients()
+    parts.companions.clearGradients()
+    try exchange.stepBegins()
+  }
+
+  /// All networks move by their summed gradients, and objectives after them.
+  private func advance(_ gradient: Tensor, _ step: Int) throws {
+    phases.measure("optimizer") {
+      parts.optimizer.advance(
+        parameters: parts.student.parameters.values, gradient: gradient, rate: parts.schedule.rate(at: step),
+        step: step + 1)
+      parts.companions.advance(step: step)
+    }
+    if parts.shards != nil { try phases.measure("gather") { try exchange.gatherParameters() } }
+    for objective in parts.objectives { try objective.finish(step: step) }
   }
 
   /// Everything that a micro-batch teaches; its gradients are added to the slots. Returns what its target images were

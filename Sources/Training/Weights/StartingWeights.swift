@@ -63,17 +63,17 @@ extension Recipe {
 /// The networks of a run before they have their weights.
 struct NetworkStart {
   private let recipe: Recipe
-  private let student: SegmentationNetwork
-  private let teacher: Teacher?
-  private let reference: ReferenceEncoder?
+  private let networks: RunNetworks
 
-  /// Networks of a recipe; those that it does not have are nil.
-  init(_ recipe: Recipe, _ student: SegmentationNetwork, _ teacher: Teacher?, _ reference: ReferenceEncoder?) {
+  /// The networks of a recipe.
+  init(_ recipe: Recipe, _ networks: RunNetworks) {
     self.recipe = recipe
-    self.student = student
-    self.teacher = teacher
-    self.reference = reference
+    self.networks = networks
   }
+
+  private var student: SegmentationNetwork { networks.student }
+  private var teacher: Teacher? { networks.teacher }
+  private var reference: ReferenceEncoder? { networks.reference }
 
   /// Everything of the networks that ranks must hold alike.
   private var tensors: [Tensor] {
@@ -87,6 +87,7 @@ struct NetworkStart {
   /// file has one, the frozen encoder. `encoder.weights` gives one encoder to all three, or only to the frozen one
   /// where `init` is given too.
   func take(_ checkpoints: any CheckpointStore, on communicator: any Communicator) throws {
+    Activity.prepare("starting weights")
     guard recipe.namesWeights else { return }
     try communicator.together {
       guard communicator.rank == 0 else { return }

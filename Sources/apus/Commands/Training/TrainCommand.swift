@@ -177,16 +177,23 @@ struct TrainCommand: ParsableCommand {
     ) { say($0) }
     try trainer.prepare(resume: resume)
     let outcome = try trainer.run(until: steps, watchdog)
-    let told = try communicator.together { () -> Summary? in
-      guard let directory, var summary = outcome.summary else { return nil }
-      summary.sourceOnly = sourceOnly
-      try directory.write(try jsonText(summary), to: directory.layout.summary)
-      try directory.write(try trainer.report(summary, log: directory.layout.log), to: directory.layout.report)
-      say("report: \(directory.layout.report)")
-      return summary
+    let told = try communicator.together {
+      try directory.flatMap { try write(outcome, of: trainer, beside: sourceOnly, into: $0) }
     }
     directory?.release()
     return (outcome.status, told)
+  }
+
+  /// Writes summary and report of a run that was not stopped. On rank 0 only.
+  private func write(
+    _ outcome: RunOutcome, of trainer: Trainer, beside sourceOnly: Scores?, into directory: RunDirectory
+  ) throws -> Summary? {
+    guard var summary = outcome.summary else { return nil }
+    summary.sourceOnly = sourceOnly
+    try directory.write(try jsonText(summary), to: directory.layout.summary)
+    try directory.write(try trainer.report(summary, log: directory.layout.log), to: directory.layout.report)
+    say("report: \(directory.layout.report)")
+    return summary
   }
 
   /// Takes the run's folder and tells what has changed since its newest checkpoint. On rank 0 only.
