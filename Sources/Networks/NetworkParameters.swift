@@ -11,6 +11,9 @@ public final class ParameterRegistry {
   fileprivate(set) var batchNorms: [(name: String, state: BatchNormState)] = []
   /// How batch norms that are declared next are trained.
   var batchNorm = BatchNormTraining.batch
+  /// The objectives that parameters belong to, by name; none for those of the segmentation network.
+  fileprivate private(set) var owners: [String: String] = [:]
+  private var owner: String?
 
   /// Nothing declared.
   public init() {}
@@ -28,7 +31,21 @@ public final class ParameterRegistry {
     let parameter = Parameter(
       name: name, officialShape: officialShape, isTrained: isTrained, initialise: initializer.draw)
     parameters.append(parameter)
+    owners[name] = owner
     return parameter
+  }
+
+  /// Declares what belongs to an objective, given the prefix of all its names.
+  /// - Precondition: every name begins with the prefix.
+  func declaring<Result>(for owner: String, _ declarations: (_ prefix: String) -> Result) -> Result {
+    let (first, prefix) = (parameters.count, AttachedHead.prefix(owner))
+    self.owner = owner
+    defer { self.owner = nil }
+    let result = declarations(prefix)
+    for parameter in parameters[first...] {
+      precondition(parameter.name.hasPrefix(prefix), "\(parameter.name) of \(owner)")
+    }
+    return result
   }
 
   /// Declares a batch norm; its buffers are `name.running_mean` and `name.running_var`.
@@ -96,6 +113,11 @@ public final class NetworkParameters {
     public let range: Range<Int>
     /// Whether an optimizer may change it; never for running statistics.
     public let isTrained: Bool
+    /// The objective whose attached head it is of; nil for the segmentation network's own.
+    public let owner: String?
+
+    /// Its name among those of its owner.
+    public var nameInOwner: String { owner.map { String(name.dropFirst(AttachedHead.prefix($0).count)) } ?? name }
   }
 
   /// Parameters in the order of declaration.
@@ -140,9 +162,12 @@ public final class NetworkParameters {
   private init(_ registry: ParameterRegistry, over other: NetworkParameters?, gradientSlots: Int) {
     parameters = registry.parameters
     batchNorms = registry.batchNorms.map(\.state)
-    slices = NetworkParameters.layOut(parameters.map { ($0.name, $0.officialShape, $0.isTrained) })
+    slices = NetworkParameters.layOut(
+      parameters.map { ($0.name, $0.officialShape, $0.isTrained, registry.owners[$0.name]) })
     let statistics = registry.batchNorms.flatMap { name, state in
-      ["running_mean", "running_var"].map { ("\(name).\($0)", [state.scale.count], false) }
+      ["running_mean", "running_var"].map {
+        ("\(name).\($0)", [state.scale.count], false, registry.owners[state.scale.name])
+      }
     }
     bufferSlices = NetworkParameters.layOut(statistics)
     values = other?.values ?? Tensor(zeros: [slices.last?.range.upperBound ?? 0])
@@ -163,12 +188,13 @@ public final class NetworkParameters {
     }
   }
 
-  private static func layOut(_ entries: [(String, [Int], isTrained: Bool)]) -> [Slice] {
+  private static func layOut(_ entries: [(String, [Int], isTrained: Bool, owner: String?)]) -> [Slice] {
     var offset = 0
-    return entries.map { name, shape, isTrained in
+    return entries.map { name, shape, isTrained, owner in
       let count = shape.reduce(1, *)
       defer { offset += count }
-      return Slice(name: name, officialShape: shape, range: offset..<offset + count, isTrained: isTrained)
+      return Slice(
+        name: name, officialShape: shape, range: offset..<offset + count, isTrained: isTrained, owner: owner)
     }
   }
 

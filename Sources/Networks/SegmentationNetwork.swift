@@ -154,15 +154,11 @@ public final class SegmentationNetwork {
         registry, "auxiliary_head", Array(maps.prefix(auxiliary.stage)), configuration.classCount, options)
     }
     attachedOffset = registry.elements
+    precondition(Set(heads.map(\.name)).count == heads.count, "attached heads \(heads.map(\.name))")
     var widths = Dictionary(
       uniqueKeysWithValues: encoder.channels.reversed().enumerated().map { (Site.Map.encoder(fromCoarsest: $0), $1) })
     widths[.fused] = entry.hasWidth ? configuration.headWidth : nil
-    attached = heads.map { head in
-      guard let channels = widths[head.input.map] else {
-        preconditionFailure("head \(head.name) of \(head.owner) reads \(head.input.map), which this network lacks")
-      }
-      return (head, head.make(registry, "\(head.owner)_head.\(head.name)", channels))
-    }
+    attached = heads.map { [widths] head in (head, head.declared(in: registry, widths)) }
     parameters = NetworkParameters(registry, gradientSlots: gradientSlots, seed: seed)
   }
 

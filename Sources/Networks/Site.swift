@@ -52,35 +52,73 @@ extension Site: Comparable {
   }
 }
 
-/// A small network on one map of the student, trained with it: what it makes feeds losses only.
+/// A small network on maps of one crop of the student, trained with it: what it makes feeds losses only.
 ///
-/// Its parameters lie last in the arenas of student and teacher, under `<owner>_head.<name>`. In a team it runs on the rank
-/// that computed the map.
+/// Its parameters lie last in the arenas of student and teacher, under `<owner>_head.<name>`: the rule for "head" gives
+/// them the rate of heads. In a checkpoint they are with the objective, so that a network is evaluated, started from and
+/// exported without them. In a team it runs on the rank that computed its maps.
 public struct AttachedHead: Sendable {
-  /// Runs the head on a map.
-  public typealias Body = (Variable, ForwardContext) throws -> Variable
-  /// Declares the head's parameters under a prefix, given the channels of its map.
-  public typealias Maker = @Sendable (_ registry: ParameterRegistry, _ prefix: String, _ channels: Int) -> Body
+  /// Runs the head on its maps, in the order of its inputs.
+  public typealias Body = (_ maps: [Variable], _ context: ForwardContext) throws -> Variable
+  /// Declares the head's parameters under a prefix, given the channels of each map.
+  public typealias Maker = @Sendable (_ registry: ParameterRegistry, _ prefix: String, _ channels: [Int]) -> Body
+  /// The same for a head on one map.
+  public typealias MakerOnOneMap =
+    @Sendable (
+      _ registry: ParameterRegistry, _ prefix: String, _ channels: Int
+    ) -> (_ map: Variable, _ context: ForwardContext) throws -> Variable
 
   /// Name of the objective that it belongs to.
   public let owner: String
   /// Its name, unique in the network; its output is the site `.attached(name)` of the same crop.
   public let name: String
-  /// The map that it reads.
-  public let input: Site
+  /// The maps that it reads.
+  public let inputs: [Site.Map]
+  /// The crop that they are of.
+  public let unit: Site.Unit
   /// Declares the parameters.
-  public let make: Maker
+  let make: Maker
 
   /// A head of an objective.
-  public init(owner: String, name: String, input: Site, make: @escaping Maker) {
+  /// - Parameters:
+  ///   - owner: name of the objective.
+  ///   - name: unique in the network; a part of paths in checkpoints.
+  ///   - inputs: maps of one crop; none is another head's.
+  ///   - unit: the crop.
+  ///   - make: declares the parameters, each under the prefix that it is given, and returns what runs the head.
+  public init(owner: String, name: String, inputs: [Site.Map], of unit: Site.Unit = .context, make: @escaping Maker) {
+    precondition(!inputs.isEmpty, "head \(name) of \(owner) reads nothing")
     self.owner = owner
     self.name = name
-    self.input = input
+    self.inputs = inputs
+    self.unit = unit
     self.make = make
   }
 
+  /// A head on one map.
+  public init(owner: String, name: String, input: Site, make: @escaping MakerOnOneMap) {
+    self.init(owner: owner, name: name, inputs: [input.map], of: input.unit) { registry, prefix, channels in
+      let body = make(registry, prefix, channels[0])
+      return { maps, context in try body(maps[0], context) }
+    }
+  }
+
   /// Where its output is found.
-  public var output: Site { Site(.attached(name), input.unit) }
+  public var output: Site { Site(.attached(name), unit) }
+
+  /// Declares the parameters, given the channels of all maps of the network.
+  func declared(in registry: ParameterRegistry, _ widths: [Site.Map: Int]) -> Body {
+    let channels = inputs.map { input in
+      guard let channels = widths[input] else {
+        preconditionFailure("head \(name) of \(owner) reads \(input), which this network lacks")
+      }
+      return channels
+    }
+    return registry.declaring(for: owner) { make(registry, $0 + name, channels) }
+  }
+
+  /// What names of an objective's heads begin with in the arenas.
+  static func prefix(_ owner: String) -> String { "\(owner)_head." }
 }
 
 /// What a segmentation head makes of feature maps.

@@ -128,7 +128,7 @@ extension SegmentationNetwork {
         preconditionFailure("this network has no head \(name)")
       }
       pass.tape?.mark(attachedOffset)
-      side.maps[site] = try own.body(map(own.head.input.map), pass)
+      side.maps[site] = try own.body(own.head.inputs.map(map), pass)
     }
     return side
   }

@@ -31,6 +31,12 @@ private struct NeedOptions: MethodOptions {
     requirements.mixes = need == "mixing"
     requirements.needsLabels = need == "labels"
     if need == "maps" { requirements.sites[Requirements.labellingPass] = [.coarsest] }
+    if need == "fused" { requirements.sites["mixed"] = [.fused] }
+    if need == "head" {
+      requirements.heads = [
+        AttachedHead(owner: "camix", name: "one", input: Site(.fused, .detail)) { _, _, _ in { map, _ in map } }
+      ]
+    }
     return requirements
   }
   func make(_ setup: ObjectiveSetup) throws -> (any Objective)? { nil }
@@ -120,6 +126,25 @@ private struct NeedOptions: MethodOptions {
     #expect(
       failure?.description
         == "r.yaml:6: teacher.refresh is 4, but objectives.stvm needs the teacher's maps at every visit; set it to 0")
+  }
+
+  @Test(arguments: [
+    (
+      "fused", "head: {name: deeplabv2}",
+      "head.name is deeplabv2, which has no map before its classifiers, but objectives.camix reads it"
+    ),
+    ("head", "head: {name: deeplabv2}", "head.name is deeplabv2, which has no map before its classifiers"),
+    (
+      "head", "network: {resolution: context-only}",
+      "network.resolution is context-only, but objectives.camix reads maps of the detail crop; use hrda"
+    ),
+  ])
+  func mapsThatTheNetworkLacksAreRefused(_ need: String, _ setting: String, _ said: String) throws {
+    let failure = #expect(throws: Failure.self) {
+      try recipe("method: hrda\n\(setting)\nobjectives: {camix: {need: \(need)}}")
+    }
+    #expect(failure?.description.hasPrefix("r.yaml:6: \(said)") == true, "\(failure as Any)")
+    #expect(throws: Never.self) { try recipe("method: hrda\nobjectives: {camix: {need: \(need)}}") }
   }
 
   @Test func labelsNeedATarget() throws {

@@ -90,11 +90,11 @@ extension Recipe {
     for (key, options) in methodObjectives {
       let needs = options.requirements(configuration)
       try checkPasses(key, needs, check)
-      let isOwn = key == Recipe.ownObjective
+      let owner = key == Recipe.ownObjective ? "method \(method.name)" : key
       try check.require(
         teacher.refresh == 0 || needs.sites[Requirements.labellingPass] == nil, "teacher.refresh",
-        "is \(teacher.refresh), but \(isOwn ? "method \(method.name)" : key) needs the teacher's maps at every visit",
-        remedy: "set it to 0")
+        "is \(teacher.refresh), but \(owner) needs the teacher's maps at every visit", remedy: "set it to 0")
+      try checkMaps(owner, needs, check)
       if needs.mixes { mixers.append(key) }
       if let misfit = options.misfit(cropHeight: crop.size.height, cropWidth: crop.size.width) {
         try check.require(false, "\(key).\(misfit.key)", misfit.what, remedy: misfit.remedy)
@@ -105,6 +105,18 @@ extension Recipe {
     guard mixers.count > 1 else { return }
     let other = mixers[1] == Recipe.ownObjective ? "method \(method.name)" : mixers[1]
     try check.require(false, mixers[0], "and \(other) both make the mixed image", remedy: "leave one of them out")
+  }
+
+  /// The network has the maps that an objective and its attached heads read.
+  private func checkMaps(_ owner: String, _ needs: Requirements, _ check: RecipeCheck) throws {
+    let read =
+      needs.sites.values.flatMap { $0 } + needs.heads.flatMap { head in head.inputs.map { Site($0, head.unit) } }
+    try check.require(
+      HeadCatalogue.entry(head.name)?.hasWidth != false || !read.contains { $0.map == .fused }, "head.name",
+      "is \(head.name), which has no map before its classifiers, but \(owner) reads it", remedy: "choose another head")
+    try check.require(
+      network.resolution == .hrda || !read.contains { $0.unit == .detail }, "network.resolution",
+      "is \(network.resolution.rawValue), but \(owner) reads maps of the detail crop", remedy: "use hrda")
   }
 
   /// Where a complaint about an objective goes, and how it begins.

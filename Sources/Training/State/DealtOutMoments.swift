@@ -39,7 +39,7 @@ extension Experiment {
     return moments.flatMap { group, memory in
       guard step.parts.shards != nil else { return parameterRecords(group, parameters, memory) }
       return parameters.slices.map {
-        Snapshot.Record(awaiting: "\(group)/\($0.name)", Shape($0.officialShape), .outputsLast)
+        Snapshot.Record(awaiting: $0.path(in: group), Shape($0.officialShape), .outputsLast)
       }
     }
   }
@@ -49,7 +49,7 @@ extension Experiment {
     guard let shards = step.parts.shards else { return }
     for (group, memory) in moments {
       for slice in student.parameters.slices {
-        let path = "\(group)/\(slice.name)"
+        let path = slice.path(in: group)
         guard let writer = awaited.writers[path] else { preconditionFailure("nobody writes \(path)") }
         try shards.collect(slice.range, of: memory, at: writer) { first, values in awaited.put(values, first, path) }
       }
@@ -71,7 +71,7 @@ extension Experiment {
     for (group, memory) in moments {
       for slice in student.parameters.slices {
         var whole: Tensor?
-        if share.world.rank == 0, let official = snapshot?.tensor("\(group)/\(slice.name)")?.values {
+        if share.world.rank == 0, let official = snapshot?.tensor(slice.path(in: group))?.values {
           whole = Tensor(
             ParameterLayout.toInternal(official, officialShape: slice.officialShape), [slice.range.count])
         }

@@ -10,7 +10,7 @@ import Tensors
 extension Experiment {
   /// The state after `step` completed steps. Moments that are dealt out over ranks are awaited in it.
   /// - Parameter objectives: what objectives keep, under `Snapshot.objective`.
-  func snapshot(step: Int, objectives: [Snapshot.Record] = []) -> Snapshot {
+  package func snapshot(step: Int, objectives: [Snapshot.Record] = []) -> Snapshot {
     let student = self.student.parameters
     var records = networkRecords(Snapshot.student, student)
     if let teacher = teacher?.network.parameters { records += networkRecords(Snapshot.teacher, teacher) }
@@ -78,7 +78,7 @@ extension Experiment {
   /// Takes over a snapshot's tensors: student, teacher, both moments and what the guard remembers. Moments that are
   /// dealt out over ranks are left to `dealOutMoments`.
   /// - Throws: `Failure` 65 if a tensor is missing, is not known here, or has another shape.
-  func restore(_ snapshot: Snapshot, from file: String) throws {
+  package func restore(_ snapshot: Snapshot, from file: String) throws {
     let stored = RunOrigin(snapshot.run.digests)
     // Runs that name no origin began with drawn weights, as this experiment did.
     if let teacher = stored.firstTeacher { origin.firstTeacher = teacher }
@@ -110,7 +110,7 @@ extension Experiment {
 }
 
 extension Snapshot {
-  /// What an objective or a companion kept.
+  /// What an objective, its attached head or a companion kept.
   /// - Throws: `Failure` 65 where it is missing or has another shape.
   func objectiveTensor(_ path: String, _ shape: Shape, _ file: String) throws -> Tensor {
     let stored = tensor(path)
@@ -124,11 +124,12 @@ extension Snapshot {
   }
 }
 
-/// Records of parameters where they lie; they are put into the official order when they are written.
+/// Records of parameters where they lie; they are put into the official order when they are written. Attached heads are
+/// with their objectives.
 package func parameterRecords(_ group: String, _ parameters: NetworkParameters, _ arena: Tensor) -> [Snapshot.Record] {
   parameters.slices.map { slice in
     Snapshot.Record(
-      "\(group)/\(slice.name)", Shape(slice.officialShape),
+      slice.path(in: group), Shape(slice.officialShape),
       memory: Tensor(shape: [slice.range.count], buffer: arena.buffer, offset: arena.offset + slice.range.lowerBound),
       .outputsLast)
   }
@@ -141,13 +142,13 @@ package func networkRecords(_ group: String, _ parameters: NetworkParameters) ->
       let shape = Shape(slice.officialShape)
       let buffers = parameters.buffers
       return Snapshot.Record(
-        "\(group)/\(slice.name)", shape,
+        slice.path(in: group), shape,
         memory: Tensor(shape: shape, buffer: buffers.buffer, offset: buffers.offset + slice.range.lowerBound), .official
       )
     }
 }
 
-/// Takes over the tensors of one group of a snapshot.
+/// Takes over the tensors of one group of a snapshot, and those of attached heads from their objectives.
 /// - Parameters:
 ///   - arena: where parameters go; nil only proves that they fit.
 ///   - buffers: whether the group holds running statistics besides parameters.
@@ -163,7 +164,11 @@ func load(
       .badData, what, at: "\(file): \(group)",
       remedy: "this checkpoint is of another network; use the recipe it was made with")
   }
-  for slice in parameters.slices + (buffers ? parameters.bufferSlices : []) {
+  let slices = buffers ? parameters.allSlices : parameters.slices
+  for slice in slices where slice.owner != nil {
+    _ = try snapshot.objectiveTensor(slice.path(in: group), Shape(slice.officialShape), file)
+  }
+  for slice in slices where slice.owner == nil {
     guard let record = stored.removeValue(forKey: slice.name) else { throw mismatch("\(slice.name) is missing") }
     guard record.shape.array == slice.officialShape else {
       throw mismatch("\(slice.name) has shape \(record.shape) instead of \(slice.officialShape)")
@@ -172,12 +177,11 @@ func load(
   if let name = stored.keys.min() { throw mismatch("\(name) has no place in this network") }
   guard let arena else { return }
   for slice in parameters.slices {
-    parameters.load(
-      snapshot.tensor("\(group)/\(slice.name)")?.values ?? [], named: slice.name, into: arena)
+    parameters.load(snapshot.tensor(slice.path(in: group))?.values ?? [], named: slice.name, into: arena)
   }
   guard buffers else { return }
   for slice in parameters.bufferSlices {
-    parameters.loadBuffer(snapshot.tensor("\(group)/\(slice.name)")?.values ?? [], named: slice.name)
+    parameters.loadBuffer(snapshot.tensor(slice.path(in: group))?.values ?? [], named: slice.name)
   }
 }
 

@@ -31,9 +31,9 @@ public struct WeightSet: Sendable {
   /// Whether the file has tensors of a network.
   public func has(_ owner: WeightOwner) -> Bool { stored[owner] != nil }
 
-  /// Matches the tensors of one owner with a whole network.
+  /// Matches the tensors of one owner with a whole network, attached heads left aside.
   func match(_ owner: WeightOwner, _ parameters: NetworkParameters) -> WeightMatch {
-    WeightMatch(stored[owner] ?? [], parameters.allSlices, owner: owner)
+    WeightMatch(stored[owner] ?? [], parameters.allSlices.filter { $0.owner == nil }, owner: owner)
   }
 
   /// Matches the encoder of one owner with the encoder of a network; heads are left aside.
@@ -84,20 +84,25 @@ struct NetworkStart {
   /// Starts the networks from the files that the recipe names. A collective: rank 0 reads, the others receive.
   ///
   /// `init` gives whole networks: the student, the teacher (the student's values where the file has none) and, if the
-  /// file has one, the frozen encoder. `encoder.weights` gives one encoder to all three, or only to the frozen one
-  /// where `init` is given too.
+  /// file has one, the frozen encoder; of a checkpoint also the attached heads of the objectives that it is of.
+  /// `encoder.weights` gives one encoder to all three, or only to the frozen one where `init` is given too.
   func take(_ checkpoints: any CheckpointStore, on communicator: any Communicator) throws {
     Activity.prepare("starting weights")
     guard recipe.namesWeights else { return }
     try communicator.together {
       guard communicator.rank == 0 else { return }
-      if let path = recipe.initialCheckpoint { try startAll(WeightSet(path, checkpoints: checkpoints)) }
+      if let path = recipe.initialCheckpoint {
+        let heads = hasHeads && isCheckpoint(path) ? try StoredHeads(path, checkpoints) : nil
+        try startAll(WeightSet(path, checkpoints: checkpoints), heads)
+      }
       if let path = recipe.encoder.weights { try startEncoder(WeightSet(path, checkpoints: checkpoints)) }
     }
     try ReplicaAgreement(on: communicator, interval: 0).share(tensors)
   }
 
-  private func startAll(_ set: WeightSet) throws {
+  private var hasHeads: Bool { student.parameters.slices.contains { $0.owner != nil } }
+
+  private func startAll(_ set: WeightSet, _ heads: StoredHeads?) throws {
     let remedy = "init needs a whole network of this recipe; encoder.weights takes an encoder alone"
     func start(_ owner: WeightOwner, _ parameters: NetworkParameters) throws {
       let match = set.match(owner, parameters)
@@ -105,8 +110,13 @@ struct NetworkStart {
       try match.load(into: parameters)
     }
     try start(.student, student.parameters)
+    try heads?.load(Snapshot.student, into: student.parameters)
     if let teacher = teacher?.network.parameters {
-      if set.has(.teacher) { try start(.teacher, teacher) } else { teacher.copy(student.parameters) }
+      teacher.copy(student.parameters)
+      if set.has(.teacher) {
+        try start(.teacher, teacher)
+        try heads?.load(Snapshot.teacher, into: teacher)
+      }
     }
     if let reference = reference?.parameters, set.has(.frozen) {
       let match = set.matchEncoder(.frozen, reference)

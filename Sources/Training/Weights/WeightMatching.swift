@@ -182,12 +182,10 @@ public struct WeightMatch: Sendable {
   /// Gives the network the values that the file has.
   /// - Throws: `Failure` 65 if a value is not finite; the network must not be used then.
   public func load(into parameters: NetworkParameters) throws {
-    for slice in parameters.slices + parameters.bufferSlices {
+    for slice in parameters.allSlices {
       guard let sources = sources[slice.name] else { continue }
       let values = try sources.flatMap { try $0.change.applied(to: $0.weight.values(), $0.weight.shape) }
-      if !parameters.load(values, named: slice.name, into: parameters.values) {
-        parameters.loadBuffer(values, named: slice.name)
-      }
+      parameters.load(official: values, slice)
     }
   }
 }

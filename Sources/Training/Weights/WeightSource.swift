@@ -62,7 +62,7 @@ public func readWeights(_ path: String, checkpoints: any CheckpointStore) throws
 }
 
 /// Whether a file begins as those that this program seals.
-private func isCheckpoint(_ path: String) -> Bool {
+func isCheckpoint(_ path: String) -> Bool {
   guard let file = FileHandle(forReadingAtPath: path) else { return false }
   defer { try? file.close() }
   let start = (try? file.read(upToCount: 16)) ?? Foundation.Data()
