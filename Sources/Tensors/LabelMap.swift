@@ -41,6 +41,18 @@ public struct LabelMap: Sendable, Equatable {
       values: maps.flatMap(\.values))
   }
 
+  /// The maps in the upper left corner of larger ones, whose other pixels are ignored.
+  /// - Precondition: both sides are as large as the map's, or larger.
+  public func filledUp(height newHeight: Int, width newWidth: Int) -> LabelMap {
+    precondition(newHeight >= height && newWidth >= width, "\(newHeight)x\(newWidth) around \(height)x\(width)")
+    var result = LabelMap(samples: samples, height: newHeight, width: newWidth)
+    for row in 0..<samples * height {
+      let first = (row / height * newHeight + row % height) * newWidth
+      result.values.replaceSubrange(first..<first + width, with: values[row * width..<(row + 1) * width])
+    }
+    return result
+  }
+
   /// The part inside a box, of every sample.
   /// - Precondition: the box lies inside the map.
   public func cropped(to box: Box) -> LabelMap {

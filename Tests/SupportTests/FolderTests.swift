@@ -35,4 +35,15 @@ import Testing
     #expect(flushFolder(folder.path) == .done)
     #expect(flushFolder(folder.file("none")) == .failed(ENOENT))
   }
+
+  @Test func aFileIsWrittenWholeOrNotAtAll() throws {
+    let folder = try TemporaryFolder()
+    for text in ["one\n", "another\n"] {
+      try writeWhole(text, to: folder.file("text"))
+      #expect(try folder.bytes("text") == Array(text.utf8) && folder.names == ["text"])
+    }
+    let place = folder.file("nowhere/text")
+    let failure = #expect(throws: Failure.self) { try writeWhole("", to: place) }
+    #expect(failure?.status == .inputOutput && failure?.place == place)
+  }
 }

@@ -13,4 +13,9 @@ import Testing
   @Test func smallTypesHaveTheirOwnEnds() {
     #expect(UInt8(clamping: Float(300)) == 255 && UInt8(clamping: Float(-1)) == 0 && UInt8(clamping: 254.9) == 254)
   }
+
+  @Test(arguments: [(0, 8, 0), (1, 8, 8), (8, 8, 8), (9, 8, 16), (7, 1, 7)])
+  func multiplesAreNotSmaller(_ number: Int, _ multiple: Int, _ rounded: Int) {
+    #expect(number.roundedUp(to: multiple) == rounded)
+  }
 }

@@ -60,4 +60,12 @@ import Testing
   @Test func boxesInsideOutAreRefused() async {
     await #expect(processExitsWith: .failure) { _ = Box(top: 2, bottom: 1, left: 0, right: 4) }
   }
+
+  @Test func filledUpMapsAreIgnoredOutside() {
+    let maps = LabelMap(samples: 2, height: 2, width: 3, values: Array(0..<12))
+    let larger = maps.filledUp(height: 3, width: 5)
+    #expect(larger.cropped(to: Box(top: 0, bottom: 2, left: 0, right: 3)) == maps)
+    #expect(larger.values.count { $0 == LabelMap.ignored } == 2 * (15 - 6))
+    #expect(maps.filledUp(height: 2, width: 3) == maps)
+  }
 }

@@ -68,20 +68,9 @@ public struct SurveyedImage {
     let multiple = student.grid.offsetMultiple
     let (rows, columns) = (height.roundedUp(to: multiple), width.roundedUp(to: multiple))
     self.student = student
-    guard rows != height || columns != width else {
-      (self.image, self.labels) = (image, labels)
-      return
-    }
     self.image = Kernels.padded(
       image, into: Box(top: 0, bottom: height, left: 0, right: width), height: rows, width: columns)
-    self.labels = labels.map { labels in
-      var values = [UInt8](repeating: LabelMap.ignored, count: rows * columns)
-      for row in 0..<height {
-        values.replaceSubrange(
-          row * columns..<row * columns + width, with: labels.values[row * width..<(row + 1) * width])
-      }
-      return LabelMap(height: rows, width: columns, values: values)
-    }
+    self.labels = labels?.filledUp(height: rows, width: columns)
   }
 
   /// What the student makes of the image in evaluation mode: of the context where it has one, else of the whole image.
@@ -92,8 +81,4 @@ public struct SurveyedImage {
       Variable(constant: image), box: Box(top: 0, bottom: image.shape[1], left: 0, right: image.shape[2]),
       crops: .context, keeping: sites, context)
   }
-}
-
-extension Int {
-  fileprivate func roundedUp(to multiple: Int) -> Int { (self + multiple - 1) / multiple * multiple }
 }

@@ -80,36 +80,40 @@ extension LaunchRecord {
 }
 
 extension LaunchIdentity {
-  fileprivate var attributes: [String: TableFile.Attribute] {
+  /// Texts by their names in the file.
+  private static var texts: [(name: String, place: WritableKeyPath<LaunchIdentity, String>)] {
     [
-      "schema": .integer(LaunchRecord.schema), "study": .text(study), "cell": .text(cell),
-      "kind": .text(kind.rawValue), "block": .integer(block), "place": .integer(place), "threads": .integer(threads),
-      "globalBatch": .integer(globalBatch), "cropShards": .integer(cropShards),
-      "shardMoments": .integer(shardMoments ? 1 : 0), "case": .text(benchmark), "nature": .text(nature.rawValue),
-      "program": .text(program), "command": .text(command), "start": .text(start), "seconds": .number(seconds),
-      "leastWarmUp": .integer(leastWarmUp), "studentDigest": .text(studentDigest), "parameters": .integer(parameters),
+      ("study", \.study), ("cell", \.cell), ("case", \.benchmark), ("program", \.program), ("command", \.command),
+      ("start", \.start), ("studentDigest", \.studentDigest),
     ]
   }
 
+  /// Whole numbers by their names in the file.
+  private static var integers: [(name: String, place: WritableKeyPath<LaunchIdentity, Int>)] {
+    [
+      ("block", \.block), ("place", \.place), ("threads", \.threads), ("globalBatch", \.globalBatch),
+      ("cropShards", \.cropShards), ("leastWarmUp", \.leastWarmUp), ("parameters", \.parameters),
+    ]
+  }
+
+  fileprivate var attributes: [String: TableFile.Attribute] {
+    var attributes: [String: TableFile.Attribute] = [
+      "schema": .integer(LaunchRecord.schema), "kind": .text(kind.rawValue), "nature": .text(nature.rawValue),
+      "shardMoments": .integer(shardMoments ? 1 : 0), "seconds": .number(seconds),
+    ]
+    for (name, place) in LaunchIdentity.texts { attributes[name] = .text(self[keyPath: place]) }
+    for (name, place) in LaunchIdentity.integers { attributes[name] = .integer(self[keyPath: place]) }
+    return attributes
+  }
+
   fileprivate init(_ reader: TableReader) throws {
-    study = try reader.text("", "study")
-    cell = try reader.text("", "cell")
+    self.init()
     kind = try reader.word("", "kind")
-    block = try reader.integer("", "block")
-    place = try reader.integer("", "place")
-    threads = try reader.integer("", "threads")
-    globalBatch = try reader.integer("", "globalBatch")
-    cropShards = try reader.integer("", "cropShards")
-    shardMoments = try reader.integer("", "shardMoments") != 0
-    benchmark = try reader.text("", "case")
     nature = try reader.word("", "nature")
-    program = try reader.text("", "program")
-    command = try reader.text("", "command")
-    start = try reader.text("", "start")
+    shardMoments = try reader.integer("", "shardMoments") != 0
     seconds = try reader.number("", "seconds")
-    leastWarmUp = try reader.integer("", "leastWarmUp")
-    studentDigest = try reader.text("", "studentDigest")
-    parameters = try reader.integer("", "parameters")
+    for (name, place) in LaunchIdentity.texts { self[keyPath: place] = try reader.text("", name) }
+    for (name, place) in LaunchIdentity.integers { self[keyPath: place] = try reader.integer("", name) }
   }
 }
 

@@ -174,8 +174,7 @@ extension RunLayout {
   fileprivate func write(badFiles lines: [String]) -> String? {
     do {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-      try Foundation.Data(lines.map { $0 + "\n" }.joined().utf8)
-        .write(to: URL(fileURLWithPath: badFiles), options: .atomic)
+      try writeWhole(lines.map { $0 + "\n" }.joined(), to: badFiles)
       return badFiles
     } catch {
       return nil

@@ -66,12 +66,10 @@ public struct Predictor {
   private func box(_ size: PixelSize) -> Box { Box(top: 0, bottom: size.height, left: 0, right: size.width) }
 
   private func paddedSize(_ size: PixelSize) -> PixelSize {
-    PixelSize(height: roundedUp(max(size.height, crop.height)), width: roundedUp(max(size.width, crop.width)))
-  }
-
-  private func roundedUp(_ extent: Int) -> Int {
     let multiple = network.grid.offsetMultiple
-    return (extent + multiple - 1) / multiple * multiple
+    return PixelSize(
+      height: max(size.height, crop.height).roundedUp(to: multiple),
+      width: max(size.width, crop.width).roundedUp(to: multiple))
   }
 }
 

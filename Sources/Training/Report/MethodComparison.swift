@@ -96,12 +96,7 @@ public struct MethodComparison: Sendable {
   /// - Throws: `Failure` 74 that names the file.
   public func write(into folder: String) throws {
     for (name, text) in [("results.csv", csv), ("results.md", markdown)] {
-      let path = "\(folder)/\(name)"
-      do {
-        try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)
-      } catch {
-        throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: path)
-      }
+      try writeWhole(text, to: "\(folder)/\(name)")
     }
   }
 

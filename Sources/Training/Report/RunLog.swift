@@ -83,9 +83,8 @@ public final class RunLog {
     let lines = try RunLog.lines(path)
     let kept = lines.filter { $0.entry.step <= step }
     try RunLog.add(lines.filter { $0.entry.step > step }.map(\.text), to: RunLog.dropped(path))
+    try writeWhole(kept.map { $0.text + "\n" }.joined(), to: path)
     do {
-      let text = kept.map { $0.text + "\n" }.joined()
-      try Foundation.Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
       file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
       length = try file.seekToEnd()
       last = kept.last?.entry

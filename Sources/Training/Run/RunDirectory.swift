@@ -118,13 +118,7 @@ public final class RunDirectory {
 
   /// Writes a whole file of the run, such as the summary, so that readers see the old text or the new.
   /// - Throws: `Failure` 74 that names the file.
-  public func write(_ text: String, to path: String) throws {
-    do {
-      try Foundation.Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-    } catch {
-      throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: path)
-    }
-  }
+  public func write(_ text: String, to path: String) throws { try writeWhole(text, to: path) }
 
   /// The recipe that the run was made with, or nil if none is stored.
   /// - Throws: `Failure` 65 if it cannot be understood.

@@ -38,12 +38,7 @@ public final class ChainDirectory {
   public func write(_ stages: [StageSummary]) throws {
     guard var summary = stages.compactMap(\.summary).last else { return }
     summary.stages = stages
-    let place = RunLayout(path).summary
-    do {
-      try Foundation.Data(try jsonText(summary).utf8).write(to: URL(fileURLWithPath: place), options: .atomic)
-    } catch {
-      throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: place)
-    }
+    try writeWhole(try jsonText(summary), to: RunLayout(path).summary)
   }
 }
 
