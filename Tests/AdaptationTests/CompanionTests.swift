@@ -130,6 +130,30 @@ private struct Scorer {
     #expect(companion.frozen(Variable(constant: maps), context).value.values != old.values)
   }
 
+  @Test("parameters that are not trained keep their values") func notTrained() throws {
+    let share = share(of: 2, on: SoloCommunicator())
+    let setup = ObjectiveSetup(
+      configuration: try smallNetwork().configuration, host: .adversarial, seed: 1, scheduledSteps: 10, decaySteps: 10,
+      share: share)
+    let companion = try Companion(
+      owner: "toy", name: "scorer", setup, betas: (0.9, 0.99),
+      schedule: LearningRateSchedule(baseRate: 0.1, warmUpSteps: 0, power: 1, totalSteps: 10)
+    ) { registry, prefix in
+      let trained = registry.declare("\(prefix).weight", [1, 4], .normal(deviation: 0.5))
+      return (trained, registry.declare("\(prefix).bias", [1], .constant(0.25), isTrained: false))
+    }
+    #expect(companion.optimizer.slices.map(\.rateFactor) == [1, 0])
+    let before = companion.parameters.values.values
+    _ = try companion.learn(try CompanionTests.view(share)) { network, context in
+      let scores = linear(Variable(constant: CompanionTests.maps(2)), network.0, network.1, context)
+      return [binaryCrossEntropy(scores, towards: 1, factor: 1, name: "scorer", context)]
+    }
+    let norm = try companion.sumGradients(try GradientReduction(on: SoloCommunicator()))
+    companion.advance(step: 0)
+    let after = companion.parameters.values.values
+    #expect(norm > 0 && zip(before, after).map { $0 != $1 } == [true, true, true, true, false])
+  }
+
   @Test("every rank has the bits of one", arguments: [2, 4]) func ranks(count: Int) throws {
     @Sendable func run(_ communicator: any Communicator) throws -> [UInt32] {
       let share = share(of: 8, on: communicator)

@@ -85,6 +85,21 @@ private final class ReadLabels: Dataset {
     #expect(try ClassStatistics(contentsOf: kept) == first)
   }
 
+  @Test func countsOfAnEarlierRunServeAndAreKept() throws {
+    let (first, next) = (
+      try RunDirectory(folder.file("1"), resume: false), try RunDirectory(folder.file("2"), resume: false)
+    )
+    let counted = try statistics(ReadLabels(), keptIn: first)[0]
+    let (again, others) = (ReadLabels(), ReadLabels(bytes: 5))
+    for (labels, readings) in [(again, 0), (others, 23)] {
+      let counting = ClassCounting(keptIn: next, earlier: [folder.file("none"), first.layout.path])
+      let found = try counting.statistics(of: labels, classCount: 3, on: SoloCommunicator())
+      #expect(found.totals == counted.totals && labels.readings.count == readings)
+      let kept = next.layout.classIndex(labels.identity.countsDigest(classCount: 3))
+      #expect(try ClassStatistics(contentsOf: kept) == found)
+    }
+  }
+
   @Test func anIndexThatIsNamedServes() throws {
     let index = folder.file("index.json")
     try ClassStatistics(of: ReadLabels(), classCount: 3).save(to: index)

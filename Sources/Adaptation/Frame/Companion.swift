@@ -64,7 +64,7 @@ public final class Companion<Network>: TrainedCompanion {
   ///   - setup: gives the seed, and a gradient slot for each local sample.
   ///   - betas: decay of Adam's moments.
   ///   - schedule: learning rate by step, of all parameters alike whatever their names.
-  ///   - make: declares the network; called twice.
+  ///   - make: declares the network; called twice. Parameters that are declared as not trained keep their values.
   /// - Throws: what `make` throws.
   public init(
     owner: String, name: String, _ setup: ObjectiveSetup, betas: (Double, Double), schedule: LearningRateSchedule,
@@ -79,9 +79,11 @@ public final class Companion<Network>: TrainedCompanion {
     parameters = NetworkParameters(registry, gradientSlots: setup.share.samples.count, seed: setup.seed)
     _ = NetworkParameters(again, sharing: parameters)
     for slice in parameters.slices { precondition(slice.name.hasPrefix("\(prefix)."), "\(slice.name) of \(prefix)") }
-    let slices = parameters.slices.map { ParameterSlice(name: $0.name, range: $0.range, decay: 0) }
-    optimizer = Adam(slices: slices, beta1: betas.0, beta2: betas.1)
-    norm = GradientNorm(slices.map { ($0.name, $0.range) })
+    optimizer = Adam(
+      slices: parameters.slices.map {
+        ParameterSlice(name: $0.name, range: $0.range, rateFactor: $0.isTrained ? 1 : 0, decay: 0)
+      }, beta1: betas.0, beta2: betas.1)
+    norm = GradientNorm(parameters.slices.filter(\.isTrained).map { ($0.name, $0.range) })
   }
 
   /// Lets the network learn from maps, in a pass of a micro-batch: runs it on a tape of its own, walks that back at once

@@ -36,6 +36,8 @@ public struct ClassCounting {
   private let directory: RunDirectory?
   /// What the labels of the run were; nil on other ranks, or for a run that begins.
   private let former: DataComparison?
+  /// Folders of runs that came before in a chain.
+  private let earlier: [String]
   /// An index that the user names besides; nil for none.
   private let index: String?
   private let say: (String) -> Void
@@ -45,14 +47,16 @@ public struct ClassCounting {
   /// - Parameters:
   ///   - directory: the run's folder, held by rank 0, where counts are kept; nil on other ranks, or keeps none.
   ///   - former: what the data of the run were, on rank 0; nil for a run that begins.
+  ///   - earlier: folders of runs that came before in a chain, whose counts serve where they are of the same labels.
   ///   - index: an index file that may serve instead of counting, as `apus data index` or another run wrote it.
   ///   - say: prints a line of progress; called on rank 0.
   public init(
-    keptIn directory: RunDirectory? = nil, former: DataComparison? = nil, orReadFrom index: String? = nil,
-    say: @escaping (String) -> Void = { _ in }
+    keptIn directory: RunDirectory? = nil, former: DataComparison? = nil, earlier: [String] = [],
+    orReadFrom index: String? = nil, say: @escaping (String) -> Void = { _ in }
   ) {
     self.directory = directory
     self.former = former
+    self.earlier = earlier
     self.index = index
     self.say = say
   }
@@ -100,8 +104,10 @@ public struct ClassCounting {
   ) throws -> ClassStatistics {
     Activity.prepare("class index")
     let isRoot = communicator.rank == 0
-    let place = directory?.layout.classIndex(dataset.identity.countsDigest(classCount: classCount))
-    let kept = try communicator.together { isRoot ? try read(place, dataset, classCount) : nil }
+    let digest = dataset.identity.countsDigest(classCount: classCount)
+    let place = directory?.layout.classIndex(digest)
+    let places = [place].compactMap(\.self) + earlier.map { RunLayout($0).classIndex(digest) }
+    let kept = try communicator.together { isRoot ? try read(places, dataset, classCount) : nil }
     let bytes = try communicator.broadcastBytes(kept?.encoded ?? [])
     let statistics =
       try bytes.isEmpty
@@ -118,9 +124,9 @@ public struct ClassCounting {
     return statistics
   }
 
-  /// What is kept for a data set, in the run's folder or where the user says; nil if nothing fits.
-  private func read(_ place: String?, _ dataset: any Dataset, _ classCount: Int) throws -> ClassStatistics? {
-    if let place, FileManager.default.fileExists(atPath: place) {
+  /// What is kept for a data set, in the first of some places that has it, or where the user says; nil if nothing fits.
+  private func read(_ places: [String], _ dataset: any Dataset, _ classCount: Int) throws -> ClassStatistics? {
+    for place in places where FileManager.default.fileExists(atPath: place) {
       do {
         let found = try ClassStatistics(contentsOf: place)
         if found.fits(dataset, classCount: classCount) { return found }

@@ -27,7 +27,9 @@ extension TrainCommand {
     var left = steps ?? Int.max
     for stage in chain.stages where left > 0 {
       if communicator.rank == 0 { say("stage \(stage.number) of \(chain.stages.count): \(stage.name)") }
-      let (status, summary) = try run(stage, steps: min(left, stage.recipe.schedule.steps), on: communicator)
+      let (status, summary) = try run(
+        stage, after: chain.stages.prefix(stage.number - 1), steps: min(left, stage.recipe.schedule.steps),
+        on: communicator)
       if case .training = stage.work { left -= min(left, stage.recipe.schedule.steps) }
       guard status == .done else { return status }
       if let summary { summaries.append(summary) }
@@ -38,7 +40,8 @@ extension TrainCommand {
 
   /// Runs a stage, or passes over it. What it has come to is told on rank 0.
   private func run(
-    _ stage: RecipeChain.Stage, steps: Int, on communicator: any Communicator
+    _ stage: RecipeChain.Stage, after earlier: ArraySlice<RecipeChain.Stage>, steps: Int,
+    on communicator: any Communicator
   ) throws -> (ExitStatus, StageSummary?) {
     guard case .labels(let options, let checkpoint) = stage.work else {
       let finished = try communicator.together { communicator.rank == 0 ? try stage.finished() : nil }
@@ -47,7 +50,8 @@ extension TrainCommand {
         return (.done, finished)
       }
       let outcome = try stage.recipe.watch.watching(on: communicator) {
-        try train(stage.recipe, in: stage.folder, until: steps, on: communicator, $0)
+        try train(
+          stage.recipe, in: stage.folder, after: earlier.map(\.folder), until: steps, on: communicator, $0)
       }
       return (outcome.status, outcome.summary.map { StageSummary(stage, $0) })
     }

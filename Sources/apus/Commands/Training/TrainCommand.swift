@@ -149,8 +149,10 @@ struct TrainCommand: ParsableCommand {
   }
 
   /// Trains a recipe in a folder until a number of steps. A collective.
+  /// - Parameter earlier: folders of the runs that came before in a chain.
   func train(
-    _ recipe: Recipe, in path: String, until steps: Int, on communicator: any Communicator, _ watchdog: Watchdog?
+    _ recipe: Recipe, in path: String, after earlier: [String] = [], until steps: Int,
+    on communicator: any Communicator, _ watchdog: Watchdog?
   ) throws -> Ending {
     let isRoot = communicator.rank == 0
     let sourceOnly = try communicator.together {
@@ -166,9 +168,11 @@ struct TrainCommand: ParsableCommand {
     let (directory, former) = try communicator.together {
       isRoot ? try take(path, recipe, data, checkpoints, found) : (nil, nil)
     }
+    let counting = ClassCounting(keptIn: directory, former: former, earlier: earlier, orReadFrom: classIndex) {
+      say($0)
+    }
     let experiment = try Experiment(
-      recipe, on: communicator, data: data,
-      counting: ClassCounting(keptIn: directory, former: former, orReadFrom: classIndex) { say($0) },
+      recipe, on: communicator, data: data, counting: counting,
       startingWith: try communicator.orBits(found.isEmpty ? 0 : 1) == 0 ? checkpoints : nil, look: look)
     if let directory { look.save(in: directory) }
     let trainer = Trainer(
