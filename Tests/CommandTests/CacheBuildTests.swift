@@ -66,6 +66,14 @@ import Testing
     let verified = try await runCommand(["cache", "verify", folder.file("two")])
     #expect(verified.status == 0, "\(verified)")
 
+    // Mirror images count too: another cache, the same on any ranks.
+    let flipped = try await build("flipped", ["--flip"])
+    let flippedOnTwo = try await build("flipped-on-two", ranks: 2, ["--flip"])
+    #expect(flipped.status == 0 && flippedOnTwo.status == 0, "\(flipped) \(flippedOnTwo)")
+    #expect(try entries("flipped") == entries("flipped-on-two") && entries("flipped") != wanted)
+    let mixed = try await build("flipped")
+    #expect(mixed.refuses(65, "the recipe of this cache is another"), "\(mixed)")
+
     let other = try await build("two", ["--network", "student"])
     #expect(other.refuses(65, "the teacher of this cache is another"), "\(other)")
     #expect(try entries("two") == wanted)

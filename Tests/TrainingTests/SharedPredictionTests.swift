@@ -4,6 +4,7 @@ import Collectives
 import CollectivesTesting
 import Domains
 import Imagery
+import Kernels
 import Networks
 import Support
 import Synchronization
@@ -54,6 +55,24 @@ import Training
     let spans = KernelMeter.stop()[0]
     let outer = spans.filter { if case .kernel = $0.label { !$0.isNested } else { false } }
     return (answers.compactMap { $0 }.first, outer.count)
+  }
+
+  @Test("labels of both ways are those of the mean of two soft-max predictions") func bothWays() throws {
+    let (predictor, image) = (try Self.makePredictor(), Self.makeImage())
+    let (labels, confidence) = try predictor.predictBothWays(image)
+    let mirrored = try predictor.predictBothWays(image.flippedHorizontally())
+    #expect(mirrored.labels.flippedHorizontally() == labels, "an image and its mirror image have the same labels")
+    let (one, other) = (try predictor.predict(image), try predictor.predict(image.flippedHorizontally()))
+    let back = horizontallyFlipped(other.confidence.reshaped([1, Self.size.height, Self.size.width, 1])).values
+    let otherLabels = other.labels.flippedHorizontally().values
+    var agreeing = 0
+    for pixel in labels.values.indices where one.labels.values[pixel] == otherLabels[pixel] {
+      // Where both say the same, so does their mean, with the mean of their confidences.
+      agreeing += 1
+      #expect(labels.values[pixel] == otherLabels[pixel])
+      #expect(abs(confidence.values[pixel] - (one.confidence.values[pixel] + back[pixel]) / 2) < 1e-6)
+    }
+    #expect(agreeing > 0 && agreeing < labels.values.count)
   }
 
   @Test func oneImageIsPredictedByAllRanks() throws {

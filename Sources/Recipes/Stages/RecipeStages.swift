@@ -14,12 +14,15 @@ public struct LabelsStage: SettingGroup {
 
   /// Weights that label, of the training stage before.
   public var network = Network.student
+  /// Whether labels are the mean of two predictions: of the image and of its mirror image.
+  public var flip = false
 
-  /// The student.
+  /// The student, one prediction.
   public init() {}
-  /// Shows the setting.
+  /// Shows all settings.
   public mutating func visit(_ settings: inout some SettingVisitor) throws {
     try settings.value("network", &network)
+    try settings.value("flip", &flip)
   }
 }
 

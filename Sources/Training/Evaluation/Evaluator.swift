@@ -34,6 +34,23 @@ public struct Predictor {
     return prediction(try logits(image, boxes), boxes, size)
   }
 
+  /// The same by the mean of two soft-max predictions: of the image, and of its mirror image, mirrored back.
+  public func predictBothWays(_ image: RGBImage) throws -> (labels: LabelMap, confidence: Tensor) {
+    let own = Kernels.softmax(try wholeLogits(image))
+    let mirrored = Kernels.softmax(try wholeLogits(image.flippedHorizontally()))
+    let mean = Kernels.scaled(Kernels.add(own, horizontallyFlipped(mirrored)), by: 0.5)
+    let (labels, values, classes) = (argMax(mean), mean.values, mean.channels)
+    let confidence = labels.values.enumerated().map { pixel, label in values[pixel * classes + Int(label)] }
+    return (labels, Tensor(confidence, [1, image.height, image.width]))
+  }
+
+  /// The mean logits of all windows, `[1, H, W, K]` at the image's size.
+  private func wholeLogits(_ image: RGBImage) throws -> Tensor {
+    let size = PixelSize(height: image.height, width: image.width)
+    let boxes = windows(of: size)
+    return mean(try logits(image, boxes), boxes, size)
+  }
+
   /// The windows of an image of some size, on the padded image.
   func windows(of size: PixelSize) -> [Box] {
     let padded = paddedSize(size)
@@ -55,9 +72,13 @@ public struct Predictor {
   func prediction(
     _ tiles: [Tensor], _ boxes: [Box], _ size: PixelSize
   ) -> (labels: LabelMap, confidence: Tensor) {
+    pseudoLabels(mean(tiles, boxes, size))
+  }
+
+  private func mean(_ tiles: [Tensor], _ boxes: [Box], _ size: PixelSize) -> Tensor {
     let padded = paddedSize(size)
-    let mean = network.slidingMean(tiles, boxes, height: padded.height, width: padded.width)
-    return pseudoLabels(cropped(mean, to: box(size)))
+    return cropped(
+      network.slidingMean(tiles, boxes, height: padded.height, width: padded.width), to: box(size))
   }
 
   /// Number of classes.

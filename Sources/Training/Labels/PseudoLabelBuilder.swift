@@ -23,6 +23,7 @@ public struct PseudoLabelBuilder {
   private static let pausePerPublication = 20.0
   private let dataset: any Dataset
   private let predictor: Predictor
+  private let flips: Bool
   private let step: Int
   private let communicator: any Communicator
   private let say: (String) -> Void
@@ -30,15 +31,17 @@ public struct PseudoLabelBuilder {
   /// - Parameters:
   ///   - dataset: the images.
   ///   - predictor: the network's sliding windows.
+  ///   - flips: whether labels are the mean of two predictions, of the image and of its mirror image.
   ///   - step: completed steps of the network's run, the step of all entries.
   ///   - communicator: the ranks.
   ///   - say: prints a line of progress; called on rank 0.
   public init(
-    _ dataset: any Dataset, _ predictor: Predictor, step: Int, on communicator: any Communicator,
+    _ dataset: any Dataset, _ predictor: Predictor, flips: Bool = false, step: Int, on communicator: any Communicator,
     say: @escaping (String) -> Void
   ) {
     self.dataset = dataset
     self.predictor = predictor
+    self.flips = flips
     self.step = step
     self.communicator = communicator
     self.say = communicator.rank == 0 ? say : { _ in }
@@ -50,12 +53,20 @@ public struct PseudoLabelBuilder {
     try dataset.requireOneSize()
     let size = try dataset.size(0)
     var origin = PseudoLabelOrigin(
-      teacherDigest: teacherDigest, recipeDigest: recipe.weightFingerprint,
-      formerRecipeDigest: recipe.formerWeightFingerprint, dataDigest: dataset.identity.digest,
+      teacherDigest: teacherDigest, recipeDigest: named(recipe.weightFingerprint),
+      formerRecipeDigest: named(recipe.formerWeightFingerprint), dataDigest: dataset.identity.digest,
       threshold: Float(recipe.teacher.threshold), height: size.height, width: size.width, rank: communicator.rank,
       worldSize: communicator.worldSize)
     origin.hasFineConfidence = true
     return origin
+  }
+
+  /// Labels of two predictions are others than those of one.
+  private func named(_ recipe: String) -> String {
+    guard flips else { return recipe }
+    let hash = SHA256()
+    hash.update("\(recipe), flipped")
+    return hash.hexadecimal()
   }
 
   /// Builds what is missing. A collective.
@@ -105,7 +116,8 @@ public struct PseudoLabelBuilder {
   }
 
   private func entry(_ image: Int, _ origin: PseudoLabelOrigin) throws -> PseudoLabelEntry {
-    let (labels, confidence) = try predictor.predict(try dataset.image(image))
+    let pixels = try dataset.image(image)
+    let (labels, confidence) = try flips ? predictor.predictBothWays(pixels) : predictor.predict(pixels)
     return PseudoLabelEntry(
       image: image, step: step, labels: labels, probabilities: confidence.values, threshold: origin.threshold,
       isFine: origin.hasFineConfidence)

@@ -26,6 +26,8 @@ struct CacheBuildCommand: ParsableCommand {
   var recipe: String?
   @Option(help: ArgumentHelp("Folder of the cache; made if it is not there.", valueName: "dir"))
   var output: String
+  @Flag(help: "Label by the mean of two predictions: of the image and of its mirror image.")
+  var flip = false
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
   @OptionGroup var settings: RecipeOptions
@@ -43,7 +45,8 @@ struct CacheBuildCommand: ParsableCommand {
   func run() throws {
     try runOnRanks { communicator in
       let watch = Stopwatch()
-      let build = CacheBuild(checkpoint: checkpoint, network: network.rawValue, output: output, json: json)
+      let build = CacheBuild(
+        checkpoint: checkpoint, network: network.rawValue, flips: flip, output: output, json: json)
       let outcome = try build.run(on: communicator, overrides: settings.overrides) { stored in
         let recipe = try self.recipe.map { try settings.read($0, on: communicator) } ?? stored
         try setUpMachine(threads: recipe.threads, on: communicator)
@@ -68,6 +71,8 @@ struct CacheBuild {
   let checkpoint: String
   /// `student` or `teacher`.
   let network: String
+  /// Whether labels are the mean of two predictions, of the image and of its mirror image.
+  let flips: Bool
   /// Folder of the cache.
   let output: String
   /// Whether standard output carries JSON, so that lines for people go elsewhere.
@@ -103,7 +108,9 @@ struct CacheBuild {
       return target
     }
     if communicator.rank == 0, let inventory = target.inventory { say("target: \(inventory)", json: json) }
-    let builder = PseudoLabelBuilder(target, recipe.predictor(network), step: step, on: communicator) {
+    let builder = PseudoLabelBuilder(
+      target, recipe.predictor(network), flips: flips, step: step, on: communicator
+    ) {
       say($0, json: json)
     }
     let digest = network.parameters.digest()
