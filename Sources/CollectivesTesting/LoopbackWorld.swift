@@ -38,20 +38,25 @@ final class LoopbackWorld: @unchecked Sendable {
 
   let ranks: Int
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-  private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  /// One for each rank: hundreds of them would wake each other for nothing.
+  private let changed: UnsafeMutablePointer<pthread_cond_t>
   private var mailboxes: [Mailbox: [Message]] = [:]
   private var activities: [Activity]
+  /// Ranks that neither wait for an empty mailbox nor are done.
+  private var running: Int
   private var firstFailure: (rank: Int, error: any Error)?
 
   init(ranks: Int) {
     self.ranks = ranks
     activities = Array(repeating: .running, count: ranks)
+    running = ranks
+    changed = .allocate(capacity: ranks)
     pthread_mutex_init(mutex, nil)
-    pthread_cond_init(changed, nil)
+    for rank in 0..<ranks { pthread_cond_init(changed + rank, nil) }
   }
 
   deinit {
-    pthread_cond_destroy(changed)
+    for rank in 0..<ranks { pthread_cond_destroy(changed + rank) }
     pthread_mutex_destroy(mutex)
     changed.deallocate()
     mutex.deallocate()
@@ -63,13 +68,20 @@ final class LoopbackWorld: @unchecked Sendable {
   /// Notes that a rank has thrown: every waiting rank wakes with an error.
   func fail(_ rank: Int, _ error: any Error) {
     locked {
-      activities[rank] = .finished
       if firstFailure == nil { firstFailure = (rank, error) }
+      end(rank)
     }
   }
 
   /// Notes that a rank has returned.
-  func finish(_ rank: Int) { locked { activities[rank] = .finished } }
+  func finish(_ rank: Int) { locked { end(rank) } }
+
+  /// Who waits for a rank that is done, or for anybody when nobody is left to run, waits in vain and must learn it.
+  private func end(_ rank: Int) {
+    if activities[rank] == .running { running -= 1 }
+    activities[rank] = .finished
+    for other in 0..<ranks { pthread_cond_signal(changed + other) }
+  }
 
   /// Leaves a copy of the bytes; never waits.
   func post(_ bytes: UnsafeRawBufferPointer, _ operation: Operation, _ mailbox: Mailbox) throws {
@@ -77,6 +89,11 @@ final class LoopbackWorld: @unchecked Sendable {
     try locked {
       try throwIfFailed()
       mailboxes[mailbox, default: []].append(Message(operation: operation, bytes: Array(bytes)))
+      let destination = mailbox.destination
+      guard activities[destination] == .waiting(mailbox) else { return }
+      activities[destination] = .running
+      running += 1
+      pthread_cond_signal(changed + destination)
     }
   }
 
@@ -85,12 +102,14 @@ final class LoopbackWorld: @unchecked Sendable {
     check(mailbox)
     let rank = mailbox.destination
     let message = try locked {
-      defer { activities[rank] = .running }
       while isEmpty(mailbox) {
         try throwIfFailed()
-        activities[rank] = .waiting(mailbox)
+        if activities[rank] == .running {
+          activities[rank] = .waiting(mailbox)
+          running -= 1
+        }
         try throwIfHopeless(mailbox)
-        pthread_cond_wait(changed, mutex)
+        pthread_cond_wait(changed + rank, mutex)
       }
       return mailboxes[mailbox, default: []].removeFirst()
     }
@@ -149,22 +168,12 @@ final class LoopbackWorld: @unchecked Sendable {
     if activities[source] == .finished {
       throw Failure(.internal, "waits for rank \(source), which is done", at: "rank \(rank)")
     }
-    let someoneCanMove = activities.indices.contains { other in
-      switch activities[other] {
-      case .running: true
-      case .finished: false
-      case .waiting(let awaited): !isEmpty(awaited)
-      }
-    }
-    if !someoneCanMove { throw Failure(.internal, "every rank waits for another", at: "rank \(rank)") }
+    if running == 0 { throw Failure(.internal, "every rank waits for another", at: "rank \(rank)") }
   }
 
   private func locked<Result>(_ body: () throws -> Result) rethrows -> Result {
     pthread_mutex_lock(mutex)
-    defer {
-      pthread_cond_broadcast(changed)
-      pthread_mutex_unlock(mutex)
-    }
+    defer { pthread_mutex_unlock(mutex) }
     return try body()
   }
 }

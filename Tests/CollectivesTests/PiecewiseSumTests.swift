@@ -149,6 +149,32 @@ import Testing
     #expect(cuts.allSatisfy { $0 == 0 })
   }
 
+  @Test("beyond as many ranks as a piece has grains, pieces take turns over the ranks that own them")
+  func ownersAreSpread() {
+    // 21 pieces of 128 grains, the last one short.
+    let count = 20 * 128 * PieceLayout.grain + 70_001
+    for ranks in [64, 128, 256, 512, 4096] {
+      let layout = PieceLayout(ranks: ranks, pieceBytes: PiecewiseSum.usualPieceBytes)
+      let owned = (0..<ranks).map { layout.owned(of: 0..<count, at: $0) }
+      let elements = owned.flatMap { $0 }.sorted { $0.lowerBound < $1.lowerBound }
+      let isWhole = zip(elements, elements.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound }
+      #expect(isWhole && elements.first?.lowerBound == 0 && elements.last?.upperBound == count)
+      let most = owned.map { $0.reduce(0) { $0 + $1.count } }.max() ?? 0
+      // As even as grains and pieces allow: a grain of a piece is never cut.
+      let pieces = (21 * 128 + ranks - 1) / ranks
+      #expect(most <= (pieces + 1) * PieceLayout.grain, "\(ranks) ranks: \(most)")
+      let lastQuarter = owned.suffix(ranks / 4).reduce(0) { $0 + $1.reduce(0) { $0 + $1.count } }
+      #expect(Double(lastQuarter) < 0.32 * Double(count), "\(ranks) ranks: \(lastQuarter) of \(count)")
+    }
+  }
+
+  @Test("256 ranks, more than a piece has grains, add along the tree") func moreRanksThanGrains() throws {
+    let rows = (0..<256).map { Self.row($0, 5 * PieceLayout.grain) }
+    let tree = Self.plainTree(rows)
+    let sums = try Self.summed(rows, cuts: [rows[0].count], pieceBytes: 2 * PieceLayout.grain * 4, lanes: 1)
+    #expect(sums.allSatisfy { $0 == tree })
+  }
+
   @Test(arguments: [2, 3, 4, 8]) func shortNumbersKeepReplicasEqualAndStayNear(ranks: Int) throws {
     let rows = (0..<ranks).map { Self.row($0, 50_000) }
     let sums = try Self.summed(rows, cuts: [20_000, 50_000], wire: .bfloat16)

@@ -47,6 +47,23 @@ import Testing
     #expect(found == Array(repeating: expected, count: 4))
   }
 
+  @Test(arguments: [1, 2, 3, 5, 6, 7, 8, 13]) func anyNumberOfRanksGathersInLogarithmicallyManyExchanges(ranks: Int)
+    throws
+  {
+    let found = try LoopbackCommunicator.run(ranks: ranks) { world in
+      let counting = CountingCommunicator(world)
+      let lists = try counting.gathered((0..<world.rank * 3 % 5).map { world.rank * 10 + $0 })
+      let texts = try counting.gatherStrings(String(repeating: "é", count: world.rank))
+      return (lists, texts, counting.counts[.exchange] ?? 0, counting.counts.count)
+    }
+    let lists = (0..<ranks).map { rank in (0..<rank * 3 % 5).map { rank * 10 + $0 } }
+    let rounds = (0..<8).first { 1 << $0 >= ranks } ?? 8
+    for (own, texts, exchanges, kinds) in found {
+      #expect(own == lists && texts == (0..<ranks).map { String(repeating: "é", count: $0) })
+      #expect(exchanges == 4 * rounds && kinds == (ranks > 1 ? 1 : 0))
+    }
+  }
+
   @Test func turnsChangeAtPassesOnly() throws {
     let log = Mutex<[String]>([])
     let note = { (text: String) in log.withLock { $0.append(text) } }

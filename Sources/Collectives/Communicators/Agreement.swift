@@ -65,10 +65,8 @@ extension Communicator {
     String(decoding: try broadcastBytes(Array(text.utf8), from: root), as: UTF8.self)
   }
 
-  /// All ranks' bytes, in rank order, on every rank. Lengths may differ. One broadcast per rank: not for the step.
-  public func gatherBytes(_ bytes: [UInt8]) throws -> [[UInt8]] {
-    try (0..<worldSize).map { try broadcastBytes(bytes, from: $0) }
-  }
+  /// All ranks' bytes, in rank order, on every rank. Lengths may differ. Twice log2 P exchanges, see `gathered`.
+  public func gatherBytes(_ bytes: [UInt8]) throws -> [[UInt8]] { try gathered(bytes) }
 
   /// All ranks' texts, in rank order, on every rank.
   public func gatherStrings(_ text: String) throws -> [String] {

@@ -71,7 +71,7 @@ public final class RankGroup: Communicator {
     }
   }
 
-  /// Every member tells every other that it is here.
+  /// Nobody knows of all members before all are here.
   public func barrier() throws { _ = try gathered([UInt8(0)], lengths: [Int](repeating: 1, count: worldSize)) }
 
   /// Refused: the library knows the whole world only.
@@ -98,27 +98,43 @@ public final class RankGroup: Communicator {
 }
 
 extension Communicator {
-  /// Every rank's values, in rank order, on every rank, by one exchange with each other rank.
+  /// Every rank's values, in rank order, on every rank, by log2 P exchanges, rounded up, in which the number of ranks whose
+  /// values are known doubles; every rank sends the values of P - 1 ranks in all.
+  ///
+  /// Source: Bruck, Ho, Kipnis, Upfal, Weathersby, Efficient Algorithms for All-to-All Communications in Multiport
+  /// Message-Passing Systems, IEEE TPDS 1997, section 4.
   /// - Parameters:
   ///   - own: this rank's values.
   ///   - lengths: number of values of each rank, the same on all.
   public func gathered<Element: BitwiseCopyable>(_ own: [Element], lengths: [Int]) throws -> [[Element]] {
     precondition(
       lengths.count == worldSize && lengths[rank] == own.count, "\(own.count) values of rank \(rank) in \(lengths)")
-    var all = [[Element]](repeating: [], count: worldSize)
-    all[rank] = own
-    for distance in 1..<max(worldSize, 1) {
-      let (destination, source) = ((rank + distance) % worldSize, (rank + worldSize - distance) % worldSize)
-      all[source] = try own.withUnsafeBytes { outgoing in
-        try [Element](unsafeUninitializedCapacity: lengths[source]) { incoming, count in
+    func length(_ ranks: Range<Int>) -> Int { ranks.reduce(0) { $0 + lengths[(rank + $1) % worldSize] } }
+    // Values of this rank, of the next one, and so on, one after the other.
+    var known = own
+    known.reserveCapacity(lengths.reduce(0, +))
+    var distance = 1
+    while distance < worldSize {
+      let ranks = min(distance, worldSize - distance)
+      let (sent, received) = (length(0..<ranks), length(distance..<distance + ranks))
+      known += try known.withUnsafeBytes { outgoing in
+        try [Element](unsafeUninitializedCapacity: received) { incoming, count in
           try exchange(
-            sending: outgoing, to: destination,
-            receiving: UnsafeMutableRawBufferPointer(
-              UnsafeMutableBufferPointer(rebasing: incoming[..<lengths[source]])),
-            from: source)
-          count = lengths[source]
+            sending: UnsafeRawBufferPointer(rebasing: outgoing[..<(sent * MemoryLayout<Element>.stride)]),
+            to: (rank + worldSize - distance) % worldSize,
+            receiving: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: incoming[..<received])),
+            from: (rank + distance) % worldSize)
+          count = received
         }
       }
+      distance *= 2
+    }
+    var all = [[Element]](repeating: [], count: worldSize)
+    var place = 0
+    for other in 0..<worldSize {
+      let source = (rank + other) % worldSize
+      all[source] = Array(known[place..<place + lengths[source]])
+      place += lengths[source]
     }
     return all
   }

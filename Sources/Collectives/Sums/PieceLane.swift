@@ -114,9 +114,7 @@ final class PieceLane {
   }
 
   private func halves() -> (mine: Range<Int>, theirs: Range<Int>) {
-    let middle = layout.middle(of: kept)
-    let (low, high) = (kept.lowerBound..<middle, middle..<kept.upperBound)
-    return position & distance == 0 ? (low, high) : (high, low)
+    layout.halves(of: kept, in: piece, at: position, distance: distance)
   }
 
   private func addScattered() {

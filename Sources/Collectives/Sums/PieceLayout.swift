@@ -62,11 +62,25 @@ public struct PieceLayout: Sendable, Equatable {
     var part = piece
     var distance = 1
     while distance < ranks {
-      let middle = middle(of: part)
-      part = position & distance == 0 ? part.lowerBound..<middle : middle..<part.upperBound
+      part = halves(of: part, in: piece, at: position, distance: distance).mine
       distance *= 2
     }
     return part
+  }
+
+  /// What a rank keeps and what it gives away in the round with partners at a distance.
+  ///
+  /// A part of one grain is cut no further. Pieces then take turns over the ranks that may have it: were it always the
+  /// later one, the last ranks would own everything as soon as a piece has fewer grains than there are ranks. Bits of the
+  /// piece's number are taken in reverse, so that pieces that follow each other go to ranks that are far apart.
+  func halves(
+    of part: Range<Int>, in piece: Range<Int>, at position: Int, distance: Int
+  ) -> (mine: Range<Int>, theirs: Range<Int>) {
+    let middle = middle(of: part)
+    let (low, high) = (part.lowerBound..<middle, middle..<part.upperBound)
+    var isLow = position & distance == 0
+    if low.isEmpty, (piece.lowerBound / pieceCount) & (ranks / (2 * distance)) != 0 { isLow.toggle() }
+    return isLow ? (low, high) : (high, low)
   }
 
   /// All parts of a stretch that the rank at a position owns, in order, those that touch as one.
