@@ -76,6 +76,8 @@ public struct StepBenchmarkLayout: Sendable, Equatable {
   public var shardMoments = false
   /// Whether gradients travel during the last backward pass; `.auto` measures it over the first ten steps.
   public var overlap = OverlapSetting.off
+  /// How the learning rate follows the batch.
+  public var batchRule = Recipe.BatchRule.none
 
   /// One sample for each rank, nothing shared.
   public init() {}
@@ -132,9 +134,11 @@ public final class StepBenchmark {
     var recipe = Recipe()
     recipe.encoder.name = setting.encoder
     recipe.optimizer.shardMoments = layout.shardMoments
+    recipe.optimizer.batchRule = layout.batchRule
     recipe.network.detailCrop = PixelSize(height: setting.detail, width: setting.detail)
     configuration = recipe.networkConfiguration(classCount: 19)
     let plan = try communicator.together { try layout.plan(on: communicator) }
+    recipe.batch.global = plan.globalBatch
     let share = BatchShare(plan, on: communicator)
     batches = (0..<plan.microBatches).map {
       StepBenchmark.batch(side: setting.crop, samples: share.ofMicroBatch($0).samples, microBatch: $0)
@@ -185,9 +189,11 @@ public final class StepBenchmark {
     case .step:
       let record = try step.run(batches, step: number)
       sample.phases = record.phases
-      try sample.phases.measure("pseudo-labels") {
-        for (pseudo, batch) in zip(record.pseudoLabels, batches) {
-          try recorder.record(pseudo, batch.target?.provenance ?? [], step: number)
+      try communicator.noting(unit: "pseudo-labels") {
+        try sample.phases.measure("pseudo-labels") {
+          for (pseudo, batch) in zip(record.pseudoLabels, batches) {
+            try recorder.record(pseudo, batch.target?.provenance ?? [], step: number)
+          }
         }
       }
       sample.operations = record.operations
@@ -216,15 +222,6 @@ public final class StepBenchmark {
   /// Starts a log of the messages of the steps to come, or ends it; see `MeteredCommunicator.listen`.
   @discardableResult
   public func listen(_ listens: Bool) -> MessageLog? { communicator.listen(listens) }
-
-  /// Operations of matrix products and convolutions of this rank in one further step. Called by all ranks.
-  public func countedOperations() throws -> Int {
-    KernelMeter.start(workers: WorkerPool.shared.threads - 1)
-    let outcome = Result { try once() }
-    let lanes = KernelMeter.stop()
-    _ = try outcome.get()
-    return MeterProfile(lanes[0]).families.values.reduce(0) { $0 + $1.operations }
-  }
 
   /// Operations of what is timed as the published algorithm counts them.
   var referenceOperations: Double {

@@ -33,7 +33,7 @@ extension StepBenchmark {
 }
 
 /// A store without a disk: what a step costs, not what a checkpoint does.
-private struct ForgetfulStore: PseudoLabelStore {
+struct ForgetfulStore: PseudoLabelStore {
   let folder = ""
 
   func start(_ origin: PseudoLabelOrigin) -> any PseudoLabelCacheWriter { ForgetfulWriter(origin) }

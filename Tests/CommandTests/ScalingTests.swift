@@ -14,7 +14,7 @@ import Testing
     work: {case: tiny-64, steps: 4}
     points: [{kind: strong, ranks: [1, 2], globalBatch: 2}]
     factors: {overlap: [off]}
-    controls: {copies: false}
+    controls: {copies: false, links: false, storage: false}
     repeat: {least: 2, most: 2, functional: 2}
     drop: {steal: 1, foreign: 1}
     """

@@ -52,6 +52,14 @@ import Testing
     #expect(seconds(events, tail: [0, 0, 4]) == 6)
   }
 
+  @Test("the end of a part of the step is no message") func parts() {
+    let events = [
+      [event(.end(ofUnit: "a"), after: 2), event(.exchange(to: 1, from: 1), after: 1)],
+      [event(.exchange(to: 0, from: 0), after: 5), event(.end(ofUnit: "a"), after: 3)],
+    ]
+    #expect(seconds(events, tail: [0, 1]) == 9)
+  }
+
   @Test("events that do not fit together give nothing") func misfit() {
     #expect(seconds([[event(.receive(from: 1), after: 0)], []], tail: [0, 0]) == nil)
     #expect(seconds([[event(.meeting(of: [0, 1]), after: 0)], []], tail: [0, 0]) == nil)

@@ -36,7 +36,7 @@ import Testing
         - {kind: strong, ranks: [2, 8], globalBatch: 4, cropShards: [2]}
         - {kind: weak, ranks: [4]}
       factors: {overlap: [off], shardMoments: [false, true]}
-      controls: {copies: false}
+      controls: {copies: false, links: false, storage: false}
       """
     let names = [
       "strong-r1-b4-t1", "strong-r2-b4-t1-moments", "strong-r4-b4-t1", "strong-r2-b4-t1-c2", "strong-r8-b4-t1-c2",
@@ -80,7 +80,10 @@ import Testing
       }
     }
     #expect(record.ranks.allSatisfy { (ranks > 1 || $0.gflop > 0) && $0.peakMemoryBytes > 0 && $0.cores > 0 })
-    #expect(record.traces.map(\.step) == (ranks > 1 ? [3, 4, 5] : []))
+    #expect(record.traces.map(\.step) == [3, 4, 5])
+    let units = try #require(TracedUnits([record]))
+    let names = ["teacher average", "teacher", "source", "mixed", "reduction", "optimizer", "pseudo-labels"]
+    #expect(Set(names).isSubset(of: units.parts.map(\.name)) && abs(units.sumByStep - 1) < 0.03, "\(units)")
     for trace in record.traces {
       for (rank, events) in trace.events.enumerated() {
         let traced = trace.tail[rank] + events.reduce(0) { $0 + $1.computing + $1.seconds }
@@ -92,6 +95,36 @@ import Testing
     #expect(ranks == 1 || record.messages.values.allSatisfy { $0 > 0 })
   }
 
+  @Test("a recipe by its loader computes what any layout of it does; held samples are others' work") func recipe()
+    throws
+  {
+    let root = URL(fileURLWithPath: #filePath).appending(path: "../../..").standardizedFileURL.path
+    let yaml = """
+      work: {recipe: \(root)/Launch/recipes/test-invariance.yaml, data: loader, steps: 4}
+      points:
+        - {kind: strong, ranks: [1, 2], globalBatch: 2, cropShards: [1]}
+        - {kind: strong, ranks: [1], globalBatch: 2, data: synthetic, steps: 5}
+      factors: {overlap: [off], shardMoments: [false, true]}
+      """
+    let one = try record("strong-r1-b2-t1-overlap-off-loader", of: yaml)
+    let two = try record("strong-r2-b2-t1-moments-overlap-off-loader", of: yaml)
+    #expect(one.identity.studentDigest == two.identity.studentDigest && one.identity.data == .loader)
+    #expect(one.identity.benchmark == "test-invariance" && one.identity.recipe == two.identity.recipe)
+    #expect(one.phases[.data]?.values.allSatisfy { $0 > 0 } == true)
+    #expect(one.traces.flatMap { $0.events.joined() }.contains { $0.kind == .end(ofUnit: "data") })
+    let held = try record("strong-r1-b2-t1-overlap-off-test-invariance-5", of: yaml)
+    #expect(held.identity.studentDigest != one.identity.studentDigest && held.identity.data == .synthetic)
+  }
+
+  @Test("the control of links times every size on every rank") func links() throws {
+    let yaml = "points: [{ranks: [1, 2, 4]}]\ncontrols: {storage: false}"
+    let record = try record("links-r4", of: yaml)
+    let links = try #require(record.links)
+    #expect(links.bytes == LinkBenchmark.sizes && links.distances == [1, 2] && links.repeats == record.seconds.steps)
+    #expect((links.exchange + links.sum + links.native).allSatisfy { $0 > 0 && $0 < 60 })
+    #expect(record.seconds[1].first == links.sum[(links.bytes.count - 1) * links.repeats + 1])
+  }
+
   @Test("copies do not speak to each other and compute what one rank does") func copies() throws {
     let yaml = """
       work: {case: tiny-64, steps: 4}
@@ -101,6 +134,6 @@ import Testing
     let one = try record("weak-r1-b1-t1-overlap-off", of: yaml)
     let copies = try record("copies-r2-b1-t1", of: yaml)
     #expect(copies.identity.studentDigest == one.identity.studentDigest && copies.rankCount == 2)
-    #expect(copies.messages.values.allSatisfy { $0 == 0 } && copies.traces.isEmpty)
+    #expect(copies.messages.values.allSatisfy { $0 == 0 })
   }
 }

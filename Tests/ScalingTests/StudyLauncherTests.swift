@@ -21,7 +21,7 @@ import Testing
 
   private func words(_ launching: String, threads: Int = 1) throws -> [String] {
     let yaml =
-      "points: [{ranks: [6]}]\ncontrols: {copies: false}\nfactors: {threads: [\(threads)]}\nlaunch: \(launching)\n"
+      "points: [{ranks: [6]}]\ncontrols: {copies: false, links: false, storage: false}\nfactors: {threads: [\(threads)]}\nlaunch: \(launching)\n"
     let file = try SettingsFile<Study>(yaml: yaml, path: "study.yaml", folder: "/data", called: "study")
     let plan = try StudyPlan(file, at: .anywhere)
     let launcher = try StudyLauncher(

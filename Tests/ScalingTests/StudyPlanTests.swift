@@ -55,8 +55,9 @@ import Testing
       "ranks: [1, 2, 4], globalBatch: 2, cropShards: [1, 2]", with: "ranks: [1, 2], globalBatch: 2")
     let plan = try plan(yaml)
     let names = plan.cells.map(\.name)
-    #expect(names.count == 3 * 4 + 2 * 4 + 1)
+    #expect(names.count == 3 * 4 + 2 * 4 + 3)
     #expect(names.contains("weak-r4-b4-t1-moments-overlap-off") && names.contains("copies-r2-b1-t1"))
+    #expect(names.suffix(2) == ["links-r2", "storage-r1"])
     #expect(Set(names).count == names.count)
     #expect(plan.cell(named: "weak-r4-b4-t1")?.nature == .functional)
     #expect(plan.cell(named: "weak-r2-b2-t1")?.nature == .measured)
@@ -78,6 +79,10 @@ import Testing
       ("points: [{rank: [1]}]", "study.yaml:1", "unknown key points[0].rank"),
       ("work: {steps: 12}", "study.yaml", "all warm-up"),
       ("work: {case: c0}", "study.yaml:1", "work.case is c0"),
+      ("points:\n- {data: loader}", "study.yaml:2", "a benchmark case has no data to load"),
+      ("points:\n- {case: tiny-64, recipe: a.yaml}", "study.yaml:2", "names a case and a recipe"),
+      ("factors: {batchRule: [cubic]}", "study.yaml:1", "factors.batchRule"),
+      ("heldOut: {ranksFrom: 1}", "study.yaml:1", "heldOut.ranksFrom"),
       ("factors: {overlap: [sometimes]}", "study.yaml:1", "factors.overlap"),
       ("points: [{}, {}]", "study.yaml:1", "repeats the cell weak-r1-b1-t1"),
       ("repeat: {least: 9, most: 8}", "study.yaml:1", "less than repeat.least"),
@@ -93,13 +98,43 @@ import Testing
     #expect(failure.what.contains(what), "\(failure)")
   }
 
+  private static let root = URL(fileURLWithPath: #filePath).appending(path: "../../..").standardizedFileURL.path
+
+  @Test("cells of recipes are read with their layout, and what a recipe refuses is told at the point") func recipes()
+    throws
+  {
+    let recipe = "\(Self.root)/Launch/recipes/test-invariance.yaml"
+    let plan = try plan(
+      """
+      points:
+        - {kind: strong, ranks: [1, 2], globalBatch: 4, recipe: \(recipe), data: loader}
+        - {kind: strong, ranks: [1], globalBatch: 4, recipe: \(recipe)}
+      factors: {overlap: [off], batchRule: [sqrt]}
+      heldOut: {ranksFrom: 2}
+      """)
+    let cell = try #require(
+      plan.cell(named: "strong-r2-b4-t1-overlap-off-rule-sqrt-loader-test-invariance-20"))
+    let resolved = try #require(try cell.resolvedRecipe())
+    #expect(
+      resolved.batch.global == 4 && resolved.optimizer.batchRule == .sqrt && resolved.communication.overlap == .off)
+    #expect(cell.isHeldOut && !plan.cells[0].isHeldOut && cell.recipeDigest.count > 10)
+    #expect(plan.cells[0].sameBits == cell.sameBits && plan.cells[2].sameBits != cell.sameBits)
+    let missing = try #require(refusal(of: "points: [{recipe: absent.yaml}]"))
+    #expect(missing.status == .missingInput && missing.place == "/absent.yaml")
+    let refused = try #require(
+      refusal(of: "points: [{recipe: \(recipe), kind: strong, ranks: [1], globalBatch: 3}]\nfactors: {accumulate: [2]}")
+    )
+    #expect(refused.status == .badData && refused.what.contains("3 samples in 2"))
+  }
+
   @Test("more ranks than the hosts hold are refused") func room() throws {
     let failure = try #require(refusal(of: "points: [{ranks: [2, 8]}]", room: 4))
     #expect(failure.what.contains("weak-r8-b8-t1") && failure.what.contains("room for 4 ranks"))
   }
 
   @Test("a block has every cell once, in an order that its number and the seed decide") func order() throws {
-    let yaml = "points: [{ranks: [1, 2, 4, 8, 16, 32]}]\ncontrols: {copies: false}\norder: {seed: 5}"
+    let yaml =
+      "points: [{ranks: [1, 2, 4, 8, 16, 32]}]\ncontrols: {copies: false, links: false, storage: false}\norder: {seed: 5}"
     let plan = try plan(yaml, cores: 64)
     let blocks = (0..<200).map { plan.launches(ofBlock: $0) }
     for (block, launches) in blocks.enumerated() {
@@ -133,7 +168,7 @@ import Testing
     #expect(plan.cell(named: "strong-r2-b6-t1") != nil && plan.cell(named: "strong-r2-b6-t1")?.sameBits == nil)
   }
 
-  @Test("the studies that are shipped are possible", arguments: ["here", "cluster", "slurm"])
+  @Test("the studies that are shipped are possible", arguments: ["here", "hosts", "cluster", "slurm"])
   func shipped(name: String) throws {
     let root = URL(fileURLWithPath: #filePath).appending(path: "../../..").standardizedFileURL.path
     let file = try SettingsFile<Study>("\(root)/Launch/studies/\(name).yaml", called: "study")

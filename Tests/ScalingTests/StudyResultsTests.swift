@@ -17,7 +17,7 @@ import Testing
       - {kind: weak, ranks: [1, 2]}
       - {kind: strong, ranks: [1, 2, 4], globalBatch: 4}
     factors: {overlap: [off]}
-    controls: {copies: false}
+    controls: {copies: false, links: false, storage: false}
     repeat: {least: 6, most: 8, halfWidth: 0.05}
     """
 

@@ -56,6 +56,9 @@ public protocol Communicator: AnyObject {
   ///   - ranks: those that meet, this one among them.
   ///   - body: the work.
   func noting<Result>(meetingOf ranks: [Int], _ body: () throws -> Result) rethrows -> Result
+  /// Runs a part of a step that has a name: whoever keeps a `MessageLog` notes what was computed and said in it. Parts do
+  /// not enclose each other.
+  func noting<Result>(unit name: String, _ body: () throws -> Result) rethrows -> Result
   /// Ends the job on all ranks with this status, after writing the reason to standard error.
   func abort(_ reason: String, status: Int32) -> Never
 }
@@ -63,6 +66,9 @@ public protocol Communicator: AnyObject {
 extension Communicator {
   /// Notes nothing.
   public func noting<Result>(meetingOf ranks: [Int], _ body: () throws -> Result) rethrows -> Result { try body() }
+
+  /// Notes nothing.
+  public func noting<Result>(unit name: String, _ body: () throws -> Result) rethrows -> Result { try body() }
 
   /// A meeting of all ranks.
   public func noting<Result>(_ body: () throws -> Result) rethrows -> Result {

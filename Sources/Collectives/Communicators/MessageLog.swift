@@ -17,6 +17,8 @@ public struct MessageEvent: Sendable, Equatable, Codable {
     case broadcast(from: Int)
     /// Nobody leaves before all are there.
     case meeting(of: [Int])
+    /// No message: a part of the step ends here, to which belongs all since the last such event.
+    case end(ofUnit: String)
   }
 
   /// Who waits for whom.
@@ -39,17 +41,32 @@ public struct MessageEvent: Sendable, Equatable, Codable {
 
 /// The events of a rank in order. An event inside another, such as a message of a meeting, is a part of the outer one.
 public struct MessageLog: Sendable {
+  /// What belongs to no part of the step that has a name.
+  public static let rest = "rest"
+
   /// Events until now.
   public private(set) var events: [MessageEvent] = []
   private var watch = Stopwatch()
   private var depth = 0
   private var computing = 0.0
+  private var unit = MessageLog.rest
 
   /// Starts the clock.
   public init() {}
 
   /// Seconds since the last event: what the rank computed after all messages.
   public var secondsSince: Double { watch.seconds }
+
+  /// What comes belongs to a part of the step.
+  /// - Returns: the part that what came before belongs to.
+  @discardableResult
+  mutating func turns(to unit: String) -> String {
+    precondition(depth == 0, "the part \(unit) of a step begins in a message")
+    defer { self.unit = unit }
+    events.append(MessageEvent(.end(ofUnit: self.unit), computing: watch.seconds))
+    watch = Stopwatch()
+    return self.unit
+  }
 
   mutating func begins() {
     depth += 1

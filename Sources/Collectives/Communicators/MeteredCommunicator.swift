@@ -95,15 +95,23 @@ public final class MeteredCommunicator: Communicator {
   /// - Returns: the log until now, if there was one.
   @discardableResult
   public func listen(_ listens: Bool) -> MessageLog? {
-    defer { log = listens && worldSize > 1 ? MessageLog() : nil }
+    defer { log = listens ? MessageLog() : nil }
     return log
   }
 
   /// Noted as a meeting; nothing is counted.
   public func noting<Result>(meetingOf ranks: [Int], _ body: () throws -> Result) rethrows -> Result {
+    guard ranks.count > 1 else { return try body() }
     log?.begins()
     defer { log?.ended(.meeting(of: ranks), bytes: 0) }
     return try inner.noting(meetingOf: ranks, body)
+  }
+
+  /// Noted as a unit of the step; nothing is counted.
+  public func noting<Result>(unit name: String, _ body: () throws -> Result) rethrows -> Result {
+    let former = log?.turns(to: name)
+    defer { if let former { log?.turns(to: former) } }
+    return try inner.noting(unit: name, body)
   }
 
   private var everybody: MessageEvent.Kind { .meeting(of: Array(0..<worldSize)) }

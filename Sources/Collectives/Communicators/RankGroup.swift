@@ -93,6 +93,11 @@ public final class RankGroup: Communicator {
     try world.noting(meetingOf: ranks.map { members[$0] }, body)
   }
 
+  /// The world's log.
+  public func noting<Result>(unit name: String, _ body: () throws -> Result) rethrows -> Result {
+    try world.noting(unit: name, body)
+  }
+
   /// Ends the job on all ranks of the world.
   public func abort(_ reason: String, status: Int32) -> Never { world.abort(reason, status: status) }
 }

@@ -80,6 +80,13 @@ struct LaunchPlace: Sendable {
     var stolen = 0.0
     var own = 0.0
     var clock = 0.0
+
+    /// As a launch keeps them.
+    var facts: LaunchRank {
+      var facts = LaunchRank()
+      (facts.host, facts.cores) = (host, allowed.count)
+      return facts
+    }
   }
 
   private let machines: [[Rank]]

@@ -5,6 +5,7 @@ import Benchmarks
 import Collectives
 import Foundation
 import Kernels
+import Recipes
 import Storage
 import Support
 import Tensors
@@ -15,12 +16,16 @@ public struct LaunchRun {
   /// Steps at the end whose messages are recorded.
   private static let tracedSteps = 3
 
-  private let launch: StudyLaunch
-  private let study: Study
+  let launch: StudyLaunch
+  let study: Study
   private let program: String
   private let libraries: [String: String]
   private let countsOperations: Bool
-  private let communicator: any Communicator
+  let communicator: any Communicator
+  /// Opens the folder of cached labels that a recipe names; nil where none can be read.
+  public var caches: ((String) -> any PseudoLabelStore)?
+  /// Saves and loads the state of a run of so large an encoder; nil where that cannot be timed.
+  public var timesStorage: ((_ encoder: String) throws -> StorageBenchmarkReport)?
 
   /// - Parameters:
   ///   - launch: which one.
@@ -59,6 +64,7 @@ public struct LaunchRun {
   /// - Returns: the record, on rank 0.
   /// - Throws: what building the work and its steps throw.
   public func run(command: String) throws -> LaunchRecord? {
+    guard launch.cell.kind.trains else { return try control(command: command) }
     let start = Date.now.formatted(.iso8601)
     let load = systemFileLines("/proc/loadavg").first.flatMap { $0.split(separator: " ").first }.flatMap { Double($0) }
     let own = try measure()
@@ -74,14 +80,14 @@ public struct LaunchRun {
       throw Failure(.checkFailed, "ranks ended with different weights", at: launch.name)
     }
     let place = LaunchPlace(places)
-    var identity = identity(own, command: command)
-    (identity.start, identity.nature) = (start, place.nature)
+    var identity = identity(command: command)
+    (identity.start, identity.nature, identity.seconds) = (start, place.nature, own.seconds)
+    (identity.studentDigest, identity.parameters) = (own.digest, own.parameters)
     var environment = self.environment
     (environment.load, environment.steal, environment.foreign) = (load ?? 0, place.steal, place.foreign)
     let ranks = places.indices.map { rank in
-      var facts = LaunchRank()
-      (facts.host, facts.cores, facts.gflop) = (places[rank].host, places[rank].allowed.count, gflop[rank])
-      (facts.peakMemoryBytes, facts.contextSwitches) = (memory[rank], switches[rank])
+      var facts = places[rank].facts
+      (facts.gflop, facts.peakMemoryBytes, facts.contextSwitches) = (gflop[rank], memory[rank], switches[rank])
       return facts
     }
     return LaunchRecord(
@@ -95,12 +101,7 @@ public struct LaunchRun {
   /// All steps on this rank, from networks to the digest.
   private func measure() throws -> Own {
     let watch = Stopwatch()
-    guard let setting = StepBenchmarkCase(named: launch.cell.benchmark) else {
-      throw Failure(.badData, "no case \"\(launch.cell.benchmark)\"", at: launch.name)
-    }
-    let isAlone = launch.cell.kind == .copies
-    let work = try StepBenchmark(
-      setting, launch.cell.layout, on: isAlone ? SoloCommunicator() : communicator)
+    let work = try work()
     var own = Own()
     own.parameters = work.parameterCount
     try communicator.barrier()
@@ -122,16 +123,32 @@ public struct LaunchRun {
     return own
   }
 
-  private func place(_ own: Own) -> LaunchPlace.Rank {
+  /// What the steps are of.
+  private func work() throws -> any TimedSteps {
+    let ranks: any Communicator = launch.cell.kind == .copies ? SoloCommunicator() : communicator
+    if let recipe = try communicator.together({ try launch.cell.resolvedRecipe() }) {
+      return try RecipeSteps(
+        recipe, loads: launch.cell.data == .loader, classIndex: study.work.classIndex, caches: caches, on: ranks)
+    }
+    guard let setting = StepBenchmarkCase(named: launch.cell.benchmark) else {
+      throw Failure(.badData, "no case \"\(launch.cell.benchmark)\"", at: launch.name)
+    }
+    return try StepBenchmark(setting, launch.cell.layout, on: ranks)
+  }
+
+  private func place(_ own: Own) -> LaunchPlace.Rank { place(own.counters) }
+
+  /// Where this rank is, and what was counted there.
+  func place(_ counters: HostCounters) -> LaunchPlace.Rank {
     let facts = RankFacts(host: communicator.hostName, level: .current)
     return LaunchPlace.Rank(
       host: facts.host, kernel: HostCounters.kernelIdentity, allowed: facts.cores, usable: usableCores(),
-      threads: facts.threads, cores: HostCounters.cores, busy: own.counters.busy, stolen: own.counters.stolen,
-      own: own.counters.own, clock: own.counters.clock)
+      threads: facts.threads, cores: HostCounters.cores, busy: counters.busy, stolen: counters.stolen,
+      own: counters.own, clock: counters.clock)
   }
 
   /// A value of every rank, in their order, on all ranks.
-  private func gathered<Value: Codable>(_ own: Value) throws -> [Value] {
+  func gathered<Value: Codable>(_ own: Value) throws -> [Value] {
     let text = try communicator.together { try jsonLine(own) }
     let texts = try communicator.gatherStrings(text)
     return try communicator.together {
@@ -165,20 +182,21 @@ public struct LaunchRun {
     return seconds
   }
 
-  private func identity(_ own: Own, command: String) -> LaunchIdentity {
+  /// What is known of the launch beforehand.
+  func identity(command: String) -> LaunchIdentity {
     let cell = launch.cell
     var identity = LaunchIdentity()
     (identity.study, identity.cell, identity.kind) = (study.digest, cell.name, cell.kind)
     (identity.block, identity.place, identity.threads) = (launch.block, launch.place, WorkerPool.shared.threads)
     (identity.globalBatch, identity.cropShards) = (cell.globalBatch, cell.cropShards)
     (identity.shardMoments, identity.benchmark) = (cell.shardMoments, cell.benchmark)
-    (identity.program, identity.command, identity.seconds) = (program, command, own.seconds)
-    (identity.leastWarmUp, identity.studentDigest) = (cell.leastWarmUp, own.digest)
-    identity.parameters = own.parameters
+    (identity.recipe, identity.data, identity.leastWarmUp) = (cell.recipeDigest, cell.data, cell.leastWarmUp)
+    (identity.program, identity.command) = (program, command)
     return identity
   }
 
-  private var environment: LaunchEnvironment {
+  /// What launches run on, but for loads.
+  var environment: LaunchEnvironment {
     var environment = LaunchEnvironment()
     let cpu = systemFileLines("/proc/cpuinfo").first { $0.hasPrefix("model name") }
     let governor = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"

@@ -64,8 +64,12 @@ public struct LaunchIdentity: Sendable, Equatable {
   public var cropShards = 1
   /// Whether moments were dealt out.
   public var shardMoments = false
-  /// The benchmark case.
+  /// The benchmark case, or the recipe by name.
   public var benchmark = ""
+  /// What the recipe says, as a digest; empty for a benchmark case.
+  public var recipe = ""
+  /// Where samples came from.
+  public var data = StudyData.synthetic
   /// What it was worth, from where the ranks really ran.
   public var nature = CellNature.measured
   /// Version and digest of the program.
@@ -163,6 +167,10 @@ public struct LaunchRecord: Sendable, Equatable {
   public var faults: StepTable<Int>
   /// The last steps in detail.
   public var traces: [TracedStep]
+  /// Messages and sums by size; nil but for the control of links.
+  public var links: LinkTimes?
+  /// Figures of saving and loading by name; empty but for the control of storage.
+  public var storage: [String: Double] = [:]
 
   /// From its parts.
   /// - Precondition: all tables are of as many steps and ranks.
@@ -170,7 +178,7 @@ public struct LaunchRecord: Sendable, Equatable {
     identity: LaunchIdentity, environment: LaunchEnvironment, ranks: [LaunchRank], seconds: StepTable<Double>,
     waiting: StepTable<Double>, exposed: StepTable<Double>, underWay: StepTable<Double>,
     phases: [StudyPhase: StepTable<Double>], bytes: StepTable<Int>, messages: StepTable<Int>, faults: StepTable<Int>,
-    traces: [TracedStep]
+    traces: [TracedStep] = [], links: LinkTimes? = nil, storage: [String: Double] = [:]
   ) {
     let numbers = [seconds, waiting, exposed, underWay] + phases.values
     precondition(
@@ -189,6 +197,18 @@ public struct LaunchRecord: Sendable, Equatable {
     self.messages = messages
     self.faults = faults
     self.traces = traces
+    self.links = links
+    self.storage = storage
+  }
+
+  /// A launch of which only the seconds of its repetitions are known.
+  init(identity: LaunchIdentity, environment: LaunchEnvironment, ranks: [LaunchRank], seconds: StepTable<Double>) {
+    let nothing = StepTable(ranks: ranks.count, [Double](repeating: 0, count: seconds.values.count))
+    let none = StepTable(ranks: ranks.count, [Int](repeating: 0, count: seconds.values.count))
+    self.init(
+      identity: identity, environment: environment, ranks: ranks, seconds: seconds, waiting: nothing, exposed: nothing,
+      underWay: nothing, phases: Dictionary(uniqueKeysWithValues: StudyPhase.allCases.map { ($0, nothing) }),
+      bytes: none, messages: none, faults: none)
   }
 
   /// Name of the launch.

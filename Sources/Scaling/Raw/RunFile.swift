@@ -35,6 +35,7 @@ extension LaunchRecord {
     file.tables["ranks/peakMemory"] = NumberTable(ranks.map(\.peakMemoryBytes), [rankCount])
     file.tables["ranks/contextSwitches"] = NumberTable(ranks.map(\.contextSwitches), [rankCount])
     TraceTables.put(traces, into: &file, ranks: rankCount)
+    ControlTables.put(links, storage, into: &file)
     return file
   }
 
@@ -75,6 +76,8 @@ extension LaunchRecord {
       phases[phase] = StepTable(ranks: count, column)
     }
     traces = try TraceTables.traces(reader, ranks: count)
+    links = try ControlTables.links(reader)
+    storage = (file.attributes["storage"] ?? [:]).compactMapValues(\.number)
     guard seconds.steps > 0 else { throw Failure(.badData, "holds no step", at: path) }
   }
 }
@@ -84,7 +87,7 @@ extension LaunchIdentity {
   private static var texts: [(name: String, place: WritableKeyPath<LaunchIdentity, String>)] {
     [
       ("study", \.study), ("cell", \.cell), ("case", \.benchmark), ("program", \.program), ("command", \.command),
-      ("start", \.start), ("studentDigest", \.studentDigest),
+      ("start", \.start), ("recipe", \.recipe), ("studentDigest", \.studentDigest),
     ]
   }
 
@@ -99,7 +102,7 @@ extension LaunchIdentity {
   fileprivate var attributes: [String: TableFile.Attribute] {
     var attributes: [String: TableFile.Attribute] = [
       "schema": .integer(LaunchRecord.schema), "kind": .text(kind.rawValue), "nature": .text(nature.rawValue),
-      "shardMoments": .integer(shardMoments ? 1 : 0), "seconds": .number(seconds),
+      "data": .text(data.rawValue), "shardMoments": .integer(shardMoments ? 1 : 0), "seconds": .number(seconds),
     ]
     for (name, place) in LaunchIdentity.texts { attributes[name] = .text(self[keyPath: place]) }
     for (name, place) in LaunchIdentity.integers { attributes[name] = .integer(self[keyPath: place]) }
@@ -110,6 +113,7 @@ extension LaunchIdentity {
     self.init()
     kind = try reader.word("", "kind")
     nature = try reader.word("", "nature")
+    data = try reader.word("", "data")
     shardMoments = try reader.integer("", "shardMoments") != 0
     seconds = try reader.number("", "seconds")
     for (name, place) in LaunchIdentity.texts { self[keyPath: place] = try reader.text("", name) }

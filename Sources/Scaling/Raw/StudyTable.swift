@@ -11,7 +11,7 @@ public enum StudyTable {
       "cell,kind,nature,block,place,ranks,threads,globalBatch,cropShards,step,warmUp,dropped,seconds,waiting,exposed,"
         + "underWay,bytes,messages," + StudyPhase.allCases.map(\.rawValue).joined(separator: ",")
     ]
-    for result in results.cells {
+    for result in results.cells where result.cell.kind.trains {
       let all = result.launches.map { ($0, false) } + result.dropped.map { ($0.launch, true) }
       for (record, isDropped) in all.sorted(by: { $0.0.identity.block < $1.0.identity.block }) {
         lines += rows(record, isDropped: isDropped)
@@ -52,12 +52,13 @@ public enum StudyTable {
 
   /// A line for each cell.
   public static func cells(_ results: StudyResults) -> String {
-    let heading = "cell,kind,nature,ranks,threads,globalBatch,launches,dropped,median,low,high,coverage,halfWidth"
+    let heading =
+      "cell,kind,nature,ranks,threads,globalBatch,launches,dropped,heldOut,median,low,high,coverage,halfWidth"
     let lines = results.cells.map { result -> String in
       let cell = result.cell
       let head = [
         cell.name, cell.kind.rawValue, result.nature.rawValue, "\(cell.ranks)", "\(cell.threads)",
-        "\(cell.globalBatch)", "\(result.launches.count)", "\(result.dropped.count)",
+        "\(cell.globalBatch)", "\(result.launches.count)", "\(result.dropped.count)", cell.isHeldOut ? "1" : "0",
       ]
       let interval = result.interval.map { [$0.median, $0.low, $0.high, $0.coverage, $0.halfWidth].map(exact) }
       return (head + (interval ?? [String](repeating: "", count: 5))).joined(separator: ",")

@@ -69,7 +69,7 @@ public struct FreeMessages {
   private mutating func arrives(_ rank: Int, _ kind: MessageEvent.Kind) {
     switch kind {
     case .exchange(let to, _), .send(let to): sent[[rank, to], default: []].append(time[rank])
-    case .receive: break
+    case .receive, .end: break
     case .broadcast(let root): join(rank, Meeting(ranks: [root], isBroadcast: true))
     case .meeting(let ranks): join(rank, Meeting(ranks: ranks, isBroadcast: false))
     }
@@ -84,7 +84,7 @@ public struct FreeMessages {
   /// When the rank may go on; nil if that is not known yet.
   private mutating func end(_ rank: Int, _ kind: MessageEvent.Kind) -> Double? {
     switch kind {
-    case .send: return time[rank]
+    case .send, .end: return time[rank]
     case .exchange(_, let from), .receive(let from):
       guard let first = sent[[from, rank]]?.first else { return nil }
       sent[[from, rank]]?.removeFirst()

@@ -26,7 +26,7 @@ struct ScalingFigures {
   /// All drawings that show anything, in the order of the page.
   var all: [NamedDrawing] {
     [
-      strongTime, strongSpeedUp, weakEfficiency, phases, factors, stragglers, launches,
+      strongTime, strongSpeedUp, weakEfficiency, phases, factors, links, stragglers, launches,
     ].compactMap { $0 }.filter { !$0.drawing.isEmpty }
   }
 
@@ -128,7 +128,7 @@ struct ScalingFigures {
   /// Phases of a step, mean over ranks.
   var phases: NamedDrawing? {
     let bars = results.cells.compactMap { result -> StackedBars.Bar? in
-      guard !result.launches.isEmpty, result.nature == .measured else { return nil }
+      guard !result.launches.isEmpty, result.nature == .measured, result.cell.kind.trains else { return nil }
       let values = StudyPhase.allCases.map { phase in
         median(result.launches.map { ScalingFigures.seconds($0, phase) })
       }
@@ -151,7 +151,9 @@ struct ScalingFigures {
   /// Computing, waiting and sums as shares of the ranks' time.
   var factors: NamedDrawing? {
     let bars = results.cells.compactMap { result -> StackedBars.Bar? in
-      guard result.nature == .measured, result.cell.ranks > 1, let found = Efficiencies(result.launches) else {
+      guard result.nature == .measured, result.cell.ranks > 1, result.cell.kind.trains,
+        let found = Efficiencies(result.launches)
+      else {
         return nil
       }
       let useful = max(0, 1 - found.waiting - found.exposed)
@@ -168,7 +170,7 @@ struct ScalingFigures {
 
   /// Seconds that each rank computes in each step, in the launch of most ranks.
   var stragglers: NamedDrawing? {
-    let candidates = results.cells.filter { $0.nature == .measured && $0.cell.ranks > 1 && $0.cell.kind != .copies }
+    let candidates = results.cells.filter { $0.nature == .measured && $0.cell.ranks > 1 && $0.cell.kind.scales }
     guard let launch = candidates.max(by: { $0.cell.ranks < $1.cell.ranks })?.launches.last else { return nil }
     let useful = launch.kept.map { Efficiencies.useful(launch, step: $0) }
     let ranks = launch.ranks.indices.map { rank in useful.map { $0[rank] } }

@@ -59,6 +59,8 @@ public struct ScalingLine: Sendable {
 
   private static func name(of cell: StudyCell) -> String {
     var parts = ["\(cell.benchmark)"]
+    if cell.recipe != nil { parts.append(cell.data == .loader ? "data by the loader" : "data in memory") }
+    if let rule = cell.batchRule { parts.append("batch rule \(rule.rawValue)") }
     if cell.kind == .strong {
       parts.append("global batch \(cell.globalBatch)")
     } else {

@@ -27,17 +27,54 @@ enum ScalingNumbers {
   static func efficiencies(_ results: StudyResults) -> String {
     let heading = [
       "cell", "parallel", "loadBalance", "serialisation", "transfer", "waiting", "exposed", "hidden", "gflopPerSample",
-      "gflopPerSecond",
+      "gflopPerSecond", "tracedByStep", "tracedFarthest",
     ]
-    let rows = results.cells.filter { $0.nature == .measured }.compactMap { result -> [String]? in
+    let rows = results.cells.filter { $0.nature == .measured && $0.cell.kind.trains }.compactMap {
+      result -> [String]? in
       guard let own = Efficiencies(result.launches) else { return nil }
+      let units = TracedUnits(result.launches)
       let numbers: [Double?] = [
         own.parallel, own.loadBalance, own.serialisation, own.transfer, own.waiting, own.exposed, own.hidden,
-        own.gflopPerSample, own.rate,
+        own.gflopPerSample, own.rate, units?.sumByStep, units?.farthest,
       ]
       return [result.cell.name] + numbers.map(text)
     }
     return text(heading, rows)
+  }
+
+  /// A line for each part of a step of each measured cell.
+  static func units(_ results: StudyResults) -> String {
+    let rows = results.cells.filter { $0.nature == .measured && $0.cell.kind.trains }.flatMap { result -> [[String]] in
+      guard let units = TracedUnits(result.launches) else { return [] }
+      return units.parts.map { part in
+        [
+          result.cell.name, StudyTable.quoted(part.name), StudyTable.exact(part.computing),
+          StudyTable.exact(part.messages),
+        ]
+      }
+    }
+    return text(["cell", "unit", "computing", "messages"], rows)
+  }
+
+  /// A line for each size of each measured control of links.
+  static func links(_ results: StudyResults) -> String {
+    let rows = LinkFigures.all(results).flatMap { links in
+      links.rows.map { row in
+        [links.cell.name, "\(row.bytes)", "\(row.sum.count)"]
+          + [row.sum, row.native, row.exchange].flatMap { [$0.median, $0.low, $0.high] }.map(StudyTable.exact)
+      }
+    }
+    let times = ["sum", "native", "exchange"].flatMap { [$0, "\($0)Low", "\($0)High"] }
+    return text(["cell", "bytes", "launches"] + times, rows)
+  }
+
+  /// A line for each launch of the control of storage.
+  static func storage(_ results: StudyResults) -> String {
+    let names = ["bytes", "copy", "stall", "write", "plainWrite", "load", "plainRead"]
+    let rows = results.cells.filter { $0.cell.kind == .storage }.flatMap { result in
+      result.launches.map { launch in [launch.name] + names.map { text(launch.storage[$0]) } }
+    }
+    return text(["launch"] + names, rows)
   }
 
   private static func parts(_ estimate: Estimate?) -> [Double?] { [estimate?.value, estimate?.low, estimate?.high] }

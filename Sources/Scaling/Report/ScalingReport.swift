@@ -10,9 +10,9 @@ import Training
 /// Makes the page of a study from the files of its launches, and nothing else.
 public struct ScalingReport {
   private let folder: StudyFolder
-  private let plan: StudyPlan
-  private let results: StudyResults
-  private let figures: ScalingFigures
+  let plan: StudyPlan
+  let results: StudyResults
+  let figures: ScalingFigures
   private let tables: ScalingTables
 
   /// Reads a study.
@@ -26,7 +26,7 @@ public struct ScalingReport {
     guard !records.isEmpty else { throw Failure(.missingInput, "the study has no launch yet", at: folder.path) }
     // Where the launches really ran is in their files.
     let whole = try StudyPlan(file, at: .anywhere)
-    plan = whole.keeping { cell in cell.kind != .copies || records.contains { $0.identity.cell == cell.name } }
+    plan = whole.keeping { cell in cell.kind.scales || records.contains { $0.identity.cell == cell.name } }
     self.folder = folder
     results = try StudyResults(plan, records)
     figures = ScalingFigures(results)
@@ -40,7 +40,8 @@ public struct ScalingReport {
     var files = [
       "report.html": page, "cells.csv": StudyTable.cells(results), "study.csv": StudyTable.steps(results),
       "dropped.csv": StudyTable.dropped(results), "efficiencies.csv": ScalingNumbers.efficiencies(results),
-      "points.csv": ScalingNumbers.points(figures.weak + figures.strong),
+      "points.csv": ScalingNumbers.points(figures.weak + figures.strong), "units.csv": ScalingNumbers.units(results),
+      "links.csv": ScalingNumbers.links(results), "storage.csv": ScalingNumbers.storage(results),
     ]
     for figure in figures.all { files["figures/\(figure.name).svg"] = figure.drawing.file }
     for (name, text) in files {
@@ -52,79 +53,24 @@ public struct ScalingReport {
     }
   }
 
-  private var launches: [LaunchRecord] { results.cells.flatMap { $0.launches + $0.dropped.map(\.launch) } }
-
-  // MARK: - Verdict
-
-  /// What the study has found, a sentence each.
-  public var verdict: [String] {
-    [bits] + [figures.weak, figures.strong].flatMap { $0.compactMap(ScalingReport.farthest) }
-      + [loss, droppedCount]
-      .compactMap { $0 }
-  }
-
-  private var bits: String {
-    let groups = StudyResults.comparable(plan, launches).values.filter { $0.count > 1 }
-    let layouts = groups.map { Set($0.map(\.identity.cell)).count }.reduce(0, +)
-    guard !groups.isEmpty else { return "No two launches can be compared bit by bit." }
-    return "All \(groups.map(\.count).reduce(0, +)) launches of \(layouts) cells that must compute the same ended with "
-      + "equal weights, bit by bit."
-  }
-
-  /// The efficiency at the most ranks that were measured.
-  private static func farthest(_ line: ScalingLine) -> String? {
-    let name = line.kind == .strong ? "Strong" : "Weak"
-    guard let base = line.base, let time = base.interval?.median else {
-      return line.functional.isEmpty
-        ? nil : "\(name) scaling (\(line.name)) was run as a functional test only: nothing follows about time."
-    }
-    guard let point = line.measured.last, point.result.cell.name != base.cell.name, let efficiency = point.efficiency
-    else { return nil }
-    let percents = ScalingTables.interval(efficiency) { percent(100 * $0) + " %" }
-    let speedUp = point.speedUp.map { ", speed-up \(ScalingTables.interval($0) { number($0) })" } ?? ""
-    return
-      "\(name) scaling (\(line.name)): efficiency \(percents)\(speedUp) at \(point.result.cell.ranks) ranks, against "
-      + "\(base.cell.ranks) rank\(base.cell.ranks == 1 ? "" : "s") with \(number(time)) s a step."
-  }
-
-  /// The factor that costs most at the most ranks.
-  private var loss: String? {
-    let candidates = results.cells.filter {
-      $0.nature == .measured && $0.cell.ranks > 1 && $0.cell.kind != .copies && !$0.launches.isEmpty
-    }
-    guard let result = candidates.max(by: { $0.cell.ranks < $1.cell.ranks }), let own = Efficiencies(result.launches)
-    else { return nil }
-    let factors = [
-      ("unequal work of the ranks (load balance)", own.loadBalance),
-      ("waiting for each other in turn (serialisation)", own.serialisation),
-      ("the cost of messages (transfer)", own.transfer),
-    ]
-    guard let least = factors.min(by: { $0.1 < $1.1 }) else { return nil }
-    return "The largest loss between ranks in \(result.cell.name) is \(least.0): \(percent(100 * (1 - least.1))) %."
-  }
-
-  private var droppedCount: String? {
-    let count = results.dropped.count
-    guard count > 0 else { return "No launch was dropped." }
-    return
-      "\(count) of \(launches.count) launches \(count == 1 ? "was" : "were") dropped, each for a cause; none for its "
-      + "value."
-  }
+  var launches: [LaunchRecord] { results.cells.flatMap { $0.launches + $0.dropped.map(\.launch) } }
 
   // MARK: - Page
 
   private var page: String {
     let title = escaped(plan.study.name)
     let sections = [
-      verdictSection, setting, strongSection, weakSection, phasesSection, popSection, sumsSection, memorySection,
+      verdictSection, setting, strongSection, weakSection, phasesSection, popSection, unitsSection, sumsSection,
+      linksSection,
+      memorySection,
       stragglersSection, costSection, launchesSection, droppedSection, rules, commands,
     ]
     return """
       <!doctype html>
       <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
       <title>\(title): scaling study – Apus</title><style>\(reportStyle)\(ScalingReport.style)</style></head>
-      <body><main><header><h1>\(title)</h1><p>scaling study of \(escaped(plan.study.work.benchmark)), \
-      \(plan.study.work.steps) steps a launch, \(launches.count) launches, apus \(escaped(launches[0].identity.program))</p>
+      <body><main><header><h1>\(title)</h1><p>scaling study of \(escaped(works)), \
+      \(launches.count) launches, apus \(escaped(launches[0].identity.program))</p>
       </header>
       \(sections.joined(separator: "\n"))
       <footer>Made from the files in runs/ by apus scaling report; docs/scaling.md says what each figure means and what must
@@ -132,6 +78,13 @@ public struct ScalingReport {
       </main></body></html>
 
       """
+  }
+
+  /// What cells run, and for how many steps a launch.
+  private var works: String {
+    plan.cells.filter(\.kind.scales).map { "\($0.benchmark) (\($0.steps) steps)" }
+      .reduce(into: [String]()) { works, work in if !works.contains(work) { works.append(work) } }
+      .joined(separator: ", ")
   }
 
   private static let style = """
@@ -173,7 +126,7 @@ public struct ScalingReport {
       ("cores a rank may use", Set(ranks.map(\.cores)).sorted().map(String.init).joined(separator: ", ")),
       ("kernel", texts["kernel"] ?? ""), ("governor", texts["governor"] ?? ""),
       ("libraries", texts["libraries"] ?? ""), ("Open MPI settings", texts["openmpi"] ?? ""),
-      ("data", "random images in memory: the loader is not part of it"),
+      ("data", Set(plan.cells.filter(\.kind.scales).map(\.dataWords)).sorted().joined(separator: "; ")),
       ("first and last launch", "\(starts.first ?? "") to \(starts.last ?? "")"),
     ]
   }
@@ -212,7 +165,7 @@ public struct ScalingReport {
     return section(
       "Weak scaling",
       paragraph(
-        "The batch grows with the ranks; data are synthetic. Copies are as many processes that do not speak to each other: "
+        "The batch grows with the ranks. Copies are as many processes that do not speak to each other: "
           + "what they lose, a full host takes by itself, not the messages."),
       drawing(figures.weakEfficiency),
       figures.weak.map { "<h3>\(escaped($0.name))</h3>" + table(tables.points($0)) }.joined())
@@ -245,6 +198,28 @@ public struct ScalingReport {
       table(tables.sums))
   }
 
+  private var unitsSection: String {
+    guard !tables.units.rows.isEmpty else { return "" }
+    return section(
+      "Traced parts of a step",
+      paragraph(
+        "Seconds of the last three steps of every launch by part, computing and messages apart: means over ranks, medians "
+          + "over steps and launches. Sum by step: all parts together by the step that a clock of its own timed, and the one "
+          + "farthest from 100 %."),
+      table(tables.units))
+  }
+
+  private var linksSection: String {
+    guard !tables.links.rows.isEmpty else { return "" }
+    return section(
+      "Sums against size",
+      paragraph(
+        "Apart from training: our sum, which has equal bits on any number of ranks, the library's MPI_Allreduce, and an "
+          + "exchange with the next rank. From the last rank's begin to the last rank's end on one clock; the first "
+          + "repetition is left out. Medians over repetitions, then launches."),
+      figures.links.map { drawing($0) } ?? "", table(tables.links))
+  }
+
   private var memorySection: String { section("Memory", table(tables.memory)) }
 
   private var stragglersSection: String {
@@ -255,7 +230,8 @@ public struct ScalingReport {
   private var costSection: String {
     guard !tables.cost.rows.isEmpty else { return "" }
     return section(
-      "Cost", paragraph("Means over all steps that count, since what is paid is their sum."), table(tables.cost))
+      "Cost", paragraph("Means over all steps that count, since what is paid is their sum."), table(tables.cost),
+      tables.storage.rows.isEmpty ? "" : "<h3>Saving and loading</h3>" + table(tables.storage))
   }
 
   private var launchesSection: String {

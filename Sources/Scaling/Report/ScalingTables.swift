@@ -26,7 +26,7 @@ struct PageTable {
 struct ScalingTables {
   let results: StudyResults
 
-  private static let none = "–"
+  static let none = "–"
 
   static func share(_ value: Double?) -> String { value.map { percent(100 * $0) + " %" } ?? none }
 
@@ -77,7 +77,7 @@ struct ScalingTables {
       "cell", "parallel efficiency", "load balance", "serialisation", "transfer", "computation scaling",
       "of it operations", "of it rate",
     ])
-    for result in measured where result.cell.kind != .copies {
+    for result in measured where result.cell.kind.scales {
       guard let own = Efficiencies(result.launches) else { continue }
       let base = base(of: result).flatMap { Efficiencies($0.launches) }
       let operations = base.map { $0.gflopPerSample / own.gflopPerSample }
@@ -95,11 +95,11 @@ struct ScalingTables {
   private func base(of result: CellResult) -> CellResult? {
     measured.first {
       $0.cell.ranks == results.study.reference.ranks && $0.cell.kind == result.cell.kind
-        && $0.cell.threads == result.cell.threads && $0.cell.benchmark == result.cell.benchmark
+        && $0.cell.threads == result.cell.threads && $0.cell.work == result.cell.work
     }
   }
 
-  private var measured: [CellResult] { results.cells.filter { $0.nature == .measured && !$0.launches.isEmpty } }
+  var measured: [CellResult] { results.cells.filter { $0.nature == .measured && !$0.launches.isEmpty } }
 
   /// What sums of gradients took, and how much of it was hidden.
   var sums: PageTable {
@@ -107,7 +107,7 @@ struct ScalingTables {
       "cell", "bytes sent by a rank", "sums under way, s", "exposed, s", "hidden share", "small messages a step",
       "seconds in them",
     ])
-    for result in measured where result.cell.ranks > 1 && result.cell.kind != .copies {
+    for result in measured where result.cell.ranks > 1 && result.cell.kind.scales {
       func mean(_ value: (LaunchRecord, Int) -> Double) -> Double {
         median(
           result.launches.map { record in median(record.kept.map { value(record, $0) / Double(record.rankCount) }) })
@@ -125,7 +125,7 @@ struct ScalingTables {
   /// Most memory of a rank, with and without moments dealt out. Functional cells count: memory is no time.
   var memory: PageTable {
     var table = PageTable(["cell", "ranks", "moments", "peak of a rank, MiB", "parameters"])
-    for result in results.cells where result.cell.kind != .copies && !result.launches.isEmpty {
+    for result in results.cells where result.cell.kind.scales && !result.launches.isEmpty {
       let peak = result.launches.flatMap { $0.ranks.map(\.peakMemoryBytes) }.max() ?? 0
       table.rows.append([
         result.cell.name, "\(result.cell.ranks)", result.cell.shardMoments ? "dealt out" : "on every rank",
@@ -140,7 +140,7 @@ struct ScalingTables {
     var table = PageTable([
       "cell", "cores", "samples a second", "core-seconds a sample", "core-hours for 1000 steps", "mean by median",
     ])
-    for result in measured where result.cell.kind != .copies {
+    for result in measured where result.cell.kind.scales {
       let all = result.launches.flatMap(\.keptSeconds)
       let mean = all.reduce(0, +) / Double(all.count)
       let cores = Double(result.cell.ranks * result.cell.threads)

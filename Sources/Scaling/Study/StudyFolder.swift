@@ -2,7 +2,8 @@
 //
 //   study.yaml    the study, complete            runs/CELL-BLOCK.h5    one file a launch
 //   study.csv     launch and step, a line each   logs/CELL-BLOCK.log   what the launch said
-//   dropped.csv   what does not count, and why   lock, launch.lock     who works here
+//   dropped.csv   what does not count, and why   recipes/NAME.yaml     its recipes, complete
+//   lock, launch.lock                            who works here
 
 import Foundation
 import Recipes
@@ -24,6 +25,8 @@ public struct StudyFolder: Sendable {
   public var runs: String { "\(path)/runs" }
   /// What launches said.
   public var logs: String { "\(path)/logs" }
+  /// Recipes that the study runs.
+  var recipes: String { "\(path)/recipes" }
   /// Held by the command that runs the study.
   var lock: String { "\(path)/lock" }
   /// Held by the first rank of a launch.
@@ -64,10 +67,13 @@ public struct StudyFolder: Sendable {
   }
 
   /// Makes the folder a study's, or goes on with what is there.
-  /// - Parameter acceptsChanges: whether settings that decide launches may have changed; launches that do not fit them
-  ///   are then refused by whoever reads them.
-  /// - Throws: `Failure` 73 if the folder is another study's or cannot be made, 65 if the study has changed.
-  func take(_ file: SettingsFile<Study>, acceptsChanges: Bool) throws {
+  /// - Parameters:
+  ///   - file: the study.
+  ///   - used: recipes that it runs, by name.
+  ///   - acceptsChanges: whether settings that decide launches may have changed; launches that do not fit them are then
+  ///     refused by whoever reads them.
+  /// - Throws: `Failure` 73 if the folder is another study's or cannot be made, 65 if the study or a recipe has changed.
+  func take(_ file: SettingsFile<Study>, _ used: [String: Recipe], acceptsChanges: Bool) throws {
     let new = file.group
     // A user's own study.yaml, without launches beside it, is not ours to write over.
     if FileManager.default.fileExists(atPath: runs), let old = try storedStudy()?.group {
@@ -81,8 +87,9 @@ public struct StudyFolder: Sendable {
           .badData, "\(change.key) was \(change.old) when the study began and is \(change.new)", at: file.path,
           remedy: "start in another folder, or give --accept-changes, which leaves former launches out")
       }
+      if !acceptsChanges { try refuseChanges(of: used) }
     } else if let foreign = (try? FileManager.default.contentsOfDirectory(atPath: path))?.first(where: {
-      !["lock", "runs", "logs"].contains($0)
+      !["lock", "runs", "logs", "recipes"].contains($0)
     }) {
       throw Failure(
         .cannotCreate, "the folder holds \(foreign) and is no study's", at: path,
@@ -91,10 +98,45 @@ public struct StudyFolder: Sendable {
     // First of all: by them the folder is a study's, whatever ends the command next.
     try makeFolder(runs)
     try makeFolder(logs)
+    try keep(used)
+    try write(withOwnRecipes(new, used).resolvedYAML, to: study)
+  }
+
+  /// The study with recipes of this folder, by paths from it: it can be moved, and user's files may change.
+  private func withOwnRecipes(_ study: Study, _ used: [String: Recipe]) -> Study {
+    func own(_ path: String?) -> String? {
+      guard let path, let recipe = try? Recipe.read(path, catalogue: .standard) else { return path }
+      return used[recipe.name] == nil ? path : "recipes/\(recipe.name).yaml"
+    }
+    var study = study
+    study.work.recipe = own(study.work.recipe)
+    for index in study.points.indices { study.points[index].recipe = own(study.points[index].recipe) }
+    return study
+  }
+
+  private func refuseChanges(of used: [String: Recipe]) throws {
+    for (name, recipe) in used.sorted(by: { $0.key < $1.key }) {
+      let kept = "\(recipes)/\(name).yaml"
+      guard FileManager.default.fileExists(atPath: kept) else { continue }
+      guard try Recipe.read(kept, catalogue: .standard).studyDigest == recipe.studyDigest else {
+        throw Failure(
+          .badData, "the recipe \(name) says something else than when the study began", at: kept,
+          remedy: "start in another folder, or give --accept-changes, which leaves former launches out")
+      }
+    }
+  }
+
+  private func keep(_ used: [String: Recipe]) throws {
+    guard !used.isEmpty else { return }
+    try makeFolder(recipes)
+    for (name, recipe) in used { try write(recipe.resolvedYAML, to: "\(recipes)/\(name).yaml") }
+  }
+
+  private func write(_ text: String, to path: String) throws {
     do {
-      try new.resolvedYAML.write(toFile: study, atomically: true, encoding: .utf8)
+      try text.write(toFile: path, atomically: true, encoding: .utf8)
     } catch {
-      throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: study)
+      throw Failure(.inputOutput, "it cannot be written: \(error.localizedDescription)", at: path)
     }
   }
 

@@ -63,14 +63,17 @@ public struct StudyPlan: Sendable {
   public let study: Study
   /// All cells, those of points first, in the order of the file.
   public let cells: [StudyCell]
+  /// Recipes of its cells, by name.
+  let recipes: [String: Recipe]
 
-  private init(_ study: Study, _ cells: [StudyCell]) {
+  private init(_ study: Study, _ cells: [StudyCell], _ recipes: [String: Recipe]) {
     self.study = study
     self.cells = cells
+    self.recipes = recipes
   }
 
   /// The same with some of its cells.
-  func keeping(_ isKept: (StudyCell) -> Bool) -> StudyPlan { StudyPlan(study, cells.filter(isKept)) }
+  func keeping(_ isKept: (StudyCell) -> Bool) -> StudyPlan { StudyPlan(study, cells.filter(isKept), recipes) }
 
   /// Makes the cells and proves every one.
   /// - Throws: `Failure` 65 with the line of the point that cannot be, what is wrong with the cell by name, and what
@@ -81,20 +84,23 @@ public struct StudyPlan: Sendable {
       throw file.refusal("repeat.most", "is \(study.repeat.most), less than repeat.least (\(study.repeat.least))")
     }
     var cells: [StudyCell] = []
+    var works = StudyWorks(file)
     guard !study.points.isEmpty else { throw file.refusal("points", "is empty", remedy: "name at least one point") }
     for (index, point) in study.points.enumerated() {
-      for cell in try StudyPlan.cells(of: point, "points[\(index)]", file, place) {
+      let work = try works.work(of: point, "points[\(index)]")
+      for cell in try StudyPlan.cells(of: point, work, "points[\(index)]", file, place) {
         guard !cells.contains(where: { $0.name == cell.name }) else {
           throw file.refusal("points[\(index)]", "repeats the cell \(cell.name)")
         }
         cells.append(cell)
       }
     }
-    self.cells = cells + (study.controls.copies ? StudyPlan.copies(of: cells, study, place) : [])
+    recipes = works.recipes
+    self.cells = cells + StudyPlan.controls(of: cells, try works.work(of: StudyPoint(), "work"), study, place)
   }
 
   private static func cells(
-    of point: StudyPoint, _ key: String, _ file: SettingsFile<Study>, _ place: StudyPlace
+    of point: StudyPoint, _ work: CellWork, _ key: String, _ file: SettingsFile<Study>, _ place: StudyPlace
   ) throws -> [StudyCell] {
     let factors = file.group.factors
     guard point.kind == .weak || point.globalBatch != nil else {
@@ -105,7 +111,12 @@ public struct StudyPlan: Sendable {
         "\(key).globalBatch", "has no meaning for weak scaling", remedy: "use samplesPerRank, or kind: strong")
     }
     var cells = point.ranks.flatMap { ranks in
-      point.cropShards.map { shards in StudyPlan.cell(of: point, ranks: ranks, cropShards: shards, in: file.group) }
+      point.cropShards.map { shards in
+        // A batch that the ranks cannot form is refused by `check`.
+        StudyCell(
+          point.kind == .weak ? .weak : .strong, ranks: ranks,
+          globalBatch: point.globalBatch ?? point.samplesPerRank * max(1, ranks / shards), cropShards: shards, of: work)
+      }
     }
     cells = cells.flatMap { cell in factors.threads.map { cell.with(threads: $0) } }
     cells = cells.flatMap { cell in
@@ -115,22 +126,20 @@ public struct StudyPlan: Sendable {
     cells = cells.flatMap { cell in
       factors.accumulate.map { cell.with(accumulate: $0, globalBatch: point.globalBatch ?? cell.globalBatch * $0) }
     }
+    if !factors.batchRule.isEmpty {
+      cells = cells.flatMap { cell in
+        factors.batchRule.compactMap(Recipe.BatchRule.init(rawValue:)).map { cell.with(batchRule: $0) }
+      }
+    }
+    let heldOut = file.group.heldOut
     for index in cells.indices {
+      cells[index].isHeldOut =
+        heldOut.ranksFrom.map { cells[index].ranks >= $0 } == true || heldOut.cases.contains(work.name)
       cells[index].nature = place.nature(
         ranks: cells[index].ranks, threads: cells[index].threads, perNode: file.group.launch.ranksPerNode)
       try check(cells[index], key, file, place)
     }
     return cells
-  }
-
-  /// The cell of a point without factors. A batch that the ranks cannot form is refused by `check`.
-  private static func cell(of point: StudyPoint, ranks: Int, cropShards: Int, in study: Study) -> StudyCell {
-    StudyCell(
-      kind: point.kind == .weak ? .weak : .strong, ranks: ranks,
-      globalBatch: point.globalBatch ?? point.samplesPerRank * max(1, ranks / cropShards), cropShards: cropShards,
-      threads: 1, overlap: .auto, shardMoments: false, accumulate: 1,
-      benchmark: point.benchmark ?? study.work.benchmark, steps: point.steps ?? study.work.steps,
-      namesCase: point.benchmark != nil || point.steps != nil)
   }
 
   /// Proves that a cell can be launched.
@@ -156,24 +165,11 @@ public struct StudyPlan: Sendable {
       _ = try ShardPlan(
         globalBatch: cell.globalBatch, microBatches: cell.accumulate, cropShards: cell.cropShards,
         worldSize: cell.ranks)
+      _ = try cell.resolvedRecipe()
     } catch let failure as Failure {
-      throw file.refusal(key, "has the impossible cell \(cell.name): \(failure.what)", remedy: failure.remedy)
+      let what = [cell.recipe == nil ? nil : failure.place, failure.what].compactMap { $0 }.joined(separator: ": ")
+      throw file.refusal(key, "has the impossible cell \(cell.name): \(what)", remedy: failure.remedy)
     }
-  }
-
-  /// Copies of one rank's work, as many as ranks share a host in measured cells.
-  private static func copies(of cells: [StudyCell], _ study: Study, _ place: StudyPlace) -> [StudyCell] {
-    let measured = cells.filter { $0.nature == .measured && $0.kind == .weak && $0.cropShards == 1 }
-    let most = study.launch.ranksPerNode ?? place.cores
-    var copies: [StudyCell] = []
-    for cell in measured where cell.ranks > 1 && cell.ranks <= most {
-      let copy = StudyCell(
-        kind: .copies, ranks: cell.ranks, globalBatch: cell.globalBatch / cell.ranks, cropShards: 1,
-        threads: cell.threads, overlap: .auto, shardMoments: false, accumulate: cell.accumulate,
-        benchmark: cell.benchmark, steps: cell.steps, namesCase: cell.namesCase)
-      if !copies.contains(where: { $0.name == copy.name }) { copies.append(copy) }
-    }
-    return copies
   }
 
   /// The launches of a block: every cell once, in an order of its own, so that a machine that drifts meets all alike.

@@ -70,7 +70,7 @@ public struct StudyRunner: Sendable {
     try makeFolder(folder.path)
     let lock = try RunLock(folder.lock, of: "study")
     defer { lock.release() }
-    try folder.take(file, acceptsChanges: setting.acceptsChanges)
+    try folder.take(file, plan.recipes, acceptsChanges: setting.acceptsChanges)
     try readLaunches()
     if plan.study.launch.method == .slurm { return try await submit() }
     for block in 0..<blocks {
@@ -112,6 +112,12 @@ public struct StudyRunner: Sendable {
           at: folder.run(other.name),
           remedy: "start in another folder, or give --accept-changes, which leaves former launches out")
       }
+      if let other = records.first(where: { plan.cell(named: $0.identity.cell)?.recipeDigest != $0.identity.recipe }) {
+        throw Failure(
+          .badData, "ran the recipe \(other.identity.benchmark) when it said something else",
+          at: folder.run(other.name),
+          remedy: "start in another folder, or give --accept-changes, which leaves former launches out")
+      }
       _ = try results
     } catch let failure as Failure where failure.status == .badData && setting.acceptsChanges {
       try folder.setAside()
@@ -126,6 +132,8 @@ public struct StudyRunner: Sendable {
     return plan.launches(ofBlock: block).filter { launch in
       guard !present.contains(launch.name), let result = before[launch.cell.name] else { return false }
       if result.nature == .functional || launch.cell.nature == .functional { return block < limits.functional }
+      // Controls that are no points of a line need no narrow interval.
+      guard launch.cell.kind.trains else { return block < limits.least }
       return block < limits.least || block < limits.most && !result.isSettled(limits)
     }
   }
@@ -226,7 +234,8 @@ extension StudyRunner {
     let width = result.interval.map { interval in
       interval.isSound ? ", ± \(percent(100 * interval.halfWidth)) % over \(interval.count)" : ""
     }
-    let time = record.identity.nature == .measured ? "\(number(record.median)) s a step" : "functional, bits agree"
+    let unit = record.identity.kind.trains ? "a step" : "a repetition"
+    let time = record.identity.nature == .measured ? "\(number(record.median)) s \(unit)" : "functional, bits agree"
     setting.say(
       "\(launch.name): \(time)\(width ?? "")\(cause) (\(duration(seconds)); \(left - 1) left in block \(launch.block + 1), "
         + "at least \(duration(try secondsLeft())) in all)")
@@ -258,7 +267,8 @@ extension StudyRunner {
 
   /// Names cells whose intervals are wider than wanted, though the study ends.
   private func tellWideIntervals() throws {
-    for result in try results.cells where result.nature == .measured && !result.isSettled(limits) {
+    for result in try results.cells
+    where result.nature == .measured && result.cell.kind.trains && !result.isSettled(limits) {
       let width = result.interval.map { "± \(percent(100 * $0.halfWidth)) %" } ?? "no interval"
       setting.say(
         "\(result.cell.name): \(width) after \(result.launches.count) launches that count and \(result.dropped.count) "

@@ -66,7 +66,7 @@ public final class TrainingStep {
         teacher: parts.teacher, seed: options.seed, draws: parts.draws)
       if let labels = try learn(view, kept: kept.isEmpty ? nil : kept[index]) { pseudoLabels.append(labels) }
     }
-    let (gradient, gradientNorm) = try phases.measure("reduction") { try exchange.sum() }
+    let (gradient, gradientNorm) = try measure("reduction") { try exchange.sum() }
     let companionNorms = try parts.companions.sumGradients(&phases)
     parts.observer?.summed(gradient)
     let losses = try sumLosses()
@@ -87,7 +87,7 @@ public final class TrainingStep {
     phases = PhaseTimes()
     operations = 0
     before.keep()
-    phases.measure("teacher average") {
+    measure("teacher average") {
       parts.teacher?.follow(parts.student, momentum: Float(parts.momentum.momentum(at: step)))
     }
     parts.student.parameters.clearGradients()
@@ -97,13 +97,13 @@ public final class TrainingStep {
 
   /// All networks move by their summed gradients, and objectives after them.
   private func advance(_ gradient: Tensor, _ step: Int) throws {
-    phases.measure("optimizer") {
+    measure("optimizer") {
       parts.optimizer.advance(
         parameters: parts.student.parameters.values, gradient: gradient, rate: parts.schedule.rate(at: step),
         step: step + 1)
       parts.companions.advance(step: step)
     }
-    if parts.shards != nil { try phases.measure("gather") { try exchange.gatherParameters() } }
+    if parts.shards != nil { try measure("gather") { try exchange.gatherParameters() } }
     for objective in parts.objectives { try objective.finish(step: step) }
   }
 
@@ -112,14 +112,14 @@ public final class TrainingStep {
   private func learn(_ micro: StepView, kept: KeptPseudoLabels?) throws -> PseudoLabels? {
     var view = micro
     for objective in parts.objectives { try objective.prepare(&view) }
-    if var labels = try phases.measure("teacher", { try labels(view, kept) }) {
+    if var labels = try measure("teacher", { try labels(view, kept) }) {
       for objective in parts.objectives { try objective.refine(&labels, view) }
       view.labels = labels
     }
     var own: [LossTerm] = []
     let passes = passes(at: view.step)
     for (index, pass) in passes.enumerated() {
-      own += try phases.measure(pass.name) { try learn(pass, view, isLast: index == passes.count - 1) }
+      own += try measure(pass.name) { try learn(pass, view, isLast: index == passes.count - 1) }
     }
     terms = LossTerm.added(terms, own)
     return view.labels
@@ -178,6 +178,11 @@ public final class TrainingStep {
       run.output, pass: view.name, labels: labels, weights: weights, box: view.box,
       detailWeight: options.detailWeight, auxiliaryWeight: options.auxiliaryWeight, factor: view.factor,
       temperature: view.temperature, labelled: labelled, run.context)
+  }
+
+  /// A phase of the step, for its times and for whoever logs its messages.
+  private func measure<Result>(_ name: String, _ body: () throws -> Result) rethrows -> Result {
+    try parts.share.world.noting(unit: name) { try phases.measure(name, body) }
   }
 
   private var messages: MessageFigures {

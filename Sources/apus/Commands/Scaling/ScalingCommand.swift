@@ -1,6 +1,7 @@
 // `apus scaling`: studies over rank counts, from launches to a page.
 
 import ArgumentParser
+import Benchmarks
 import Collectives
 import CollectivesMPI
 import Foundation
@@ -136,7 +137,9 @@ struct ScalingLaunchCommand: ParsableCommand {
         communicator.rank == 0 ? try programIdentity() : ""
       }
       let libraries = arithmeticLibraryVersions.merging(["MPI": mpiLibraryVersion()]) { own, _ in own }
-      let run = LaunchRun(launch, of: study, program: program, libraries: libraries, on: communicator)
+      var run = LaunchRun(launch, of: study, program: program, libraries: libraries, on: communicator)
+      run.caches = { HDF5PseudoLabelStore(folder: $0) }
+      run.timesStorage = { try storageTimes(encoder: $0, in: directory) }
       let command = try communicator.together { () throws -> String in
         guard communicator.rank == 0 else { return "" }
         return try StudyLauncher(study.launch, folder: folder, program: try programFile()).line(launch)
@@ -164,6 +167,15 @@ struct ScalingLaunchCommand: ParsableCommand {
     }
     return StudyLaunch(cell: found, block: block, place: place)
   }
+}
+
+/// Times saving and loading where a study keeps its files.
+private func storageTimes(encoder: String, in directory: String) throws -> StorageBenchmarkReport {
+  let folder = "\(directory)/storage-\(ProcessInfo.processInfo.processIdentifier)"
+  defer { try? FileManager.default.removeItem(atPath: folder) }
+  let plain = PlainFileTimes(write: PlainFile.write, read: PlainFile.read, forget: PlainFile.forget)
+  return try StorageBenchmark(encoder: encoder, store: HDF5CheckpointStore(folder: folder), plain: plain).run(
+    repeats: 3)
 }
 
 /// The file of this program.
