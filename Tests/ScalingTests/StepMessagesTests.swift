@@ -60,7 +60,7 @@ import Testing
     upTo exponent: Int, except: Set<CountingCommunicator.Operation> = [], _ body: Body
   ) throws {
     let (two, four) = (try counted(ranks: 2, body), try counted(ranks: 4, body))
-    for exponent in 3...exponent {
+    for exponent in stride(from: 3, through: exponent, by: 2) {
       let ranks = 1 << exponent
       let found = try counted(ranks: ranks, body)
       for (own, first, second) in [(found.start, two.start, four.start), (found.step, two.step, four.step)] {

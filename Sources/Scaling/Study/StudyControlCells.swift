@@ -1,7 +1,5 @@
 // The works that points name, and the cells of controls.
 
-import Adaptation
-import Benchmarks
 import Recipes
 import Support
 import Training
@@ -68,7 +66,9 @@ extension StudyPlan {
     }
     if study.controls.storage {
       other.steps = 1
-      controls.append(StudyCell(.storage, ranks: 1, globalBatch: 1, of: other))
+      var cell = StudyCell(.storage, ranks: 1, globalBatch: 1, of: other)
+      cell.nature = place.nature(ranks: 1, threads: 1, perNode: nil)
+      controls.append(cell)
     }
     return controls
   }
