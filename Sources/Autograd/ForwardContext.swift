@@ -105,8 +105,13 @@ public struct ForwardContext {
   public var team: (any Communicator)?
   /// Another computation of this rank that goes on before this one meets other ranks; nil: there is none.
   public var alternation: Alternation?
+  /// Changes the finest map of an encoder before coarser ones are made of it; nil: nothing does.
+  public var restyle: Restyle?
   /// Updates of running statistics, applied by whoever owns the pass.
   public let statistics: RunningStatisticsQueue
+
+  /// Makes another map of the same shape; the context tells samples and unit.
+  public typealias Restyle = (_ map: Variable, _ context: ForwardContext) -> Variable
 
   /// A pass over a batch that this rank shares with others.
   public init(
@@ -172,6 +177,9 @@ public struct ForwardContext {
     if let tape { return try tape.sideBySide(computations) }
     for computation in computations { try computation() }
   }
+
+  /// The finest map of an encoder as the pass wants it.
+  public func restyled(_ map: Variable) -> Variable { restyle.map { $0(map, self) } ?? map }
 
   /// Global index of a local sample.
   public func globalSample(_ local: Int) -> Int { firstSample + local }

@@ -47,7 +47,8 @@ public final class FeatureDistance: Objective {
     prepared = try frozenFeature(views[0], step)
   }
 
-  /// Counts the thing cells: the mean runs over those of the micro-batch of all ranks.
+  /// Counts the thing cells: the mean runs over those of the micro-batch of all ranks. All views of the pass show the same
+  /// images with the same labels.
   public func statistics(_ runs: [StudentRun], of pass: String, _ step: StepView) throws -> PassStatistics {
     var asked = PassStatistics()
     guard pass == "source" else { return asked }
@@ -61,19 +62,21 @@ public final class FeatureDistance: Objective {
     return asked
   }
 
-  /// The term `source.feature-distance`; its gradient goes to the feature.
+  /// The term `source.feature-distance`, and one for every other view of the pass, of which each weighs an equal part; their
+  /// gradients go to the features. The frozen encoder looks at the first view.
   public func losses(
     _ runs: [StudentRun], of pass: String, _ totals: PassTotals, _ step: StepView
   ) throws -> [LossTerm] {
     guard pass == "source" else { return [] }
     let told = try step.share.team?.gatheredTensors(prepared.map { [$0] } ?? []).joined().first
     prepared = nil
-    return [
+    let reference = try told ?? frozenFeature(runs[0].view, step)
+    return runs.map { run in
       featureDistance(
-        runs[0].map(.coarsest), reference: try told ?? frozenFeature(runs[0].view, step), cells: cells,
-        globalCells: Int(totals.sum("cells")[0]), microBatches: step.share.microBatches,
-        factor: Float(options.weight), name: "source.\(name)")
-    ]
+        run.map(.coarsest), reference: reference, cells: cells, globalCells: Int(totals.sum("cells")[0]),
+        microBatches: step.share.microBatches, factor: Float(options.weight) / Float(runs.count),
+        name: "\(run.view.name).\(name)")
+    }
   }
 
   private func frozenFeature(_ view: View, _ step: StepView) throws -> Tensor {

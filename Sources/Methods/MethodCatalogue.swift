@@ -34,6 +34,11 @@ public enum MethodCatalogue {
       paper:
         "Hoyer, Dai, Wang, Van Gool: MIC, masked image consistency for context-enhanced domain adaptation, CVPR 2023"),
     MethodEntry(
+      "hrda-dg", .sourceOnly, options: StyleHallucinationOptions(),
+      paper:
+        "Hoyer, Dai, Van Gool: Domain adaptive and generalizable network architectures and training strategies for "
+        + "semantic image segmentation, TPAMI 2024, with the styles of Zhao et al., SHADE, ECCV 2022"),
+    MethodEntry(
       "spcl", .adversarial, options: SemanticPrototypesOptions(),
       paper:
         "Xie, Yin, Li, Cheng: SPCL, a new framework for domain adaptive semantic segmentation via semantic "

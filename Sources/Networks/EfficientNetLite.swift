@@ -54,8 +54,8 @@ public struct EfficientNetLite: Encoder {
     self.blocks = blocks
   }
 
-  /// The outputs of blocks 2, 4, 10 and 15: `[N, H/s, W/s, C]`, s = 4, 8, 16, 32, rounded up.
-  public func callAsFunction(_ image: Variable, _ context: ForwardContext) throws -> [Variable] {
+  /// The first outputs of blocks 2, 4, 10 and 15: `[N, H/s, W/s, C]`, s = 4, 8, 16, 32, rounded up.
+  public func callAsFunction(_ image: Variable, maps count: Int, _ context: ForwardContext) throws -> [Variable] {
     let (height, width) = (image.value.shape[1], image.value.shape[2])
     let window = PaddedWindow.same(kernel: 3, stride: 2, height: height, width: width)
     let canvas = padded(
@@ -63,8 +63,9 @@ public struct EfficientNetLite: Encoder {
       into: Box(top: window.top, bottom: window.top + height, left: window.left, right: window.left + width),
       height: window.paddedHeight(height), width: window.paddedWidth(width), context)
     var x = try stem(canvas, .relu6, context)
-    return try [0..<3, 3..<5, 5..<11, 11..<16].map { part in
+    return try [0..<3, 3..<5, 5..<11, 11..<16].prefix(count).enumerated().map { index, part in
       x = try blocks[part].reduce(x) { try $1($0, context) }
+      if index == 0 { x = context.restyled(x) }
       return x
     }
   }

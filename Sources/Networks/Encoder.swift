@@ -9,10 +9,22 @@ public protocol Encoder {
   var channels: [Int] { get }
   /// Image pixels per pixel of every feature map, finest first; extents are rounded up.
   var strides: [Int] { get }
-  /// Feature maps `[N, H/stride, W/stride, channels]` of an image `[N, H, W, 3]`, finest first.
+  /// Feature maps `[N, H/stride, W/stride, channels]` of an image `[N, H, W, 3]`, finest first. The context may restyle
+  /// the finest before coarser ones are made of it.
   ///
   /// Every encoder takes images in `InputNormalisation.imageNet`; one that was trained on another changes it first.
-  func callAsFunction(_ image: Variable, _ context: ForwardContext) throws -> [Variable]
+  /// - Parameters:
+  ///   - image: the image.
+  ///   - count: how many maps are wanted; coarser ones are not computed.
+  ///   - context: sample share, draws and statistics of the pass.
+  func callAsFunction(_ image: Variable, maps count: Int, _ context: ForwardContext) throws -> [Variable]
+}
+
+extension Encoder {
+  /// All feature maps.
+  public func callAsFunction(_ image: Variable, _ context: ForwardContext) throws -> [Variable] {
+    try self(image, maps: channels.count, context)
+  }
 }
 
 /// Options that encoders understand.

@@ -42,6 +42,12 @@ extension NetworkConfiguration {
     let encoder = try encoder.make(ParameterRegistry(), prefix: "backbone", encoderOptions)
     return encoder.channels[encoder.channels.count - 1]
   }
+
+  /// Channels of the encoder's finest feature map.
+  /// - Throws: `Failure` if no encoder has the name.
+  public func finestChannels() throws -> Int {
+    try encoder.make(ParameterRegistry(), prefix: "backbone", encoderOptions).channels[0]
+  }
 }
 
 /// Builds an encoder that is in no catalogue: of files of reference numbers, and of tests.

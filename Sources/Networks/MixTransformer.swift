@@ -87,14 +87,15 @@ public struct MixTransformer: Encoder {
     }
   }
 
-  /// The four stage outputs `[N, H/s, W/s, C]`, s = 4, 8, 16, 32, rounded up.
-  public func callAsFunction(_ image: Variable, _ context: ForwardContext) throws -> [Variable] {
+  /// The first stage outputs of four `[N, H/s, W/s, C]`, s = 4, 8, 16, 32, rounded up.
+  public func callAsFunction(_ image: Variable, maps count: Int, _ context: ForwardContext) throws -> [Variable] {
     var x = image
-    return stages.map { stage in
+    return stages.prefix(count).enumerated().map { index, stage in
       context.marks(stage.embedding.projection.weight)
       x = stage.embedding(x, context)
       for block in stage.blocks { x = block(x, context) }
       x = stage.norm(x, context)
+      if index == 0 { x = context.restyled(x) }
       return x
     }
   }

@@ -70,12 +70,13 @@ public struct ResNet: Encoder {
     }
   }
 
-  /// The four stage outputs `[N, H/s, W/s, C]`, s = 4, 8, 8, 8, rounded up.
-  public func callAsFunction(_ image: Variable, _ context: ForwardContext) throws -> [Variable] {
+  /// The first stage outputs of four `[N, H/s, W/s, C]`, s = 4, 8, 8, 8, rounded up.
+  public func callAsFunction(_ image: Variable, maps count: Int, _ context: ForwardContext) throws -> [Variable] {
     var x = try stem.reduce(image) { try $1($0, .relu, context) }
     x = maxPooling(x, PaddedWindow(kernel: 3, stride: 2, padding: 1), context)
-    return try stages.map { stage in
+    return try stages.prefix(count).enumerated().map { index, stage in
       x = try stage.reduce(x) { try $1($0, context) }
+      if index == 0 { x = context.restyled(x) }
       return x
     }
   }

@@ -185,6 +185,12 @@ public final class SegmentationNetwork {
     try encoder(image, context)
   }
 
+  /// The finest of them alone, of the context where the network has one: of an image in evaluation mode.
+  public func finestMap(_ image: Tensor, _ context: ForwardContext) throws -> Tensor {
+    let seen = configuration.resolution == .detailOnly ? image : contextImage(image)
+    return try encoder(Variable(constant: seen), maps: 1, context)[0].value
+  }
+
   /// Context and detail logits blended by scale attention, which counts inside the detail crop only (Hoyer et al., HRDA,
   /// ECCV 2022, section 3.2).
   ///

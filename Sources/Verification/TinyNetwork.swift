@@ -92,7 +92,7 @@ private struct TinyEncoder: Encoder {
     norms = [firstNorm, secondNorm]
   }
 
-  func callAsFunction(_ image: Variable, _ context: ForwardContext) throws -> [Variable] {
+  func callAsFunction(_ image: Variable, maps count: Int, _ context: ForwardContext) throws -> [Variable] {
     size.value.withLock { $0 = (image.value.shape[1], image.value.shape[2]) }
     let seen = renormalised(image, to: normalisation)
     let first = try batchNorm(
@@ -101,6 +101,7 @@ private struct TinyEncoder: Encoder {
     let second = try batchNorm(
       convolution(first, weights[1], nil, ConvolutionGeometry(kernel: 3, dilation: 2), context), norms[1],
       rectifier: .relu, context)
+    guard count > 1 else { return [second] }
     return [second, relu(convolution(second, weights[2], bias, ConvolutionGeometry(kernel: 3), context), context)]
   }
 }

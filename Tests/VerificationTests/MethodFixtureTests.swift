@@ -6,7 +6,10 @@ import Testing
 import Verification
 
 @Suite(.enabled(if: hasSharedFolder, "needs ../shared")) struct MethodFixtureTests {
-  @Test(arguments: [("11-spcl", 151), ("16-advent", 87), ("22-adaptsegnet", 87), ("22-dacs", 103)])
+  @Test(arguments: [
+    ("02-dg", 43), ("11-spcl", 151), ("16-advent", 87),
+    ("22-adaptsegnet", 87), ("22-dacs", 103),
+  ])
   func everyItemIsWithinTolerance(name: String, items: Int) throws {
     let fixture = try #require(try FixtureFile("methods/\(name)"))
     let outcome = verify(fixture)
@@ -28,6 +31,9 @@ import Verification
   private func failures(_ fixture: Fixture) -> [String] { verify(fixture).items.filter { !$0.ok }.map(\.name) }
 
   @Test(arguments: [
+    ("02-dg", "hallucinate_plain/grad/feature"), ("02-dg", "base_styles_few/out/rows"),
+    ("02-dg", "source_plain/grad/logits"),
+
     ("11-spcl", "contrast_tau0.1/grad/target_features"), ("11-spcl", "prototypes_step1/state_after/eta"),
     ("11-spcl", "thresholds/out/thresholds"), ("16-advent", "entropy_plain/grad/aux"),
     ("16-advent", "prior_plain/out/loss"), ("16-advent", "discriminator_loss_plain/grad/conv2.weight"),

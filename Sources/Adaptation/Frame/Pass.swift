@@ -22,7 +22,7 @@ public struct Pass {
 /// One run of the student in a pass. N local samples, H×W crop.
 public struct View {
   /// Prefix of its losses, and the name under which its dropout is drawn; unique in a step.
-  public let name: String
+  public private(set) var name: String
   /// What the student sees, `[N, H, W, 3]`: a constant, unless a network made it.
   public var image: Variable
   /// What it shall answer; nil: objectives alone say what is learned.
@@ -37,6 +37,15 @@ public struct View {
   public var factor: Float = 1
   /// What logits are divided by in its cross-entropy.
   public var temperature: Float = 1
+  /// Changes the encoder's finest map of each crop before coarser ones are made of it; nil: nothing does.
+  public var restyle: ForwardContext.Restyle?
+
+  /// The same view under another name.
+  public func renamed(_ name: String) -> View {
+    var view = self
+    view.name = name
+    return view
+  }
 
   /// A view.
   public init(_ name: String, image: Variable, labels: LabelMap? = nil, weights: Tensor? = nil, box: Box) {

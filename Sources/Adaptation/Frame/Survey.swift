@@ -9,8 +9,8 @@ import Tensors
 
 /// What an objective wants to know of a whole data set before a step.
 ///
-/// Every image gives a row of numbers; rows are added up in an order that no number of ranks changes. The sum so far is
-/// part of the run's state, so that a survey that a signal interrupts goes on after a resume.
+/// Every image gives a row of numbers; rows are added up in an order that no number of ranks changes, or all kept. What
+/// there is so far is part of the run's state, so that a survey that a signal interrupts goes on after a resume.
 public struct Survey {
   /// Which images.
   public enum Images: Sendable {
@@ -18,6 +18,15 @@ public struct Survey {
     case source
     /// Target images; with labels where an earlier stage made some.
     case target
+  }
+
+  /// What becomes of the rows. It is told on all ranks.
+  public enum Outcome {
+    /// The sums of all rows, and the number of images.
+    case sums((_ sums: [Double], _ images: Int) -> Void)
+    /// All rows `[images, width]` in the order of the data set, and the step that the survey comes before. They are part
+    /// of checkpoints.
+    case rows((_ rows: Tensor, _ step: Int) -> Void)
   }
 
   /// Name, unique in the objective.
@@ -30,13 +39,19 @@ public struct Survey {
   public let isDue: (_ step: Int) -> Bool
   /// The row of an image, `[width]`. Called on the rank that looks at the image; may reach no collective.
   public let row: (SurveyedImage) throws -> [Double]
-  /// Told the sums of all rows and the number of images, on all ranks.
-  public let take: (_ sums: [Double], _ images: Int) -> Void
+  /// What becomes of the rows.
+  public let outcome: Outcome
+
+  /// A survey whose rows are added up.
+  public init(
+    _ name: String, of images: Images, width: Int, isDue: @escaping (_ step: Int) -> Bool,
+    row: @escaping (SurveyedImage) throws -> [Double], take: @escaping (_ sums: [Double], _ images: Int) -> Void
+  ) { self.init(name, of: images, width: width, isDue: isDue, row: row, .sums(take)) }
 
   /// A survey.
   public init(
     _ name: String, of images: Images, width: Int, isDue: @escaping (_ step: Int) -> Bool,
-    row: @escaping (SurveyedImage) throws -> [Double], take: @escaping (_ sums: [Double], _ images: Int) -> Void
+    row: @escaping (SurveyedImage) throws -> [Double], _ outcome: Outcome
   ) {
     precondition(width > 0, "rows of \(width) numbers")
     self.name = name
@@ -44,7 +59,12 @@ public struct Survey {
     self.width = width
     self.isDue = isDue
     self.row = row
-    self.take = take
+    self.outcome = outcome
+  }
+
+  /// Whether all rows are kept, which are only added up else.
+  public var keepsRows: Bool {
+    if case .rows = outcome { true } else { false }
   }
 }
 
@@ -75,10 +95,15 @@ public struct SurveyedImage {
 
   /// What the student makes of the image in evaluation mode: of the context where it has one, else of the whole image.
   public func run(keeping sites: Set<Site>) throws -> TrainingOutput {
-    let context = BatchShare(communicator: SoloCommunicator(), globalBatch: 1, samples: 0..<1)
-      .context(normalization: .running)
-    return try student.train(
+    try student.train(
       Variable(constant: image), box: Box(top: 0, bottom: image.shape[1], left: 0, right: image.shape[2]),
       crops: .context, keeping: sites, context)
+  }
+
+  /// The encoder's finest map of the image in evaluation mode; as `run`, without what comes after it.
+  public func finestMap() throws -> Tensor { try student.finestMap(image, context) }
+
+  private var context: ForwardContext {
+    BatchShare(communicator: SoloCommunicator(), globalBatch: 1, samples: 0..<1).context(normalization: .running)
   }
 }

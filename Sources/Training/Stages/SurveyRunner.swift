@@ -11,7 +11,8 @@ import Tensors
 /// The surveys of a run's objectives.
 ///
 /// A round is 512 images in 64 chunks of 8. Chunk c is looked at by rank c modulo the world size, image after image; the
-/// chunks of a round are added up in pairs, the rounds in order. So the sums have the same bits on any number of ranks.
+/// chunks of a round are added up in pairs, the rounds in order; or all rows are kept in the order of the images. So the
+/// outcome has the same bits on any number of ranks.
 final class SurveyRunner {
   /// Images of a chunk, and chunks of a round.
   private static let (chunk, chunks) = (8, 64)
@@ -33,7 +34,9 @@ final class SurveyRunner {
     self.student = student
     self.communicator = communicator
     progress = objectives.flatMap { objective in
-      objective.surveys.map { SurveyProgress($0, of: objective.name) }
+      objective.surveys.map { survey in
+        SurveyProgress(survey, of: objective.name, images: data.images(of: survey)?.count ?? 0)
+      }
     }
     let names = progress.map { "\($0.objective)/\($0.name)" }
     precondition(Set(names).count == names.count, "surveys \(names)")
@@ -56,9 +59,9 @@ final class SurveyRunner {
       while one.images < set.count {
         guard try mayGoOn() else { return false }
         let round = one.images..<min(one.images + SurveyRunner.chunk * SurveyRunner.chunks, set.count)
-        one.add(try sums(of: round, set, one.survey), images: round.count)
+        one.add(try numbers(of: round, set, one.survey), images: round.count)
       }
-      one.survey.take(one.sums, set.count)
+      one.tell()
       say("\(one.objective): survey of \(set.count) images, \(rounded(watch.seconds, 1)) s")
     }
     return true
@@ -68,41 +71,45 @@ final class SurveyRunner {
   func takeOver() { for one in progress { one.takeOver() } }
 
   private func images(_ survey: Survey) throws -> any Dataset {
-    let set = survey.images == .source ? data.source : data.target
-    guard let set else { preconditionFailure("a survey of images that the run does not have") }
+    guard let set = data.images(of: survey) else {
+      preconditionFailure("a survey of images that the run does not have")
+    }
     return set
   }
 
-  /// The sums of a round, on all ranks.
-  private func sums(of round: Range<Int>, _ set: any Dataset, _ survey: Survey) throws -> [Double] {
+  /// The sums of a round, or its rows, on all ranks.
+  private func numbers(of round: Range<Int>, _ set: any Dataset, _ survey: Survey) throws -> [Double] {
     let chunks = stride(from: round.lowerBound, to: round.upperBound, by: SurveyRunner.chunk).map {
       $0..<min($0 + SurveyRunner.chunk, round.upperBound)
     }
     let (rank, ranks) = (communicator.rank, communicator.worldSize)
     let own = try communicator.together {
-      try stride(from: rank, to: chunks.count, by: ranks).flatMap { try sums(ofChunk: chunks[$0], set, survey) }
+      try stride(from: rank, to: chunks.count, by: ranks).flatMap { try numbers(ofChunk: chunks[$0], set, survey) }
     }
-    let lengths = (0..<ranks).map { (chunks.count - $0 + ranks - 1) / ranks * survey.width }
-    let told = try communicator.gathered(own, lengths: lengths)
-    return SurveyRunner.treeSum(
-      chunks.indices.map { index in
-        let first = index / ranks * survey.width
-        return Array(told[index % ranks][first..<first + survey.width])
-      })
+    func length(_ chunk: Int) -> Int { survey.keepsRows ? chunks[chunk].count * survey.width : survey.width }
+    let lengths = (0..<ranks).map { stride(from: $0, to: chunks.count, by: ranks).reduce(0) { $0 + length($1) } }
+    var told = try communicator.gathered(own, lengths: lengths).map { $0[...] }
+    let parts = chunks.indices.map { chunk in
+      defer { told[chunk % ranks] = told[chunk % ranks].dropFirst(length(chunk)) }
+      return Array(told[chunk % ranks].prefix(length(chunk)))
+    }
+    return survey.keepsRows ? parts.flatMap { $0 } : SurveyRunner.treeSum(parts)
   }
 
-  private func sums(ofChunk images: Range<Int>, _ set: any Dataset, _ survey: Survey) throws -> [Double] {
+  /// The sums of a chunk, or its rows.
+  private func numbers(ofChunk images: Range<Int>, _ set: any Dataset, _ survey: Survey) throws -> [Double] {
     var sums = [Double](repeating: 0, count: survey.width)
+    var rows: [Double] = []
     for index in images {
       // Labels of a target are pseudo-labels of a cache; others are not for training.
       let hasLabels = survey.images == .source || set is CachedLabels
       let (image, labels) = hasLabels ? try set.imageAndLabels(index) : (try set.image(index), nil)
       let row = try survey.row(SurveyedImage(normalisedTensor([image]), labels: labels, student: student))
       precondition(row.count == survey.width, "a row of \(row.count) numbers in a survey of \(survey.width)")
-      for (place, value) in row.enumerated() { sums[place] += value }
+      if survey.keepsRows { rows += row } else { for (place, value) in row.enumerated() { sums[place] += value } }
       Activity.tick()
     }
-    return sums
+    return survey.keepsRows ? rows : sums
   }
 
   /// Neighbours are added first, then neighbouring pairs, and so on.
@@ -117,4 +124,9 @@ final class SurveyRunner {
     }
     return rows[0]
   }
+}
+
+extension RunData {
+  /// The images that a survey looks at; nil if the run has none.
+  fileprivate func images(of survey: Survey) -> (any Dataset)? { survey.images == .source ? source : target }
 }

@@ -158,9 +158,10 @@ public final class TrainingStep {
   }
 
   private func run(_ view: View, of pass: String, _ tape: Tape, _ step: StepView) throws -> StudentRun {
-    let context = step.share.context(
+    var context = step.share.context(
       tape: tape, normalization: .batch,
       draws: options.stochasticSeed.map { StochasticDraws(seed: $0, step: step.step, pass: view.name) })
+    context.restyle = view.restyle
     let output = try parts.student.train(
       view.image, box: view.box, crops: view.crops, keeping: parts.sites[pass] ?? [], context)
     parts.observer?.passed(

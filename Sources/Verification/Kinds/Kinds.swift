@@ -70,6 +70,7 @@ public enum Kinds {
 
   /// Kinds of groups in files of methods, by the name of the file without its extension.
   static let methods: [String: [any Kind.Type]] = [
+    "02-dg": [HallucinationKind.self, BaseStylesKind.self, ConsistencyKind.self, GeneralisedSourceKind.self],
     "11-spcl": [
       PrototypeContrastKind.self, PrototypeMoveKind.self, InitialPrototypesKind.self, TemperedLossKind.self,
       FeatureMaskKind.self, ContrastStepKind.self, ThresholdsKind.self, StageRateKind.self, WarmUpKind.self,
