@@ -39,6 +39,9 @@ public enum MethodCatalogue {
         "Hoyer, Dai, Van Gool: Domain adaptive and generalizable network architectures and training strategies for "
         + "semantic image segmentation, TPAMI 2024, with the styles of Zhao et al., SHADE, ECCV 2022"),
     MethodEntry(
+      "ehtdi", .selfTraining, options: TargetInformationOptions(),
+      paper: "Li et al.: EHTDI, exploring high-quality target domain information, ACM MM 2022"),
+    MethodEntry(
       "spcl", .adversarial, options: SemanticPrototypesOptions(),
       paper:
         "Xie, Yin, Li, Cheng: SPCL, a new framework for domain adaptive semantic segmentation via semantic "

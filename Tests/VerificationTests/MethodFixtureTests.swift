@@ -7,7 +7,7 @@ import Verification
 
 @Suite(.enabled(if: hasSharedFolder, "needs ../shared")) struct MethodFixtureTests {
   @Test(arguments: [
-    ("02-dg", 43), ("11-spcl", 151), ("16-advent", 87),
+    ("02-dg", 43), ("10-ehtdi", 125), ("10-ehtdi-edge", 89), ("11-spcl", 151), ("16-advent", 87),
     ("22-adaptsegnet", 87), ("22-dacs", 103),
   ])
   func everyItemIsWithinTolerance(name: String, items: Int) throws {
@@ -34,6 +34,8 @@ import Verification
     ("02-dg", "hallucinate_plain/grad/feature"), ("02-dg", "base_styles_few/out/rows"),
     ("02-dg", "source_plain/grad/logits"),
 
+    ("10-ehtdi", "contrast_batch3_odd/grad/weak"),
+    ("10-ehtdi", "nce/grad/a"), ("10-ehtdi-edge", "edge_nothingPasted/grad/mixed_aux"),
     ("11-spcl", "contrast_tau0.1/grad/target_features"), ("11-spcl", "prototypes_step1/state_after/eta"),
     ("11-spcl", "thresholds/out/thresholds"), ("16-advent", "entropy_plain/grad/aux"),
     ("16-advent", "prior_plain/out/loss"), ("16-advent", "discriminator_loss_plain/grad/conv2.weight"),

@@ -113,6 +113,28 @@ public func colourJitter(_ image: Tensor, _ jitters: [ColourJitter]) -> Tensor {
   return result
 }
 
+/// The luminance of normalised images in all three channels, normalised again (ITU-R BT.601).
+///
+/// Shapes: `image` and result [N, H, W, 3].
+public func greyed(_ image: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.augmentation)
+  defer { KernelMeter.end(mark) }
+  precondition(image.shape.rank == 4 && image.channels == 3, "RGB images are [N, H, W, 3], not \(image.shape)")
+  let result = Tensor(uninitialized: image.shape)
+  let shares: [Float] = [0.299, 0.587, 0.114]
+  forEachPixelRange(image.count / 3) { first, count in
+    for pixel in first..<first + count {
+      let (source, target) = (image.pointer + 3 * pixel, result.pointer + 3 * pixel)
+      var luminance: Float = 0
+      for channel in 0..<3 {
+        luminance += shares[channel] * (source[channel] * pixelDeviation[channel] + pixelMean[channel])
+      }
+      for channel in 0..<3 { target[channel] = (luminance - pixelMean[channel]) / pixelDeviation[channel] }
+    }
+  }
+  return result
+}
+
 /// Gaussian blur with reflected border, one standard deviation (in pixels) per sample.
 ///
 /// The window is about a tenth of the side, odd (`blurWindow`); its weights sum to 1 before taps beyond six deviations,

@@ -116,3 +116,23 @@ public func masked(_ image: Tensor, _ mask: Tensor) -> Tensor {
   }
   return result
 }
+
+/// 1 along the borders of masks: what a square of 2x2 pixels adds by dilation and erosion together.
+///
+/// The square covers rows y-1 and y, columns x-1 and x, so that a border lies on the first pixel inside and the first one
+/// behind. Pixels outside of the map are left out.
+/// - Parameters:
+///   - mask: 0 or 1, `height · width` bytes for each sample.
+///   - height: rows.
+///   - width: columns.
+/// - Precondition: the mask has whole samples.
+public func maskBorders(_ mask: [UInt8], height: Int, width: Int) -> [UInt8] {
+  precondition(height > 0 && width > 0 && mask.count.isMultiple(of: height * width), "\(mask.count) bytes")
+  return mask.indices.map { place in
+    let (row, column) = (place % (height * width) / width, place % width)
+    let square = (max(0, row - 1)...row).flatMap { other in
+      (max(0, column - 1)...column).map { mask[place - (row - other) * width - (column - $0)] }
+    }
+    return (square.max() ?? 0) - (square.min() ?? 0)
+  }
+}

@@ -71,6 +71,11 @@ public enum Kinds {
   /// Kinds of groups in files of methods, by the name of the file without its extension.
   static let methods: [String: [any Kind.Type]] = [
     "02-dg": [HallucinationKind.self, BaseStylesKind.self, ConsistencyKind.self, GeneralisedSourceKind.self],
+    "10-ehtdi": [
+      EHTDISourceKind.self, ClassPoolKind.self, TargetViewsKind.self, MatchingKind.self, TwoLevelContrastKind.self,
+      TargetLossKind.self, EvaluatedAverageKind.self,
+    ],
+    "10-ehtdi-edge": [BorderKind.self, EdgeKind.self],
     "11-spcl": [
       PrototypeContrastKind.self, PrototypeMoveKind.self, InitialPrototypesKind.self, TemperedLossKind.self,
       FeatureMaskKind.self, ContrastStepKind.self, ThresholdsKind.self, StageRateKind.self, WarmUpKind.self,
