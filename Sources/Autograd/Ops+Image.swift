@@ -39,17 +39,29 @@ public func channels(_ x: Variable, _ range: Range<Int>, _ context: ForwardConte
 
 /// Zeros outside a box of a larger map: the map is pasted at `box`.
 public func padded(_ x: Variable, into box: Box, height: Int, width: Int, _ context: ForwardContext) -> Variable {
+  padded(x, into: [box], height: height, width: width, context)
+}
+
+/// The same with a box for each sample; a single one serves all.
+public func padded(_ x: Variable, into boxes: [Box], height: Int, width: Int, _ context: ForwardContext) -> Variable {
   let cell = x.cell
-  let value = Kernels.padded(x.value, into: box, height: height, width: width)
-  return context.record(value, tracked: cell != nil) { gradient in cell?.accumulate(cropped(gradient, to: box)) }
+  let value = Kernels.padded(x.value, into: boxes, height: height, width: width)
+  return context.record(value, tracked: cell != nil) { gradient in
+    cell?.accumulate(Kernels.cropped(gradient, to: boxes))
+  }
 }
 
 /// The part of the map inside `box`.
 public func cropped(_ x: Variable, to box: Box, _ context: ForwardContext) -> Variable {
+  cropped(x, to: [box], context)
+}
+
+/// The same with a box for each sample, all of one size; a single one serves all.
+public func cropped(_ x: Variable, to boxes: [Box], _ context: ForwardContext) -> Variable {
   let cell = x.cell
   let (height, width) = (x.value.shape[1], x.value.shape[2])
-  return context.record(Kernels.cropped(x.value, to: box), tracked: cell != nil) { gradient in
-    cell?.accumulate(Kernels.padded(gradient, into: box, height: height, width: width))
+  return context.record(Kernels.cropped(x.value, to: boxes), tracked: cell != nil) { gradient in
+    cell?.accumulate(Kernels.padded(gradient, into: boxes, height: height, width: width))
   }
 }
 
@@ -84,11 +96,11 @@ public func adaptiveAverage(_ x: Variable, cells: Int, _ context: ForwardContext
   }
 }
 
-/// The map inside `box`, zero outside.
-public func maskOutside(_ x: Variable, _ box: Box, _ context: ForwardContext) -> Variable {
+/// The map inside a box for each sample, zero outside; a single box serves all.
+public func maskOutside(_ x: Variable, _ boxes: [Box], _ context: ForwardContext) -> Variable {
   let cell = x.cell
-  return context.record(Kernels.maskOutside(x.value, box), tracked: cell != nil) { gradient in
-    cell?.accumulate(Kernels.maskOutside(gradient, box))
+  return context.record(Kernels.maskOutside(x.value, boxes), tracked: cell != nil) { gradient in
+    cell?.accumulate(Kernels.maskOutside(gradient, boxes))
   }
 }
 

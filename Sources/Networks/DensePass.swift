@@ -89,13 +89,9 @@ extension SegmentationNetwork {
 
   /// Context logits, resized and damped, plus gated detail logits.
   private func blended(_ logits: Tensor, _ gate: Tensor, _ detail: Tensor, _ context: ForwardContext) -> Tensor {
-    let (height, width) = (detail.shape[1], detail.shape[2])
-    let trust = Variable(constant: gate)
-    return fuse(
-      gate: bilinear(trust, height: height, width: width, context), detail: Variable(constant: detail),
-      damped: bilinear(
-        gatedContext(gate: trust, logits: Variable(constant: logits), context), height: height, width: width, context),
-      context
+    SegmentationNetwork.blended(
+      gate: Variable(constant: gate), context: Variable(constant: logits), detail: Variable(constant: detail),
+      configuration.fusionOrder, context
     ).value
   }
 }

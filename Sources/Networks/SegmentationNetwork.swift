@@ -28,6 +28,14 @@ public struct AuxiliaryHead: Sendable, Equatable {
   public init(stage: Int) { self.stage = stage }
 }
 
+/// What happens first to context logits where they are fused: the two differ at the edges of detail crops.
+public enum FusionOrder: String, Sendable, CaseIterable {
+  /// They are damped by the scale attention, then resized, as in HRDA's code.
+  case dampFirst = "damp-first"
+  /// They and the scale attention are resized, then they are damped, as in CLUDA's.
+  case resizeFirst = "resize-first"
+}
+
 /// Everything that decides the shapes of a network.
 public struct NetworkConfiguration: Sendable, Equatable {
   /// The encoder, by name or by sizes.
@@ -60,6 +68,8 @@ public struct NetworkConfiguration: Sendable, Equatable {
   public var detailHeight: Int, detailWidth: Int
   /// Detail windows of dense passes advance by half a window rather than a whole one.
   public var detailOverlap: Bool
+  /// What happens first to context logits where they are fused.
+  public var fusionOrder = FusionOrder.dampFirst
 
   /// HRDA's published values but for the sizes that depend on the data.
   public init(
@@ -197,15 +207,27 @@ public final class SegmentationNetwork {
   /// Shapes: `context`, `attention` [N, h, w, K] at context scale; `detail` on the crop's grid; result
   /// [N, height, width, K], on the image's.
   package static func fused(
-    context logits: Variable, attention: Variable, detail: Variable, box: Box, height: Int, width: Int,
-    _ grid: OutputGrid, _ context: ForwardContext
+    context logits: Variable, attention: Variable, detail: Variable, boxes: [Box], height: Int, width: Int,
+    _ grid: OutputGrid, _ order: FusionOrder, _ context: ForwardContext
   ) -> Variable {
-    let gate = maskOutside(attention, grid.onContext(box), context)
-    let canvas = padded(detail, into: grid.onDetail(box), height: height, width: width, context)
-    return fuse(
-      gate: bilinear(gate, height: height, width: width, context), detail: canvas,
-      damped: bilinear(gatedContext(gate: gate, logits: logits, context), height: height, width: width, context),
-      context)
+    blended(
+      gate: maskOutside(attention, boxes.map(grid.onContext), context), context: logits,
+      detail: padded(detail, into: boxes.map(grid.onDetail), height: height, width: width, context), order, context)
+  }
+
+  /// Detail logits, where the gate trusts them, and context logits elsewhere, on the grid of the detail's.
+  static func blended(
+    gate: Variable, context logits: Variable, detail: Variable, _ order: FusionOrder, _ context: ForwardContext
+  ) -> Variable {
+    let (height, width) = (detail.value.shape[1], detail.value.shape[2])
+    func resized(_ x: Variable) -> Variable { bilinear(x, height: height, width: width, context) }
+    let trust = resized(gate)
+    let damped =
+      switch order {
+      case .dampFirst: resized(gatedContext(gate: gate, logits: logits, context))
+      case .resizeFirst: gatedContext(gate: trust, logits: resized(logits), context)
+      }
+    return fuse(gate: trust, detail: detail, damped: damped, context)
   }
 
   /// Dense logits `[N, H, W, K]` at image resolution.

@@ -46,12 +46,13 @@ extension SegmentationNetwork {
   /// both. A collective where batch norm uses batch statistics, and in a team.
   /// - Parameters:
   ///   - image: normalised images, `[N, H, W, 3]`.
-  ///   - box: the detail crop, edges divisible by the grid's `offsetMultiple`; one for all samples of all ranks.
+  ///   - boxes: the detail crop, edges divisible by the grid's `offsetMultiple`: one for all samples of all ranks, or one
+  ///     of equal size for each local sample.
   ///   - crops: which crops are seen.
   ///   - sites: maps that are wanted besides the logits.
   ///   - context: sample share, draws and statistics of the pass.
   public func train(
-    _ image: Variable, box: Box, crops: Crops = .all, keeping sites: Set<Site> = [], _ context: ForwardContext
+    _ image: Variable, boxes: [Box], crops: Crops = .all, keeping sites: Set<Site> = [], _ context: ForwardContext
   ) throws -> TrainingOutput {
     defer { context.statistics.apply() }
     let seesContext = configuration.resolution != .detailOnly
@@ -63,7 +64,7 @@ extension SegmentationNetwork {
     try context.sideBySide([
       {
         guard seesDetail, (context.team?.rank ?? 1) == 1 else { return }
-        detailSide = try self.side(cropped(image, to: box, detailPass), detailUnit, sites, detailPass)
+        detailSide = try self.side(cropped(image, to: boxes, detailPass), detailUnit, sites, detailPass)
       },
       {
         guard seesContext, (context.team?.rank ?? 0) == 0 else { return }
@@ -79,14 +80,20 @@ extension SegmentationNetwork {
     var fused = contextSide.logits
     if let logits = fused, let attention = contextSide.attention, let detail = detailSide.logits {
       fused = SegmentationNetwork.fused(
-        context: logits, attention: attention, detail: detail, box: box, height: image.value.shape[1] / grid.stride,
-        width: image.value.shape[2] / grid.stride, grid, contextPass)
+        context: logits, attention: attention, detail: detail, boxes: boxes,
+        height: image.value.shape[1] / grid.stride, width: image.value.shape[2] / grid.stride, grid,
+        configuration.fusionOrder, contextPass)
     }
     return TrainingOutput(
       fused: fused, detail: detailSide.logits, auxiliary: contextSide.auxiliary ?? detailSide.auxiliary,
       context: contextSide.logits, attention: contextSide.attention,
       maps: contextSide.maps.merging(detailSide.maps) { own, _ in own })
   }
+
+  /// The same pass with one detail crop for all samples.
+  public func train(
+    _ image: Variable, box: Box, crops: Crops = .all, keeping sites: Set<Site> = [], _ context: ForwardContext
+  ) throws -> TrainingOutput { try train(image, boxes: [box], crops: crops, keeping: sites, context) }
 
   /// The same pass over images that no gradient flows to.
   public func train(_ image: Tensor, box: Box, keeping sites: Set<Site> = [], _ context: ForwardContext) throws

@@ -31,6 +31,7 @@ extension Recipe {
     configuration.auxiliary = network.auxiliary.weight > 0 ? AuxiliaryHead(stage: network.auxiliary.stage) : nil
     configuration.contextReduction = Int((1 / network.contextScale).rounded())
     configuration.detailOverlap = network.detailOverlap
+    configuration.fusionOrder = network.fusionOrder
     return configuration
   }
 

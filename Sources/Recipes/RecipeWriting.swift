@@ -30,7 +30,7 @@ extension Recipe {
       "labels.source": "teacher", "labels.cache": "null", "labels.quantile": "0.0", "labels.cap": "1.0",
       "labels.threshold": "0.0",
       "encoder.batchNorm": "batch", "network.auxiliary.stage": "3", "network.auxiliary.weight": "0.0",
-      "loss.normalisation": "all",
+      "network.fusionOrder": "damp-first", "loss.normalisation": "all",
       "teacher.average": "early", "mix.classes": "batch", "methodOptions.mode": "target",
       "methodOptions.augment": "true",
     ]

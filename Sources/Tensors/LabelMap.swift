@@ -68,6 +68,14 @@ public struct LabelMap: Sendable, Equatable {
     }
     return LabelMap(samples: samples, height: box.height, width: box.width, values: cropped)
   }
+
+  /// The part inside a box for each sample; a single box serves all.
+  /// - Precondition: one box, or one of equal size for each sample; they lie inside the map.
+  public func cropped(to boxes: [Box]) -> LabelMap {
+    guard boxes.count != 1 else { return cropped(to: boxes[0]) }
+    precondition(boxes.count == samples, "\(boxes.count) boxes for \(samples) label maps")
+    return LabelMap(stacking: boxes.enumerated().map { sample($0).cropped(to: $1) })
+  }
 }
 
 /// A rectangle of pixels, `top ..< bottom` by `left ..< right`.

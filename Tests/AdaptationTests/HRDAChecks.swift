@@ -60,7 +60,8 @@ import Testing
     let output = try network.train(randomTensor([1, 64, 64, 3], seed: 3), box: box, context)
     func terms(factor: Float) -> [LossTerm] {
       segmentationLosses(
-        output, pass: "source", labels: labels, weights: weights, box: box, detailWeight: 0.1, factor: factor, context)
+        output, pass: "source", labels: labels, weights: weights, boxes: [box], detailWeight: 0.1, factor: factor,
+        context)
     }
     let (single, double) = (terms(factor: 1), terms(factor: 2))
     #expect(single.map(\.name) == ["source.fused", "source.detail"])

@@ -33,7 +33,7 @@ import Testing
 
   private static func terms(_ run: StudentRun, _ labelled: LabelledPixels?) -> [[Double]] {
     segmentationLosses(
-      run.output, pass: "source", labels: run.view.labels ?? labels, weights: nil, box: box, detailWeight: 0.25,
+      run.output, pass: "source", labels: run.view.labels ?? labels, weights: nil, boxes: [box], detailWeight: 0.25,
       labelled: labelled, run.context
     ).map(\.perSample)
   }

@@ -52,7 +52,7 @@ import Testing
     let output = try smallNetwork().train(randomTensor([1, 64, 64, 3], seed: 3), box: box, context)
     func losses(_ temperature: Float) -> [Double] {
       segmentationLosses(
-        output, pass: "source", labels: labels, weights: nil, box: box, detailWeight: 0.5, temperature: temperature,
+        output, pass: "source", labels: labels, weights: nil, boxes: [box], detailWeight: 0.5, temperature: temperature,
         context
       ).map { $0.perSample[0] }
     }

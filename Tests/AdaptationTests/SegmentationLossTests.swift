@@ -23,7 +23,7 @@ import Testing
     let context = soloContext(labels.samples)
     let output = try network.train(randomTensor([labels.samples, 64, 64, 3], seed: 3), box: box, context)
     let terms = segmentationLosses(
-      output, pass: "source", labels: labels, weights: weights, box: box, detailWeight: detailWeight, context)
+      output, pass: "source", labels: labels, weights: weights, boxes: [box], detailWeight: detailWeight, context)
     return (terms, output, context)
   }
 
@@ -78,7 +78,8 @@ import Testing
     let output = try network.train(randomTensor([2, 64, 64, 3], seed: 3), box: box, context)
     func terms(_ weight: Float) -> [LossTerm] {
       segmentationLosses(
-        output, pass: "mixed", labels: labels, weights: weights, box: box, detailWeight: 0.1, auxiliaryWeight: weight,
+        output, pass: "mixed", labels: labels, weights: weights, boxes: [box], detailWeight: 0.1,
+        auxiliaryWeight: weight,
         factor: 0.5, context)
     }
     let both = terms(0.2)
@@ -102,7 +103,7 @@ import Testing
     let labels = LabelMap(samples: 2, height: 128, width: 128, values: (0..<32768).map { UInt8($0 / 50 % 5) })
     let output = try network.train(randomTensor([2, 128, 128, 3], seed: 4), box: box, context)
     _ = segmentationLosses(
-      output, pass: "source", labels: labels, weights: nil, box: box, detailWeight: 0.1, context)
+      output, pass: "source", labels: labels, weights: nil, boxes: [box], detailWeight: 0.1, context)
     tape.walkBack()
     for parameter in network.parameters.parameters {
       let slots = try #require(parameter.slots)

@@ -16,7 +16,7 @@ import Testing
     }
     // Image of 256, box of 128 at (64, 32): stride-4 grid of 64, context grid of 32.
     let box = Box(top: 64, bottom: 192, left: 32, right: 160)
-    let gate = maskOutside(constant(0.25, 32), box.divided(by: 8), context)
+    let gate = maskOutside(constant(0.25, 32), [box.divided(by: 8)], context)
     let canvas = padded(constant(4, 32), into: box.divided(by: 4), height: 64, width: 64, context)
     let damped = gatedContext(gate: gate, logits: constant(2, 32), context)
     let fused = fuse(

@@ -141,7 +141,17 @@ import Testing
         padded(x[0], into: box, height: 9, width: 11, context)
       })
     let inside = Box(top: 1, bottom: 4, left: 0, right: 3)
-    try expectGradients(GradientCheck([OperationGradientTests.map]) { maskOutside($0[0], inside, $1) })
+    try expectGradients(GradientCheck([OperationGradientTests.map]) { maskOutside($0[0], [inside], $1) })
+    // A box for each sample.
+    let boxes = [box, Box(top: 3, bottom: 9, left: 6, right: 11)]
+    try expectGradients(
+      GradientCheck([OperationGradientTests.map]) { x, context in
+        padded(x[0], into: boxes, height: 9, width: 11, context)
+      })
+    try expectGradients(
+      GradientCheck([OperationGradientTests.map]) {
+        cropped($0[0], to: [inside, Box(top: 2, bottom: 5, left: 1, right: 4)], $1)
+      })
   }
 
   @Test func gatedFusion() throws {

@@ -36,7 +36,7 @@ import Training
     let context = experiment.share.context(normalization: .batch)
     let terms = segmentationLosses(
       try student.train(try #require(batch.target).image, box: box, context), pass: "plain", labels: pseudo.labels,
-      weights: pseudo.weights, box: box, detailWeight: Float(recipe.network.detailWeight), context)
+      weights: pseudo.weights, boxes: [box], detailWeight: Float(recipe.network.detailWeight), context)
     return (
       record.losses.filter { $0.name.hasPrefix("masked.") }.map(\.value), terms.map { $0.perSample.reduce(0, +) }
     )

@@ -31,6 +31,8 @@ public struct View {
   public var weights: Tensor?
   /// The detail crop, one for all samples of all ranks.
   public var box: Box
+  /// Detail crops of equal size, one for each local sample; nil: `box` serves all.
+  public var boxes: [Box]?
   /// The crops that are seen.
   public var crops = Crops.all
   /// Factor on its cross-entropy.
@@ -46,6 +48,9 @@ public struct View {
     view.name = name
     return view
   }
+
+  /// The detail crops that are seen: one for all samples, or one for each.
+  public var detailCrops: [Box] { boxes ?? [box] }
 
   /// A view.
   public init(_ name: String, image: Variable, labels: LabelMap? = nil, weights: Tensor? = nil, box: Box) {

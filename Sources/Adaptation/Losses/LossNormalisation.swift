@@ -32,7 +32,7 @@ extension LossNormalisation {
     var asked = PassStatistics()
     for run in runs {
       guard let labels = counted(run.view) else { continue }
-      let inside = labels.cropped(to: run.view.box)
+      let inside = labels.cropped(to: run.view.detailCrops)
       let counts = (0..<labels.samples).flatMap { [labels.labelledCount($0), inside.labelledCount($0)] }
       asked.sum(run.view.name, counts.map(Double.init), samples: labels.samples)
     }

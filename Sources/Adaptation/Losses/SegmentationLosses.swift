@@ -15,7 +15,7 @@ import Tensors
 ///   - pass: prefix of the terms' names.
 ///   - labels: labels at the images' size, 255 ignored.
 ///   - weights: per pixel, `[N, H, W]`, or nil for 1.
-///   - box: the detail crop.
+///   - boxes: the detail crop, one for all samples or one for each.
 ///   - detailWeight: λ, weight of the detail crop's own loss.
 ///   - auxiliaryWeight: weight of the auxiliary head's loss.
 ///   - factor: weight of the pass, on all terms.
@@ -23,7 +23,7 @@ import Tensors
 ///   - labelled: labelled pixels that each term is divided by; nil: all pixels.
 ///   - context: sample share, draws and statistics of the pass.
 public func segmentationLosses(
-  _ output: TrainingOutput, pass: String, labels: LabelMap, weights: Tensor?, box: Box, detailWeight: Float,
+  _ output: TrainingOutput, pass: String, labels: LabelMap, weights: Tensor?, boxes: [Box], detailWeight: Float,
   auxiliaryWeight: Float = 0, factor: Float = 1, temperature: Float = 1, labelled: LabelledPixels? = nil,
   _ context: ForwardContext
 ) -> [LossTerm] {
@@ -33,8 +33,8 @@ public func segmentationLosses(
   }
   func inside(_ weights: Tensor?) -> Tensor? {
     weights.map {
-      cropped($0.reshaped([labels.samples, labels.height, labels.width, 1]), to: box)
-        .reshaped([labels.samples, box.height, box.width])
+      cropped($0.reshaped([labels.samples, labels.height, labels.width, 1]), to: boxes)
+        .reshaped([labels.samples, boxes[0].height, boxes[0].width])
     }
   }
   if let fused = output.fused {
@@ -46,7 +46,7 @@ public func segmentationLosses(
   if let detail = output.detail {
     terms.append(
       crossEntropy(
-        cooled(detail), labels: labels.cropped(to: box), weights: inside(weights), valid: labelled?.detail,
+        cooled(detail), labels: labels.cropped(to: boxes), weights: inside(weights), valid: labelled?.detail,
         factor: factor * (output.fused == nil ? 1 : detailWeight), name: "\(pass).detail", context))
   }
   if let auxiliary = output.auxiliary, auxiliaryWeight > 0 {
@@ -54,7 +54,7 @@ public func segmentationLosses(
     let seesAll = output.fused != nil
     terms.append(
       crossEntropy(
-        cooled(auxiliary), labels: seesAll ? labels : labels.cropped(to: box),
+        cooled(auxiliary), labels: seesAll ? labels : labels.cropped(to: boxes),
         weights: seesAll ? weights : inside(weights),
         valid: seesAll ? labelled?.whole : labelled?.detail, factor: factor * auxiliaryWeight,
         name: "\(pass).auxiliary", context))

@@ -6,6 +6,7 @@ import Support
 
 extension FusionKind: SettingChoice {}
 extension BatchNormTraining: SettingChoice {}
+extension FusionOrder: SettingChoice {}
 
 extension Recipe {
   /// The encoder.
@@ -95,6 +96,8 @@ extension Recipe {
     public var detailWeight = 0.1
     /// Whether detail windows of dense inference advance by half a window, not by a whole one.
     public var detailOverlap = true
+    /// What happens first to the context's logits where both crops are fused.
+    public var fusionOrder = FusionOrder.dampFirst
     /// A second classifier on an earlier feature map of the encoder.
     public var auxiliary = Auxiliary()
 
@@ -107,6 +110,7 @@ extension Recipe {
       try settings.value("detailCrop", &detailCrop, .multiple(of: 8))
       try settings.value("detailWeight", &detailWeight, .from(0, to: 1))
       try settings.value("detailOverlap", &detailOverlap)
+      try settings.value("fusionOrder", &fusionOrder)
       try settings.group("auxiliary", &auxiliary)
     }
   }

@@ -163,7 +163,7 @@ public final class TrainingStep {
       draws: options.stochasticSeed.map { StochasticDraws(seed: $0, step: step.step, pass: view.name) })
     context.restyle = view.restyle
     let output = try parts.student.train(
-      view.image, box: view.box, crops: view.crops, keeping: parts.sites[pass] ?? [], context)
+      view.image, boxes: view.detailCrops, crops: view.crops, keeping: parts.sites[pass] ?? [], context)
     parts.observer?.passed(
       ObservedPass(
         name: view.name, image: view.image.value, labels: view.labels, weights: view.weights, output: output))
@@ -176,7 +176,7 @@ public final class TrainingStep {
     guard let labels = view.labels else { return [] }
     let weights = factors.reduce(view.weights) { weights, factor in weights.map { multiply($0, factor) } ?? factor }
     return segmentationLosses(
-      run.output, pass: view.name, labels: labels, weights: weights, box: view.box,
+      run.output, pass: view.name, labels: labels, weights: weights, boxes: view.detailCrops,
       detailWeight: options.detailWeight, auxiliaryWeight: options.auxiliaryWeight, factor: view.factor,
       temperature: view.temperature, labelled: labelled, run.context)
   }

@@ -79,8 +79,8 @@ enum FusionKind: Kind {
     let pass = replay.context(samples: shape[0])
     let fused = SegmentationNetwork.fused(
       context: context, attention: sigmoid(attention, pass), detail: detail,
-      box: Box(top: edges[0], bottom: edges[1], left: edges[2], right: edges[3]), height: 2 * shape[1],
-      width: 2 * shape[2], grid, pass)
+      boxes: [Box(top: edges[0], bottom: edges[1], left: edges[2], right: edges[3])], height: 2 * shape[1],
+      width: 2 * shape[2], grid, .dampFirst, pass)
     try replay.compare(fused, output: "fused", cotangent: "grad_fused", into: &verifier)
   }
 }

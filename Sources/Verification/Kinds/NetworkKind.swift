@@ -84,7 +84,7 @@ enum NetworkKind: FileKind {
       value.cell?.keep()
     }
     let terms = segmentationLosses(
-      output, pass: "train/loss", labels: labels, weights: weights, box: box, detailWeight: detailWeight, context)
+      output, pass: "train/loss", labels: labels, weights: weights, boxes: [box], detailWeight: detailWeight, context)
     for (term, path) in zip(terms, ["train/loss_fused", "train/loss_detail"]) where fixture.contains(path) {
       try verifier.element(path, actual: [Float(term.perSample.reduce(0, +))])
     }
