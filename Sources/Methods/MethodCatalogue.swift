@@ -42,6 +42,9 @@ public enum MethodCatalogue {
       "ehtdi", .selfTraining, options: TargetInformationOptions(),
       paper: "Li et al.: EHTDI, exploring high-quality target domain information, ACM MM 2022"),
     MethodEntry(
+      "cluda", .selfTraining, options: ClassContrastOptions(),
+      paper: "Vayyat et al.: CLUDA, contrastive learning in unsupervised domain adaptation, arXiv 2022"),
+    MethodEntry(
       "spcl", .adversarial, options: SemanticPrototypesOptions(),
       paper:
         "Xie, Yin, Li, Cheng: SPCL, a new framework for domain adaptive semantic segmentation via semantic "

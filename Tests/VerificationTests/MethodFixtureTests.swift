@@ -7,7 +7,7 @@ import Verification
 
 @Suite(.enabled(if: hasSharedFolder, "needs ../shared")) struct MethodFixtureTests {
   @Test(arguments: [
-    ("02-dg", 43), ("10-ehtdi", 125), ("10-ehtdi-edge", 89), ("11-spcl", 151), ("16-advent", 87),
+    ("02-dg", 43), ("04-cluda", 152), ("10-ehtdi", 125), ("10-ehtdi-edge", 89), ("11-spcl", 151), ("16-advent", 87),
     ("22-adaptsegnet", 87), ("22-dacs", 103),
   ])
   func everyItemIsWithinTolerance(name: String, items: Int) throws {
@@ -32,8 +32,8 @@ import Verification
 
   @Test(arguments: [
     ("02-dg", "hallucinate_plain/grad/feature"), ("02-dg", "base_styles_few/out/rows"),
-    ("02-dg", "source_plain/grad/logits"),
-
+    ("02-dg", "source_plain/grad/logits"), ("04-cluda", "multi_released/grad/attention"),
+    ("04-cluda", "chain_boxes/grad/detail"), ("04-cluda", "weightHead/state_after/embed_layers.0.proj.weight"),
     ("10-ehtdi", "contrast_batch3_odd/grad/weak"),
     ("10-ehtdi", "nce/grad/a"), ("10-ehtdi-edge", "edge_nothingPasted/grad/mixed_aux"),
     ("11-spcl", "contrast_tau0.1/grad/target_features"), ("11-spcl", "prototypes_step1/state_after/eta"),

@@ -52,6 +52,7 @@ public func pixelPrototypeContrast(
 ///   - all: the same of all ranks, [M, C] in the order of the samples, as `PassTotals.rows` gives them.
 ///   - labels: M classes; 255 takes no part. With none the term is 0.
 ///   - weights: M numbers, or nil for 1.
+///   - unpaired: classes whose vectors do not attract each other.
 ///   - temperature: above 0.
 ///   - factor: weight of the term in the step's loss.
 ///   - name: name of the term.
@@ -59,14 +60,14 @@ public func pixelPrototypeContrast(
 /// Source: Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, with negatives alone in each denominator, as
 /// pixel contrast has it (Wang et al., ICCV 2021, equation 3; Vayyat et al., CLUDA, 2022).
 public func pairContrast(
-  _ vectors: Variable, among all: Tensor, labels: [UInt8], weights: [Float]? = nil, temperature: Float,
-  factor: Float, name: String, _ context: ForwardContext
+  _ vectors: Variable, among all: Tensor, labels: [UInt8], weights: [Float]? = nil, unpaired: Set<UInt8> = [],
+  temperature: Float, factor: Float, name: String, _ context: ForwardContext
 ) throws -> LossTerm {
   let (samples, anchors, channels) = (vectors.value.samples, vectors.value.shape[1], vectors.value.channels)
   precondition(
     vectors.value.shape == [samples, anchors, channels] && all.shape == [context.globalBatch * anchors, channels],
     "\(vectors.value.shape) among \(all.shape) in a batch of \(context.globalBatch)")
-  let contrasted = ContrastedVectors(labels: labels, weights: weights)
+  let contrasted = ContrastedVectors(labels: labels, weights: weights, unpaired: unpaired)
   let weight = transposed(all, scale: 1 / temperature)
   let first = context.firstSample % context.globalBatch * anchors
   let scores = (0..<samples).map { linear(vectors.value.samples($0..<$0 + 1), weight: weight) }
@@ -84,8 +85,76 @@ public func pairContrast(
   }
 }
 
+/// Vectors of two resolutions compared in pairs over the micro-batch of all ranks, half of which a learned attention shares
+/// out among coarse and fine ones.
+///
+///     ½ · mean over anchors i, and partners j of i's class, of  w_i w_j (a_i a_j c_ij + (1 - a_i a_j) f_ij)
+///
+/// with c the cost of a pair of coarse vectors as in `pairContrast`, and f that of a coarse with a fine one; where the detail
+/// crop lacks one of both places, coarse vectors alone count. Gradients reach vectors and attentions in both roles; each rank
+/// forms those of its own, from all vectors and, of every anchor, four gathered numbers. A collective: called by all ranks
+/// that share the batch.
+/// - Parameters:
+///   - coarse: this rank's, [N, A, C], of unit length.
+///   - fine: this rank's, [N, A, C], of unit length or zero.
+///   - attention: this rank's, [N, A].
+///   - all: vectors of all ranks, [M, C] in the order of the samples, and what is known of their places.
+///   - order: of every vector the number of the place that it is taken for; nil: its own.
+///   - factor: weight of the term in the step's loss.
+///   - name: name of the term.
+///   - context: names the ranks and this rank's first sample.
+/// Source: Vayyat et al., CLUDA, 2022, its released code for two resolutions.
+public func resolutionContrast(
+  coarse: Variable, fine: Variable, attention: Variable,
+  among all: (coarse: Tensor, fine: Tensor, places: ContrastedPlaces),
+  order: [Int]? = nil, factor: Float, name: String, _ context: ForwardContext
+) throws -> LossTerm {
+  let (samples, anchors, channels) = (coarse.value.samples, coarse.value.shape[1], coarse.value.channels)
+  precondition(
+    coarse.value.shape == fine.value.shape && all.fine.shape == all.coarse.shape
+      && all.coarse.shape == [context.globalBatch * anchors, channels] && attention.value.count == samples * anchors,
+    "\(coarse.value.shape), \(fine.value.shape), \(attention.value.shape) among \(all.coarse.shape)")
+  let (turnedCoarse, turnedFine) = (transposed(all.coarse, scale: 1), transposed(all.fine, scale: 1))
+  let first = context.firstSample % context.globalBatch * anchors
+  func scores(_ vectors: Variable, _ sample: Int, _ weight: Tensor) -> Tensor {
+    linear(vectors.value.sample(sample), weight: weight)
+  }
+  let own = (0..<samples).map { sample in
+    all.places.anchors(
+      coarse: scores(coarse, sample, turnedCoarse), fine: scores(coarse, sample, turnedFine),
+      first: first + sample * anchors)
+  }
+  let losses = own.map { $0.losses.reduce(0, +) }
+  let numbers = Array(try context.communicator.gathered(own.flatMap(\.numbers)).joined())
+  let count = denominator(all.places.count, perSample: 0, context)
+  guard count > 0 else { return LossTerm(name: name, perSample: [Double](repeating: 0, count: samples)) }
+  let scale = Double(factor) / 2 / count
+  var slopes: [Double] = []
+  let gradients = [coarse, fine].map { Tensor(uninitialized: $0.value.shape) }
+  for sample in 0..<samples {
+    let (s, t) = (scores(coarse, sample, turnedCoarse), scores(coarse, sample, turnedFine))
+    let u = scores(fine, sample, turnedCoarse)
+    slopes += all.places.differentiate(
+      coarse: s, fine: t, turned: u, first: first + sample * anchors, numbers: numbers)
+    let ofCoarse = add(linear(s, weight: all.coarse), linear(t, weight: all.fine))
+    for (gradient, part) in zip(gradients, [ofCoarse, linear(u, weight: all.coarse)]) {
+      gradient.sample(sample).assign(Kernels.scaled(part, by: Float(scale)))
+    }
+  }
+  if let order {
+    let told = try context.communicator.gathered(slopes).joined()
+    var ofPlaces = [Double](repeating: 0, count: order.count)
+    for (place, slope) in zip(order, told) { ofPlaces[place] = slope }
+    slopes = Array(ofPlaces[first..<first + samples * anchors])
+  }
+  coarse.cell?.accumulate(gradients[0])
+  fine.cell?.accumulate(gradients[1])
+  attention.cell?.accumulate(Tensor(slopes.map { Float($0 * scale) }, attention.value.shape))
+  return LossTerm(name: name, perSample: losses.map { $0 * scale })
+}
+
 /// [K, C] as [C, K], times a factor.
-private func transposed(_ matrix: Tensor, scale: Float) -> Tensor {
+func transposed(_ matrix: Tensor, scale: Float) -> Tensor {
   let (rows, columns) = (matrix.samples, matrix.channels)
   let values = matrix.values
   return Tensor(

@@ -14,22 +14,26 @@ public struct ContrastedVectors {
   /// - Parameters:
   ///   - labels: M classes, 255 where a vector takes no part.
   ///   - weights: M numbers, of which a pair's two are multiplied; nil for 1.
-  public init(labels: [UInt8], weights: [Float]?) {
+  ///   - unpaired: classes whose vectors do not attract each other; they repel others still, and count in means.
+  public init(labels: [UInt8], weights: [Float]?, unpaired: Set<UInt8> = []) {
     precondition(weights == nil || weights?.count == labels.count, "\(weights?.count ?? 0) weights for \(labels.count)")
     self.labels = labels
     self.weights = weights
     var counts = [Int](repeating: 0, count: 256)
     for label in labels { counts[Int(label)] += 1 }
-    partners = counts.map { $0 - 1 }
+    partners = counts.enumerated().map { unpaired.contains(UInt8($0)) ? 0 : $1 - 1 }
   }
 
   /// Vectors that take part.
   public var count: Int { labels.count { $0 != LabelMap.ignored } }
 
-  private func takesPart(_ index: Int) -> Bool { labels[index] != LabelMap.ignored }
+  func takesPart(_ index: Int) -> Bool { labels[index] != LabelMap.ignored }
+
+  /// Whether the vectors of a class attract each other.
+  func attracts(_ label: UInt8) -> Bool { partners[Int(label)] > 0 }
 
   /// The weight of a pair in its anchor's mean.
-  private func weight(_ anchor: Int, _ other: Int) -> Double {
+  func weight(_ anchor: Int, _ other: Int) -> Double {
     let both = weights.map { Double($0[anchor]) * Double($0[other]) } ?? 1
     return both / Double(max(1, partners[Int(labels[anchor])]))
   }
@@ -69,7 +73,7 @@ public struct ContrastedVectors {
     for index in labels.indices where labels[index] != label && takesPart(index) {
       others += (Double(scores[index]) - shift).exponential
     }
-    for index in labels.indices where labels[index] == label && index != anchor {
+    for index in labels.indices where attracts(label) && labels[index] == label && index != anchor {
       let score = Double(scores[index]) - shift
       let sum = score.exponential + others
       loss -= weight(anchor, index) * (score - sum.logarithm)
@@ -105,6 +109,7 @@ public struct ContrastedVectors {
   private func slope(_ score: Double, _ anchor: Int, _ other: Int, _ numbers: [Double]) -> Double {
     let power = (score - numbers[3 * anchor]).exponential
     guard labels[anchor] == labels[other] else { return power * numbers[3 * anchor + 2] }
+    guard attracts(labels[anchor]) else { return 0 }
     let others = numbers[3 * anchor + 1]
     return -weight(anchor, other) * others / (power + others)
   }

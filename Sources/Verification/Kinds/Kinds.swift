@@ -71,6 +71,10 @@ public enum Kinds {
   /// Kinds of groups in files of methods, by the name of the file without its extension.
   static let methods: [String: [any Kind.Type]] = [
     "02-dg": [HallucinationKind.self, BaseStylesKind.self, ConsistencyKind.self, GeneralisedSourceKind.self],
+    "04-cluda": [
+      SingleContrastKind.self, DoubleContrastKind.self, ContrastChainKind.self, FusionOrderKind.self,
+      EntropyBoxKind.self, ResolutionWeightKind.self,
+    ],
     "10-ehtdi": [
       EHTDISourceKind.self, ClassPoolKind.self, TargetViewsKind.self, MatchingKind.self, TwoLevelContrastKind.self,
       TargetLossKind.self, EvaluatedAverageKind.self,
