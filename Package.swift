@@ -78,7 +78,7 @@ let package = Package(
     floor(
       "Methods",
       [
-        "Adaptation", "Optimization", "Networks", "Autograd", "Kernels", "Tensors", "Collectives", "Support",
+        "Adaptation", "Optimization", "Domains", "Networks", "Autograd", "Kernels", "Tensors", "Collectives", "Support",
       ]),
     // 9
     floor(

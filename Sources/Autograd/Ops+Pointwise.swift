@@ -76,6 +76,15 @@ public func scaled(_ x: Variable, by factor: Float, _ context: ForwardContext) -
   }
 }
 
+/// `factor · x + offset`.
+public func affine(_ x: Variable, factor: Float, offset: Float, _ context: ForwardContext) -> Variable {
+  let cell = x.cell
+  let value = Kernels.affine(x.value, factor: factor, offset: offset)
+  return context.record(value, tracked: cell != nil) { gradient in
+    cell?.accumulate(Kernels.scaled(gradient, by: factor))
+  }
+}
+
 /// Residual sum with drop path: `x + factor(sample) · branch`, the factor 0 or 1/(1 - rate).
 ///
 /// Draws depend on the global sample index and the layer. Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016.

@@ -31,6 +31,18 @@ public func unitLength(_ x: Variable, epsilon: Float = 1e-12, _ context: Forward
   }
 }
 
+/// How far the directions of two maps' rows are apart, `1 - cos`, `[N, ..., 1]`; see `Kernels.cosineDistance`.
+/// - Precondition: the shapes agree.
+public func cosineDistance(_ x: Variable, _ y: Variable, _ context: ForwardContext) -> Variable {
+  let (a, b) = (x, y)
+  let value = Kernels.cosineDistance(a.value, b.value)
+  return context.record(value, tracked: a.cell != nil || b.cell != nil) { gradient in
+    let gradients = cosineDistanceGradients(a.value, b.value, gradient: gradient)
+    a.cell?.accumulate(gradients.x)
+    b.cell?.accumulate(gradients.y)
+  }
+}
+
 /// The rows of chosen pixels of a map; see `Kernels.gathered`.
 ///
 /// Shapes: `x` [N, H, W, C]; result [N, perSample, C].

@@ -61,6 +61,14 @@ public struct ImageHeader: Sendable {
     try checkLabelKind(bitDepth: bitDepth, colourType: colourType, name: path)
     try checkPixels(stored, limit: pixelLimit, name: path)
   }
+
+  /// Makes sure that the file is a map that `readGrey` reads, as far as its header tells.
+  /// - Throws: as `readGrey`, status 65.
+  public func checkGrey(pixelLimit: Int) throws {
+    guard case .png(let bitDepth, let colourType) = kind else { throw notAMap(path) }
+    try checkGreyKind(bitDepth: bitDepth, colourType: colourType, name: path)
+    try checkPixels(stored, limit: pixelLimit, name: path)
+  }
 }
 
 /// Size of a PNG or JPEG image, upright as `readRGB` returns it, from its header.
@@ -82,6 +90,11 @@ func checkPixels(_ size: PixelSize, limit: Int, name: String) throws {
 /// The failure of a label file that is no PNG.
 func notALabel(_ name: String) -> Failure {
   Failure(.badData, "labels are not a PNG", at: name, remedy: "give 8-bit grey or palettised PNG")
+}
+
+/// The failure of a file of numbers that is no PNG.
+func notAMap(_ name: String) -> Failure {
+  Failure(.badData, "a map of numbers is not a PNG", at: name, remedy: "give 16-bit grey PNG")
 }
 
 /// The orientation in the chunks before the pixels of a PNG, where encoders put it; one behind them is not looked for,

@@ -110,6 +110,59 @@ private struct CheckedPNG {
     }
     return pixels
   }
+
+  /// The numbers of a grey file of 16 bits as they are: without gamma the library takes and gives them as linear light.
+  func numbers(name: String) throws -> [UInt16] {
+    var image = png_image()
+    image.version = cpng_image_version()
+    defer { png_image_free(&image) }
+    var numbers = [UInt16](repeating: 0, count: height * width)
+    var done = png_image_begin_read_from_memory(&image, bytes, bytes.count) != 0
+    if done {
+      image.format = cpng_format_grey16()
+      done = png_image_finish_read(&image, nil, &numbers, Int32(width), nil) != 0
+    }
+    guard done, cpng_image_failed(&image) == 0 else {
+      throw Failure(.badData, "damaged PNG: \(message(of: image))", at: name, remedy: "restore the file")
+    }
+    return numbers
+  }
+}
+
+/// Decodes the numbers of a grey PNG of 16 bits.
+func decodeGreyPNG(_ file: [UInt8], name: String, pixelLimit: Int) throws -> GreyMap {
+  let png = try CheckedPNG(file, name: name, pixelLimit: pixelLimit)
+  try checkGreyKind(bitDepth: png.bitDepth, colourType: png.colourType, name: name)
+  return GreyMap(height: png.height, width: png.width, values: try png.numbers(name: name))
+}
+
+/// Makes sure that a PNG is grey with 16 bits.
+/// - Throws: `Failure` 65 that says what it is.
+func checkGreyKind(bitDepth: UInt8, colourType: UInt8, name: String) throws {
+  guard colourType == 0, bitDepth == 16 else {
+    throw Failure(
+      .badData, "a map of numbers is \(bitDepth)-bit \(kind(ofColourType: colourType)), not 16-bit grey", at: name,
+      remedy: "give 16-bit grey PNG")
+  }
+}
+
+/// Words for what a PNG's pixels hold.
+private func kind(ofColourType type: UInt8) -> String {
+  [0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"][type] ?? "unknown"
+}
+
+/// Encodes numbers of 16 bits as a grey PNG.
+func encodeGreyPNG(_ map: GreyMap) -> [UInt8] {
+  var image = png_image()
+  image.version = cpng_image_version()
+  image.width = UInt32(map.width)
+  image.height = UInt32(map.height)
+  image.format = cpng_format_grey16()
+  var size = cpng_size_bound(image)
+  var file = [UInt8](repeating: 0, count: size)
+  let done = png_image_write_to_memory(&image, &file, &size, 0, map.values, Int32(map.width), nil)
+  precondition(done != 0, "libpng: \(message(of: image))")
+  return Array(file[0..<size])
 }
 
 /// Decodes a PNG's colours, turned upright; transparency is dropped, not blended, and gamma is ignored, as OpenCV and
@@ -140,10 +193,9 @@ func decodeLabelPNG(_ file: [UInt8], name: String, pixelLimit: Int) throws -> La
 /// - Throws: `Failure` 65 that says what it holds.
 func checkLabelKind(bitDepth: UInt8, colourType: UInt8, name: String) throws {
   guard colourType == 0 || colourType == 3, bitDepth <= 8 else {
-    let kinds: [UInt8: String] = [0: "grey", 2: "RGB", 4: "grey with alpha", 6: "RGB with alpha"]
     let isLikeSYNTHIA = bitDepth == 16 && colourType == 2
     throw Failure(
-      .badData, "labels are \(bitDepth)-bit \(kinds[colourType] ?? "unknown"), not class indices", at: name,
+      .badData, "labels are \(bitDepth)-bit \(kind(ofColourType: colourType)), not class indices", at: name,
       remedy: isLikeSYNTHIA
         ? "if the class is the red channel, as in SYNTHIA, convert each in Python: "
           + "cv2.imwrite(new, cv2.imread(old, -1)[:, :, 2].astype('uint8'))"

@@ -49,5 +49,27 @@ public enum MethodCatalogue {
       paper:
         "Xie, Yin, Li, Cheng: SPCL, a new framework for domain adaptive semantic segmentation via semantic "
         + "prototype-based contrastive learning, arXiv 2021"),
+    MethodEntry(
+      "clan", .adversarial, options: CategoryAlignmentOptions(),
+      paper:
+        "Luo et al.: Taking a closer look at domain shift, category-level adversaries for semantics consistent domain "
+        + "adaptation, CVPR 2019"),
+    MethodEntry(
+      "crda", .selfTraining, options: RelationConsistencyOptions(),
+      paper: "Koh, Fernando: Consistency regularization for domain adaptation, ECCV workshops 2022"),
+    MethodEntry(
+      "camix", .selfTraining, options: ContextMixingOptions(),
+      paper: "Zhou et al.: Context-aware mixup for domain adaptive semantic segmentation, TCSVT 2022"),
+    MethodEntry(
+      "lovasz", .sourceOnly, options: LovaszOptions(),
+      paper: "Berman, Rannen Triki, Blaschko: The Lovász-Softmax loss, CVPR 2018"),
+    MethodEntry(
+      "proca", .adversarial, options: PrototypeAdaptationOptions(),
+      paper: "Jiang et al.: Prototypical contrast adaptation for domain adaptive semantic segmentation, ECCV 2022"),
+    MethodEntry(
+      "corda", .selfTraining, options: DepthGuidedAdaptationOptions(),
+      paper:
+        "Wang, Dai, Hoyer, Van Gool, Fink: CorDA, domain adaptive semantic segmentation with self-supervised depth "
+        + "estimation, ICCV 2021"),
   ]
 }

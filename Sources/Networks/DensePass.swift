@@ -13,6 +13,14 @@ public struct DenseOutput {
   public let logits: Tensor
   /// The windows' mean detail logits, nil without a detail resolution.
   public let detail: Tensor?
+  /// The maps that were asked for.
+  public let maps: [Site: Tensor]
+
+  init(logits: Tensor, detail: Tensor?, maps: [Site: Tensor] = [:]) {
+    self.logits = logits
+    self.detail = detail
+    self.maps = maps
+  }
 }
 
 extension SegmentationNetwork {
@@ -21,8 +29,15 @@ extension SegmentationNetwork {
   /// Windows of one image go through the network as one batch, which matters where batch norm uses batch statistics
   /// (the published teacher does). A collective in that mode, and in a team, where every rank computes some of the
   /// windows and gets the logits of all.
-  public func dense(_ image: Tensor, _ context: ForwardContext) throws -> DenseOutput {
+  /// - Parameters:
+  ///   - image: normalised images, `[N, H, W, 3]`.
+  ///   - sites: maps that are wanted besides, of a network that sees the context alone.
+  ///   - context: sample share and statistics of the pass.
+  public func dense(
+    _ image: Tensor, keeping sites: Set<Site> = [], _ context: ForwardContext
+  ) throws -> DenseOutput {
     precondition(context.tape == nil, "a dense pass records nothing")
+    precondition(sites.isEmpty || configuration.resolution == .contextOnly, "maps of \(configuration.resolution)")
     defer { context.statistics.apply() }
     let boxes = configuration.resolution == .contextOnly ? [] : detailBoxes(image)
     let shares = context.team.map { _ in WindowShares(self, image: image, windows: boxes.count, context) }
@@ -32,10 +47,10 @@ extension SegmentationNetwork {
       (tiles, prediction) = try Alternation.run {
         try windowLogits(image, boxes, context.alternating($0), shares)
       } _: {
-        try contextPrediction(image, context.alternating($0))
+        try contextPrediction(image, sites, context.alternating($0))
       }
     } else {
-      if hasContext { prediction = try contextPrediction(image, context) }
+      if hasContext { prediction = try contextPrediction(image, sites, context) }
       tiles = try windowLogits(image, boxes, context, shares)
     }
     var (logits, gate) = (prediction?.logits, prediction?.gate)
@@ -45,7 +60,10 @@ extension SegmentationNetwork {
       tiles = concatenatedSamples(Array(parts[0][2...]) + parts[1...].joined())
       try context.statistics.share(among: team, parameters.batchNorms)
     }
-    guard let tiles else { return DenseOutput(logits: logits ?? Tensor(zeros: [image.samples]), detail: nil) }
+    guard let tiles else {
+      return DenseOutput(
+        logits: logits ?? Tensor(zeros: [image.samples]), detail: nil, maps: prediction?.maps ?? [:])
+    }
     let detail = stitched(
       tiles, boxes.map(grid.onDetail), samples: image.samples, height: image.shape[1] / grid.stride,
       width: image.shape[2] / grid.stride)
@@ -66,14 +84,20 @@ extension SegmentationNetwork {
   private struct ContextPrediction {
     let logits: Tensor
     let gate: Tensor?
+    let maps: [Site: Tensor]
   }
 
-  private func contextPrediction(_ image: Tensor, _ context: ForwardContext) throws -> ContextPrediction {
+  private func contextPrediction(
+    _ image: Tensor, _ sites: Set<Site>, _ context: ForwardContext
+  ) throws -> ContextPrediction {
     let pass = context.with(unit: "context", rank: 0)
     let features = try encoder(Variable(constant: contextImage(image)), pass)
-    let logits = try head(features, pass).logits
+    let output = try head(features, pass)
+    let maps = try sites.sorted().map { ($0, try map($0, features, output, pass).value) }
     return ContextPrediction(
-      logits: logits.value, gate: try scaleAttention.map { sigmoid(try $0(features, pass).logits, pass).value })
+      logits: try predictedLogits(output, features, pass),
+      gate: try scaleAttention.map { sigmoid(try $0(features, pass).logits, pass).value },
+      maps: Dictionary(uniqueKeysWithValues: maps))
   }
 
   /// Logits `[windows · N, h, w, K]` of this rank's windows, window-major; nil if it has none.
@@ -82,9 +106,11 @@ extension SegmentationNetwork {
   ) throws -> Tensor? {
     let own = shares?.own ?? 0..<boxes.count
     guard !own.isEmpty else { return nil }
-    let pass = context.with(
+    var pass = context.with(
       unit: "windows", rank: 1, tilesPerSample: boxes.count, sharedTiles: shares?.sharedTiles)
-    return try head(try encoder(Variable(constant: windows(image, Array(boxes[own]))), pass), pass).logits.value
+    // Draws tell samples apart, not their windows.
+    pass.draws = nil
+    return try predictedLogits(try encoder(Variable(constant: windows(image, Array(boxes[own]))), pass), pass)
   }
 
   /// Context logits, resized and damped, plus gated detail logits.

@@ -83,13 +83,13 @@ public struct ResNet: Encoder {
 }
 
 /// 1×1, 3×3 and 1×1 convolution beside a shortcut. The stride is the 3×3 convolution's.
-private struct Bottleneck {
+struct Bottleneck {
   let convolutions: [NormalisedConvolution]
   let shortcut: NormalisedConvolution?
 
   init(
-    _ registry: ParameterRegistry, _ name: String, inputs: Int, width: Int, stride: Int, dilation: Int,
-    branchScale: Float
+    _ registry: ParameterRegistry, _ name: String, inputs: Int, width: Int, stride: Int = 1, dilation: Int = 1,
+    branchScale: Float = 1
   ) {
     let outputs = 4 * width
     let geometries = [

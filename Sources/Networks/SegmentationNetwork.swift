@@ -19,13 +19,19 @@ public enum Resolution: String, Sendable, Equatable, CaseIterable, Codable {
 
 /// A second classifier on an earlier feature map of the encoder, as methods before DAFormer train one.
 ///
-/// It is a head of the same kind and options as the network's own, and trains the encoder; predictions do without it.
+/// It is a head of the same kind and options as the network's own, and trains the encoder; predictions do without it,
+/// unless it `predicts`.
 public struct AuxiliaryHead: Sendable, Equatable {
   /// The last feature map it sees, counted from 1, the finest.
   public var stage: Int
+  /// Whether predictions are made of the sum of both heads' logits.
+  public var predicts: Bool
 
   /// A classifier on the feature maps up to one.
-  public init(stage: Int) { self.stage = stage }
+  public init(stage: Int, predicts: Bool = false) {
+    self.stage = stage
+    self.predicts = predicts
+  }
 }
 
 /// What happens first to context logits where they are fused: the two differ at the edges of detail crops.
@@ -60,6 +66,8 @@ public struct NetworkConfiguration: Sendable, Equatable {
   public var dilations: [Int]
   /// Channel dropout before each classifier.
   public var headDropout: Float
+  /// How a depth-guided head guides.
+  public var guidance = DepthGuidance()
   /// A second classifier on an earlier feature map; nil without one. For networks of one resolution.
   public var auxiliary: AuxiliaryHead?
   /// Image pixels per context pixel, along one side.
@@ -146,7 +154,7 @@ public final class SegmentationNetwork {
     let fused = configuration.resolution == .hrda
     let options = HeadOptions(
       fusion: configuration.fusion, width: configuration.headWidth, dilations: configuration.dilations,
-      dropout: Double(configuration.headDropout))
+      dropout: Double(configuration.headDropout), guidance: configuration.guidance)
     headOffset = registry.elements
     head = entry.make(
       registry, fused ? "decode_head.head" : "decode_head", encoder.channels, configuration.classCount, options)
@@ -160,6 +168,7 @@ public final class SegmentationNetwork {
     let maps = encoder.channels
     auxiliaryHead = configuration.auxiliary.map { auxiliary in
       precondition(!fused && 1...maps.count ~= auxiliary.stage, "\(auxiliary) of \(configuration.resolution)")
+      precondition(!auxiliary.predicts || auxiliary.stage == maps.count, "logits of two sizes do not add up")
       return entry.make(
         registry, "auxiliary_head", Array(maps.prefix(auxiliary.stage)), configuration.classCount, options)
     }
@@ -170,6 +179,29 @@ public final class SegmentationNetwork {
     widths[.fused] = entry.hasWidth ? configuration.headWidth : nil
     attached = heads.map { [widths] head in (head, head.declared(in: registry, widths)) }
     parameters = NetworkParameters(registry, gradientSlots: gradientSlots, seed: seed)
+  }
+
+  /// Parameters of the segmentation head, and of the auxiliary head where there is one.
+  public var headParameters: (main: [Parameter], auxiliary: [Parameter]) {
+    func between(_ first: Int, _ end: Int) -> [Parameter] {
+      zip(parameters.parameters, parameters.slices).filter { first..<end ~= $1.range.lowerBound }.map(\.0)
+    }
+    return (between(headOffset, attentionOffset), between(auxiliaryOffset, attachedOffset))
+  }
+
+  /// Logits to predict with, of feature maps: those of the head, or of both heads together.
+  func predictedLogits(_ features: [Variable], _ pass: ForwardContext) throws -> Tensor {
+    try predictedLogits(try head(features, pass), features, pass)
+  }
+
+  /// The same, given what the head made of the feature maps.
+  func predictedLogits(
+    _ output: HeadOutput, _ features: [Variable], _ pass: ForwardContext
+  ) throws -> Tensor {
+    let logits = output.logits.value
+    guard let auxiliaryHead, let auxiliary = configuration.auxiliary, auxiliary.predicts else { return logits }
+    let others = try auxiliaryHead(Array(features.prefix(auxiliary.stage)), pass).logits.value
+    return Kernels.add(logits, others)
   }
 
   /// The image at context scale, bilinear without antialiasing.
@@ -247,30 +279,5 @@ public final class SegmentationNetwork {
   /// The logits of crops put together: their mean where crops overlap.
   public func slidingMean(_ tiles: [Tensor], _ boxes: [Box], height: Int, width: Int) -> Tensor {
     stitched(concatenatedSamples(tiles), boxes, samples: tiles[0].samples, height: height, width: width)
-  }
-}
-
-/// A frozen encoder that the feature distance compares with.
-public final class ReferenceEncoder {
-  /// Its parameters.
-  public let parameters: NetworkParameters
-  private let encoder: any Encoder
-
-  /// Builds the encoder; parameters are drawn from `seed` until loaded.
-  /// - Throws: `Failure` if no encoder has the configured name.
-  public init(_ configuration: NetworkConfiguration, seed: UInt64) throws {
-    let registry = ParameterRegistry()
-    encoder = try configuration.encoder.make(registry, prefix: "backbone", configuration.encoderOptions)
-    parameters = NetworkParameters(registry, gradientSlots: 0, seed: seed)
-  }
-
-  /// The coarsest feature map of an image `[N, H, W, 3]`, in evaluation mode.
-  public func coarsestFeature(_ image: Tensor, _ context: ForwardContext) throws -> Tensor {
-    var pass = context
-    pass.tape = nil
-    pass.draws = nil
-    pass.normalization = .running
-    let maps = try encoder(Variable(constant: image), pass)
-    return maps[maps.count - 1].value
   }
 }

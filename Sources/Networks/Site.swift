@@ -10,6 +10,8 @@ public struct Site: Hashable, Sendable {
     case encoder(fromCoarsest: Int)
     /// What the segmentation head classifies: its map before dropout and classifier.
     case fused
+    /// What the segmentation head makes besides, by the name that its line of the catalogue has.
+    case named(String)
     /// The output of the attached head of that name.
     case attached(String)
   }
@@ -40,14 +42,15 @@ public struct Site: Hashable, Sendable {
 }
 
 extension Site: Comparable {
-  /// Context before detail; encoder maps, the fused map, attached heads by name. The order in which a team tells maps.
+  /// Context before detail; encoder maps, the fused map, named maps, attached heads by name. The order in which a team tells maps.
   public static func < (first: Site, second: Site) -> Bool { first.order < second.order }
 
   private var order: (Int, Int, Int, String) {
     switch map {
     case .encoder(let level): (unit.rawValue, 0, level, "")
     case .fused: (unit.rawValue, 1, 0, "")
-    case .attached(let name): (unit.rawValue, 2, 0, name)
+    case .named(let name): (unit.rawValue, 2, 0, name)
+    case .attached(let name): (unit.rawValue, 3, 0, name)
     }
   }
 }
@@ -127,10 +130,13 @@ public struct HeadOutput {
   public let logits: Variable
   /// The map that the classifier reads, before dropout, `[N, H, W, C]`; nil for a head that is all classifier.
   public let fused: Variable?
+  /// What it makes besides, by name, on the grid of the logits.
+  public let maps: [String: Variable]
 
-  /// Logits and what they were made of.
-  public init(logits: Variable, fused: Variable? = nil) {
+  /// Logits, what they were made of and what was made besides.
+  public init(logits: Variable, fused: Variable? = nil, maps: [String: Variable] = [:]) {
     self.logits = logits
     self.fused = fused
+    self.maps = maps
   }
 }

@@ -118,25 +118,25 @@ extension SegmentationNetwork {
       pass.tape?.mark(auxiliaryOffset)
       side.auxiliary = try auxiliaryHead(Array(features.prefix(stage)), pass).logits
     }
-    func map(_ map: Site.Map) -> Variable {
-      switch map {
-      case .encoder(let level) where level < features.count: return features[features.count - 1 - level]
-      case .fused: if let fused = output.fused { return fused }
-      default: break
-      }
-      preconditionFailure("this network has no map \(map)")
-    }
-    for site in sites where site.unit == unit {
-      guard case .attached(let name) = site.map else {
-        side.maps[site] = map(site.map)
-        continue
-      }
-      guard let own = attached.first(where: { $0.head.output == site }) else {
-        preconditionFailure("this network has no head \(name)")
-      }
-      pass.tape?.mark(attachedOffset)
-      side.maps[site] = try own.body(own.head.inputs.map(map), pass)
-    }
+    for site in sites.sorted() where site.unit == unit { side.maps[site] = try map(site, features, output, pass) }
     return side
+  }
+
+  /// A declared map of a crop, given what encoder and head made of it.
+  func map(
+    _ site: Site, _ features: [Variable], _ output: HeadOutput, _ pass: ForwardContext
+  ) throws -> Variable {
+    switch site.map {
+    case .encoder(let level) where level < features.count: return features[features.count - 1 - level]
+    case .fused: if let fused = output.fused { return fused }
+    case .named(let name): if let made = output.maps[name] { return made }
+    case .attached:
+      guard let own = attached.first(where: { $0.head.output == site }) else { break }
+      pass.tape?.mark(attachedOffset)
+      let inputs = try own.head.inputs.map { try map(Site($0, site.unit), features, output, pass) }
+      return try own.body(inputs, pass)
+    default: break
+    }
+    preconditionFailure("this network has no map \(site.map)")
   }
 }

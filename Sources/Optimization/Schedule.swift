@@ -2,12 +2,21 @@
 
 import Support
 
+/// What the factor of a warm-up is of.
+public enum WarmUpTo: String, Codable, SettingChoice {
+  /// The rate that decays from the first step on, as in DAFormer.
+  case decayed
+  /// The base rate: there is no decay before the warm-up ends, and then as much as there would be without it, as in CLAN
+  /// (Luo et al., CVPR 2019, its code).
+  case base
+}
+
 /// Polynomial decay to 0 times linear warm-up.
 ///
 ///     rate(t) = base · (1 - t / total)^power · (t < warm-up ? 1 - (1 - t / warm-up) · (1 - ratio) : 1)
 ///
-/// The warm-up multiplies the already decaying rate. Source: DAFormer (Hoyer et al., CVPR 2022), supplement, and its
-/// published configuration; differs from it in: nothing.
+/// The warm-up multiplies the already decaying rate, or the base rate alone. Source: DAFormer (Hoyer et al., CVPR 2022),
+/// supplement, and its published configuration; differs from it in: nothing.
 public struct LearningRateSchedule: Sendable, Codable, Equatable {
   /// Rate before warm-up and decay.
   public var baseRate: Double
@@ -15,6 +24,8 @@ public struct LearningRateSchedule: Sendable, Codable, Equatable {
   public var warmUpSteps: Int
   /// Share of the rate at step 0.
   public var warmUpRatio: Double
+  /// The rate that the warm-up's factor is of.
+  public var warmUpTo: WarmUpTo
   /// Exponent of the decay; 1 is linear.
   public var power: Double
   /// Steps of the whole run; the rate is 0 from there on.
@@ -23,13 +34,14 @@ public struct LearningRateSchedule: Sendable, Codable, Equatable {
   /// From its constants; the defaults are the published ones.
   /// - Precondition: `totalSteps` is positive, `warmUpSteps` not negative.
   public init(
-    baseRate: Double = 6e-5, warmUpSteps: Int = 1500, warmUpRatio: Double = 1e-6, power: Double = 1,
-    totalSteps: Int = 40_000
+    baseRate: Double = 6e-5, warmUpSteps: Int = 1500, warmUpRatio: Double = 1e-6, warmUpTo: WarmUpTo = .decayed,
+    power: Double = 1, totalSteps: Int = 40_000
   ) {
     precondition(totalSteps > 0 && warmUpSteps >= 0, "warm-up of \(warmUpSteps) in \(totalSteps) steps")
     self.baseRate = baseRate
     self.warmUpSteps = warmUpSteps
     self.warmUpRatio = warmUpRatio
+    self.warmUpTo = warmUpTo
     self.power = power
     self.totalSteps = totalSteps
   }
@@ -37,8 +49,8 @@ public struct LearningRateSchedule: Sendable, Codable, Equatable {
   /// The rate of a step, before any factor of a parameter group.
   public func rate(at step: Int) -> Double {
     let remaining = max(1 - Double(step) / Double(totalSteps), 0)
-    let rate = baseRate * remaining.power(power)
-    guard step < warmUpSteps else { return rate }
+    guard step < warmUpSteps else { return baseRate * remaining.power(power) }
+    let rate = warmUpTo == .base ? baseRate : baseRate * remaining.power(power)
     return rate * (1 - (1 - Double(step) / Double(warmUpSteps)) * (1 - warmUpRatio))
   }
 }

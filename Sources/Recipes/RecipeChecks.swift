@@ -44,6 +44,10 @@ extension Recipe {
       "needs one resolution, not \(network.resolution.rawValue)",
       remedy: "use network.resolution: context-only, or network.auxiliary.weight: 0")
     try check.require(
+      !network.auxiliary.predicts || network.auxiliary.weight == 0 || network.auxiliary.stage == 4,
+      "network.auxiliary.predicts", "is true, but the logits of stage \(network.auxiliary.stage) may have another size",
+      remedy: "use network.auxiliary.stage: 4")
+    try check.require(
       teacher.refresh == 0 || teacher.cache, "teacher.refresh",
       "is \(teacher.refresh), but teacher.cache keeps no pseudo-labels", remedy: "set teacher.cache to true")
     try checkData(check, catalogue)
@@ -99,6 +103,14 @@ extension Recipe {
     try refuse(
       !hasDilations && head.dilations != published.dilations, "head.dilations", "\(head.dilations)",
       hasFusion ? " with \(head.fusion.rawValue) fusion" : "")
+    if entry.maps.isEmpty {
+      try refuse(!head.guidance.correlates, "head.correlates", "false")
+      try refuse(head.guidance.initialOnTrunk, "head.initialOnTrunk", "true")
+    } else {
+      try check.require(
+        head.width.isMultiple(of: 4), "head.width", "is \(head.width), but a \(head.name) head needs a multiple of 4")
+      try refuse(head.dropout != published.dropout, "head.dropout", "\(head.dropout)")
+    }
     try check.require(!hasDilations || !head.dilations.isEmpty, "head.dilations", "is empty; one branch is needed")
     guard !entry.hasWidth else { return }
     try refuse(head.width != published.width, "head.width", "\(head.width)")

@@ -28,7 +28,10 @@ extension Recipe {
     configuration.fusion = head.fusion
     configuration.dilations = head.dilations
     configuration.headDropout = Float(head.dropout)
-    configuration.auxiliary = network.auxiliary.weight > 0 ? AuxiliaryHead(stage: network.auxiliary.stage) : nil
+    configuration.guidance = head.guidance
+    configuration.auxiliary =
+      network.auxiliary.weight > 0
+      ? AuxiliaryHead(stage: network.auxiliary.stage, predicts: network.auxiliary.predicts) : nil
     configuration.contextReduction = Int((1 / network.contextScale).rounded())
     configuration.detailOverlap = network.detailOverlap
     configuration.fusionOrder = network.fusionOrder
@@ -49,7 +52,7 @@ extension Recipe {
   public var learningRate: LearningRateSchedule {
     LearningRateSchedule(
       baseRate: scaledLearningRate, warmUpSteps: schedule.warmUpSteps, warmUpRatio: schedule.warmUpRatio,
-      power: schedule.power, totalSteps: schedule.decaySteps ?? schedule.steps)
+      warmUpTo: schedule.warmUpTo, power: schedule.power, totalSteps: schedule.decaySteps ?? schedule.steps)
   }
 
   /// Momentum of the teacher over the run.

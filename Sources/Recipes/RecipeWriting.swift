@@ -29,12 +29,19 @@ extension Recipe {
       "objectives": "{}",
       "labels.source": "teacher", "labels.cache": "null", "labels.quantile": "0.0", "labels.cap": "1.0",
       "labels.threshold": "0.0",
+      "head.correlates": "true", "head.initialOnTrunk": "false",
       "encoder.batchNorm": "batch", "network.auxiliary.stage": "3", "network.auxiliary.weight": "0.0",
+      "network.auxiliary.predicts": "false", "schedule.warmUpTo": "decayed",
       "network.fusionOrder": "damp-first", "loss.normalisation": "all",
       "teacher.average": "early", "mix.classes": "batch", "methodOptions.mode": "target",
       "methodOptions.augment": "true",
     ]
+    let depth = [
+      "depth": "null", "depthSuffix": "", "depthCode": "stereo", "depthScale": "null", "estimatedDepth": "false",
+    ]
     for (key, text) in tree.flattened() where isIncluded(difference(key, nil, text)) && later[key] != text {
+      let parts = key.split(separator: ".")
+      if parts.first == "data", let last = parts.last, depth[String(last)] == text { continue }
       hash.update("\(key): \(text)\n")
     }
     return hash.hexadecimal()
@@ -57,7 +64,9 @@ extension Recipe {
     /// The data whose place this is: `source`, `target`, or `labels` for those of a cache.
     public var placedData: String? {
       if key == "labels.cache" { return "labels" }
-      return ["source", "target"].first { ["data.\($0).images", "data.\($0).labels"].contains(key) }
+      return ["source", "target"].first { name in
+        ["images", "labels", "depth"].contains { key == "data.\(name).\($0)" }
+      }
     }
 
     /// Whether a run that goes on with the new value may differ from one that went on with the old one.

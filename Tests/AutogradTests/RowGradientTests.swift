@@ -23,6 +23,10 @@ import Testing
     try expectGradients(GradientCheck([Self.map]) { multiply($0[0], $0[0], $1) })
     try expectGradients(GradientCheck([Self.map]) { multiply(Variable(constant: other), $0[0], $1) })
     try expectGradients(GradientCheck([Self.map]) { scaled($0[0], by: -0.3, $1) })
+    try expectGradients(GradientCheck([Self.map]) { affine($0[0], factor: -0.3, offset: 2, $1) })
+    let value = affine(Variable(constant: other), factor: 3, offset: 0.5, soloContext(2)).value
+    let expected = doubles(other).map { 3 * $0 + 0.5 }
+    #expect(relativeError(value, expected) < 1e-6)
   }
 
   @Test func probabilitiesAndTheirInformation() throws {
@@ -40,6 +44,32 @@ import Testing
     tape.walkBack()
     let gradient = try #require(x.gradient).values
     #expect(gradient[..<8].allSatisfy { $0 == 0 } && gradient[8...].allSatisfy { $0.isFinite && $0 != 0 })
+  }
+
+  @Test func directionsOfTwoMaps() throws {
+    let other = randomTensor([2, 6, 5, 8], seed: 2)
+    try expectGradients(GradientCheck([Self.map, other]) { cosineDistance($0[0], $0[1], $1) })
+    try expectGradients(GradientCheck([Self.map]) { cosineDistance($0[0], Variable(constant: other), $1) })
+    let rows = [Self.map, other].map { map in
+      (0..<60).map { Array(doubles(map)[$0 * 8..<($0 + 1) * 8]) }
+    }
+    let twin = zip(rows[0], rows[1]).map {
+      1 - innerProduct($0, $1) / (innerProduct($0, $0) * innerProduct($1, $1)).squareRoot()
+    }
+    let value = cosineDistance(Variable(constant: Self.map), Variable(constant: other), soloContext(2)).value
+    #expect(value.shape == [2, 6, 5, 1] && relativeError(value, twin) < 1e-6)
+    // A row without a direction is as far from all as a right angle, and no obstacle for the others.
+    let holed = Tensor([Float](repeating: 0, count: 8) + Self.map.values[8...], Self.map.shape)
+    let tape = Tape()
+    let (x, y) = (Variable(tracked: holed), Variable(tracked: other))
+    let apart = cosineDistance(x, y, soloContext(2, tape: tape))
+    #expect(apart.value.values[0] == 1)
+    apart.cell?.accumulate(Tensor(repeating: 1, apart.value.shape))
+    tape.walkBack()
+    for gradient in [x.gradient, y.gradient] {
+      let values = try #require(gradient).values
+      #expect(values[..<8].allSatisfy { $0 == 0 } && values[8...].allSatisfy { $0.isFinite && $0 != 0 })
+    }
   }
 
   @Test func chosenPixelsAndChannels() throws {

@@ -10,7 +10,7 @@ import Testing
   private static let box = Box(top: 0, bottom: 64, left: 0, right: 64)
 
   private static func network(
-    _ head: String = "deeplabv2", encoder: EncoderChoice = "resnet-tiny", stage: Int? = 3,
+    _ head: String = "deeplabv2", encoder: EncoderChoice = "resnet-tiny", stage: Int? = 3, predicts: Bool = false,
     _ resolution: Resolution = .contextOnly, slots: Int = 1
   ) throws -> SegmentationNetwork {
     var configuration = NetworkConfiguration(
@@ -20,7 +20,7 @@ import Testing
     configuration.head = head
     configuration.dilations = [6, 12]
     configuration.headDropout = 0
-    configuration.auxiliary = stage.map { AuxiliaryHead(stage: $0) }
+    configuration.auxiliary = stage.map { AuxiliaryHead(stage: $0, predicts: predicts) }
     return try SegmentationNetwork(configuration, gradientSlots: slots, seed: 5)
   }
 
@@ -33,7 +33,7 @@ import Testing
     #expect(names.dropFirst(plain.slices.count).allSatisfy { $0.hasPrefix("auxiliary_head.") })
     #expect(plain.values.values == Array(network.parameters.values.values.prefix(plain.values.count)))
     let output = try network.train(randomTensor([1, 64, 64, 3], seed: 1), box: Self.box, soloContext(1))
-    let side = head == "deeplabv2" ? 64 / [4, 8, 16, 32][stage - 1] : 16
+    let side = HeadCatalogue.entry(head)?.grid == .coarsest ? 64 / [4, 8, 16, 32][stage - 1] : 16
     #expect(output.auxiliary?.value.shape == [1, side, side, 5])
   }
 
@@ -75,6 +75,21 @@ import Testing
     }
     let areEqual = predictions[0] == predictions[1]
     #expect(areEqual)
+  }
+
+  @Test(arguments: [Resolution.contextOnly, .detailOnly]) func predictionsMayBeTheSumOfBoth(
+    _ resolution: Resolution
+  ) throws {
+    let image = randomTensor([1, 64, 64, 3], seed: 2)
+    let network = try Self.network("daformer", encoder: "tiny", stage: 4, predicts: true, resolution)
+    let output = try network.train(image, box: Self.box, soloContext(1, .running))
+    let (main, auxiliary) = (try #require(output.fused ?? output.detail), try #require(output.auxiliary))
+    let sum = zip(doubles(main.value), doubles(auxiliary.value)).map(+)
+    #expect(relativeError(try network.dense(image, soloContext(1, .running)).logits, sum) < 1e-6)
+    let heads = network.headParameters
+    #expect(!heads.main.isEmpty && heads.main.map(\.officialShape) == heads.auxiliary.map(\.officialShape))
+    #expect(heads.main.allSatisfy { $0.name.hasPrefix("decode_head.") })
+    #expect(heads.auxiliary.allSatisfy { $0.name.hasPrefix("auxiliary_head.") })
   }
 
   /// Its gradients, which come first on the way back, are final when they are said to have landed.

@@ -271,10 +271,13 @@ private struct HeadCase {
   }
 
   @Test func theCatalogueHoldsThem() {
-    #expect(HeadCatalogue.names == ["daformer", "segformer", "deeplabv2", "upernet"])
+    #expect(
+      HeadCatalogue.names == [
+        "daformer", "segformer", "deeplabv2", "upernet", "depth-guided", "daformer-depth-guided",
+      ])
     #expect(HeadCatalogue.entry("fcn") == nil)
     #expect(FusionKind.allCases.map(\.rawValue) == ["separable-aspp", "aspp", "pointwise", "isa", "coarsest-aspp"])
     let strides = [4, 8, 8, 8]
-    #expect(HeadCatalogue.entries.map { $0.grid.stride(of: strides) } == [4, 4, 8, 4])
+    #expect(HeadCatalogue.entries.map { $0.grid.stride(of: strides) } == [4, 4, 8, 4, 8, 4])
   }
 }

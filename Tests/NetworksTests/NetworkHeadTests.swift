@@ -20,6 +20,7 @@ struct HeadChoice: Sendable, CustomTestStringConvertible {
   static let all =
     FusionKind.allCases.map { HeadChoice(fusion: $0) } + [
       HeadChoice(name: "segformer"), HeadChoice(name: "deeplabv2", dilations: [6, 12]), HeadChoice(name: "upernet"),
+      HeadChoice(name: "daformer-depth-guided", dilations: [6, 12]),
     ]
 
   func network(_ resolution: Resolution = .hrda, slots: Int = 1) throws -> SegmentationNetwork {

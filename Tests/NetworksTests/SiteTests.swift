@@ -64,7 +64,13 @@ import Testing
   }
 
   @Test func sitesHaveOneOrder() {
-    let sites = [Site(.attached("a"), .detail), .fused, Site(.encoder(fromCoarsest: 1)), .coarsest]
-    #expect(sites.sorted() == [.coarsest, Site(.encoder(fromCoarsest: 1)), .fused, Site(.attached("a"), .detail)])
+    let named = Site(.named("b"))
+    let sites = [
+      Site(.attached("a")), Site(.attached("a"), .detail), named, .fused, Site(.encoder(fromCoarsest: 1)), .coarsest,
+    ]
+    #expect(
+      sites.sorted() == [
+        .coarsest, Site(.encoder(fromCoarsest: 1)), .fused, named, Site(.attached("a")), Site(.attached("a"), .detail),
+      ])
   }
 }

@@ -16,7 +16,8 @@ import Testing
 
   @Test("schedules survive coding")
   func coding() throws {
-    let schedule = LearningRateSchedule(baseRate: 0.1, warmUpSteps: 3, warmUpRatio: 0.2, power: 2, totalSteps: 9)
+    let schedule = LearningRateSchedule(
+      baseRate: 0.1, warmUpSteps: 3, warmUpRatio: 0.2, warmUpTo: .base, power: 2, totalSteps: 9)
     let copy = try JSONDecoder().decode(LearningRateSchedule.self, from: JSONEncoder().encode(schedule))
     #expect(copy == schedule)
   }

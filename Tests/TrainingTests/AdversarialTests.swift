@@ -212,6 +212,11 @@ import Training
       "advent", "network.resolution=context-only crop.size=32x64 featureDistance.weight=0 network.contextScale=1",
       "methodOptions.weight needs a discriminator"
     ),
+    ("clan", "seed=1", "network.auxiliary is no second classifier, which method clan needs; use {stage: 4, weight: 1"),
+    (
+      "minent", "network.resolution=context-only network.auxiliary.weight=1 network.auxiliary.predicts=true",
+      "network.auxiliary.predicts is true, but the logits of stage 3 may have another size"
+    ),
     ("minent", "methodOptions.share=0", "methodOptions.share is 0"),
     ("minent", "methodOptions.classPrior.share=2", "methodOptions.classPrior.share is 2"),
     ("adaptsegnet", "methodOptions.classPrior.share=0.5", "unknown key methodOptions.classPrior"),

@@ -20,6 +20,7 @@ import Training
   }
 
   private static let one = ["network.resolution=context-only", "network.contextScale=1"]
+  private static let detail = ["network.resolution=detail-only", "featureDistance.weight=0"]
   /// From the second step on.
   private static let boxes = ["methodOptions.entropyBoxes=0"]
 
@@ -37,7 +38,7 @@ import Training
     }
   }
 
-  @Test(arguments: [[], one, ["network.resolution=detail-only"]])
+  @Test(arguments: [[], one, detail])
   func itAddsATermToBothPasses(_ network: [String]) throws {
     let found = try train(network)[0]
     let terms = ["source.cluda", "mixed.cluda"].compactMap { found.losses[$0] }
@@ -51,7 +52,7 @@ import Training
   }
 
   @Test(arguments: [
-    [], boxes, one, ["network.resolution=detail-only"], ["methodOptions.shuffledLabels=true"],
+    [], boxes, one, detail, ["methodOptions.shuffledLabels=true"],
     boxes + [
       "methodOptions.anchorsAlone=true", "methodOptions.ignoredIsClass=true", "network.fusionOrder=resize-first",
     ],
@@ -69,8 +70,8 @@ import Training
   @Test func optionsChangeSomething() throws {
     let plain = try train([])[0].digests.student
     for option in [
-      "methodOptions.shuffledLabels=true", "methodOptions.ignoredIsClass=true", "methodOptions.anchorsAlone=true",
-      "methodOptions.unpaired=[0, 1, 2]", "methodOptions.entropyBoxes=0", "network.fusionOrder=resize-first",
+      "methodOptions.shuffledLabels=true", "methodOptions.anchorsAlone=true", "methodOptions.unpaired=[0, 1, 2]",
+      "methodOptions.entropyBoxes=0", "network.fusionOrder=resize-first",
     ] {
       #expect(try train([option])[0].digests.student != plain, "\(option)")
     }

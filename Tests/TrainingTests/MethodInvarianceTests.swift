@@ -31,7 +31,7 @@ import Training
   ]
 
   /// Digests after four steps by rank, and the names of the losses.
-  private func train(
+  func train(
     _ overrides: [String], ranks: Int
   ) throws -> (digests: [StateDigests], losses: [String]) {
     let root = URL(fileURLWithPath: #filePath).appending(path: "../../..").standardizedFileURL
@@ -49,7 +49,7 @@ import Training
   }
 
   /// Equal digests on one rank, two and four, with micro-batches, and with shared crops where there are two.
-  private func keepsTheBits(_ overrides: [String], sharesCrops: Bool) throws {
+  func keepsTheBits(_ overrides: [String], sharesCrops: Bool) throws {
     let one = try train(overrides, ranks: 1).digests[0]
     for ranks in [2, 4] {
       #expect(try train(overrides, ranks: ranks).digests == Array(repeating: one, count: ranks), "\(ranks) ranks")

@@ -40,7 +40,7 @@ import Training
   @Test func termsAreThoseOfTheHeadsThatThereAre() throws {
     let plain = try train(Self.auxiliary)[0].losses
     let own = ["mixed.main", "mixed.auxiliary", "mixed.prototypes", "mixed.pixels", "recut.main"]
-    let source = ["source.fused", "source.auxiliary"]
+    let source = ["source.fused", "source.auxiliary", "source.feature-distance"]
     #expect(Set(plain.keys) == Set(source + own))
     #expect(plain.values.allSatisfy { $0.isFinite && $0 > 0 })
     let edges = try train(Self.auxiliary + ["methodOptions.edges=true"])[0].losses
@@ -66,9 +66,11 @@ import Training
   }
 
   @Test func defectsOfTheReleasedCodeChangeSomething() throws {
-    let corrected = try train(Self.auxiliary)[0]
+    // All pixels are confident enough, pasted ones too.
+    let all = Self.auxiliary + ["methodOptions.limit=0"]
+    let corrected = try train(all)[0]
     for defect in ["shiftedPick", "firstImageRecut", "firstImagePrototypes", "predictedPaste"] {
-      let other = try train(Self.auxiliary + ["methodOptions.\(defect)=true"])[0]
+      let other = try train(all + ["methodOptions.\(defect)=true"])[0]
       #expect(other.digests.student != corrected.digests.student, "\(defect)")
     }
   }

@@ -59,7 +59,9 @@ import Verification
     #expect(failures(fixture).contains("step/step0/out/mixed_image"))
   }
 
-  @Test(arguments: [("22-adaptsegnet-step", 155), ("16-advent-step", 155), ("16-minent-step", 92)])
+  @Test(arguments: [
+    ("22-adaptsegnet-step", 155), ("16-advent-step", 155), ("16-minent-step", 92), ("18-clan-step", 177),
+  ])
   func wholeStepsAreRepeated(name: String, least: Int) throws {
     let outcome = verify(try #require(try FixtureFile("methods/\(name)")))
     let failed = outcome.items.filter { !$0.ok }.map { "\($0.name) \($0.timesAllowed) \($0.note)" }

@@ -38,9 +38,11 @@ public struct HostPasses {
   private func source(_ step: StepView) -> View {
     let drawn = step.draws("source")
     let (image, labels) = step.sourceSamples
-    return View(
+    var view = View(
       "source", image: Variable(constant: augmentsSource ? strongAugmentation(image, drawn) : image), labels: labels,
       box: drawn.box)
+    view.maps = step.batch.source?.maps ?? [:]
+    return view
   }
 
   private func target(_ step: StepView) -> View {
@@ -50,16 +52,20 @@ public struct HostPasses {
   private func mixed(_ step: StepView) throws -> View {
     for objective in objectives {
       guard let mixed = try objective.mixed(step) else { continue }
-      return View(
-        "mixed", image: Variable(constant: mixed.image), labels: mixed.labels, weights: mixed.weights,
-        box: step.draws("mixed").box)
+      return view(mixed, step.draws("mixed").box)
     }
     guard step.batch.source != nil else { return targetAlone(step) }
     let candidates = try mixClasses.candidates(step.sourceSamples.labels, on: step.share.communicator)
     let drawn = step.draws("mixed") { $0.candidates = candidates }
-    let mixed = classMix(step, drawn)
-    return View(
-      "mixed", image: Variable(constant: mixed.image), labels: mixed.labels, weights: mixed.weights, box: drawn.box)
+    return view(classMix(step, drawn), drawn.box)
+  }
+
+  private func view(_ mixed: LabelledImages, _ box: Box) -> View {
+    var view = View(
+      "mixed", image: Variable(constant: mixed.image), labels: mixed.labels, weights: mixed.weights, box: box)
+    view.maps = mixed.maps
+    view.mask = mixed.mask
+    return view
   }
 
   /// Without a source there is nothing to paste: target images as they are, jittered and blurred.

@@ -34,6 +34,9 @@ public protocol Objective: AnyObject {
   var frozenEncoder: ReferenceEncoder? { get }
   /// Networks with optimizers of their own, the same ones in the same order on all ranks.
   var companions: [any TrainedCompanion] { get }
+  /// Whether it needs the passes of its host on one tape, which takes the memory of all: every pass has run when the losses
+  /// of the first one are asked for, and gradients may be put into its maps until those of the last one were.
+  var joinsHostPasses: Bool { get }
   /// Sweeps over a data set that give its state first values.
   var surveys: [Survey] { get }
   /// Passes after the host's: a function of the step number.
@@ -63,6 +66,8 @@ extension Objective {
   public var frozenEncoder: ReferenceEncoder? { nil }
   /// Has none.
   public var companions: [any TrainedCompanion] { [] }
+  /// Leaves each on its own.
+  public var joinsHostPasses: Bool { false }
   /// Asks for none.
   public var surveys: [Survey] { [] }
   /// Adds no pass.
@@ -107,8 +112,14 @@ public struct Requirements: Sendable {
   public var needsLabels = false
   /// Whether it makes the mixed images.
   public var mixes = false
+  /// Maps that images of source and target must bring, such as `PixelMap.depth`.
+  public var maps: Set<String> = []
+  /// Resolutions of networks that it works with.
+  public var resolutions = Set(Resolution.allCases)
   /// In `sites`, the pass in which the teacher labels target images.
   public static let labellingPass = "labels"
+  /// Whether the network must have a second classifier on its last feature map that predicts too.
+  public var needsSecondClassifier = false
   /// Whether it must know how many pixels of the source labels each class has.
   public var countsClasses = false
 

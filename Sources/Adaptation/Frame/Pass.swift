@@ -29,6 +29,10 @@ public struct View {
   public var labels: LabelMap?
   /// Weight of every pixel, `[N, H, W]`; nil is 1.
   public var weights: Tensor?
+  /// Maps of numbers that come with the image, by name, each `[N, H, W]`.
+  public var maps: [String: Tensor] = [:]
+  /// Where source images were pasted onto it: N·H·W bytes, not 0 there; nil for images that nothing was pasted onto.
+  public var mask: [UInt8]?
   /// The detail crop, one for all samples of all ranks.
   public var box: Box
   /// Detail crops of equal size, one for each local sample; nil: `box` serves all.
@@ -39,6 +43,8 @@ public struct View {
   public var factor: Float = 1
   /// What logits are divided by in its cross-entropy.
   public var temperature: Float = 1
+  /// γ of the focal loss that takes the place of its cross-entropy; 0 leaves it.
+  public var focal = 0.0
   /// Changes the encoder's finest map of each crop before coarser ones are made of it; nil: nothing does.
   public var restyle: ForwardContext.Restyle?
 

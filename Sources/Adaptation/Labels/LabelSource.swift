@@ -21,13 +21,14 @@ extension Teacher {
   ///   - step: the micro-batch. With `.cache`, its target images have labels.
   ///   - source: who labels them.
   ///   - kept: what was said before and serves again; nil asks `source`.
+  ///   - sites: maps of the teacher that are kept besides; only where it is the teacher who is asked.
   public func pseudoLabels(
-    _ step: StepView, from source: LabelSource, kept: KeptPseudoLabels?
+    _ step: StepView, from source: LabelSource, kept: KeptPseudoLabels?, keeping sites: Set<Site> = []
   ) throws -> PseudoLabels {
     let target = step.targetSamples
     if let kept { return try pseudoLabels(kept: kept, valid: target.validMask, step.share) }
     switch source {
-    case .teacher: return try pseudoLabels(target.image, valid: target.validMask, step.share)
+    case .teacher: return try pseudoLabels(target.image, valid: target.validMask, keeping: sites, step.share)
     case .student:
       // Statistics of its own would move the student's running ones once more in every step.
       let logits = try step.student.dense(target.image, step.share.context(normalization: .running)).logits

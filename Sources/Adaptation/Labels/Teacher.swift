@@ -22,6 +22,8 @@ public struct PseudoLabels {
   public let brokenPixels: Int
   /// The logits they come from, as coarse as they were; nil for labels that were kept.
   public let logits: Tensor?
+  /// Maps that the teacher was asked to keep; none where it was not asked.
+  public internal(set) var maps: [Site: Tensor] = [:]
   /// Whether an earlier pass of the teacher made them.
   public var areKept: Bool { logits == nil }
 
@@ -155,16 +157,32 @@ public final class Teacher {
 
   /// Labels target images `[N, H, W, 3]` by one dense pass.
   ///
-  /// Batch norm uses the target batch's own statistics, as in the published code; dropout and drop path are off. A
-  /// collective: batch statistics and the confident share are those of the global batch.
+  /// Batch norm uses the target batch's own statistics, as in the published code; dropout and drop path are off, unless
+  /// draws are given. A collective: batch statistics and the confident share are those of the global batch.
   /// - Parameters:
   ///   - target: normalised images.
   ///   - valid: 1 where a pseudo-label may be trusted, `[N, H, W]`; nil: everywhere.
   ///   - share: this rank's samples in the global batch.
-  public func pseudoLabels(_ target: Tensor, valid: Tensor?, _ share: BatchShare) throws -> PseudoLabels {
-    let logits = try network.dense(target, share.context(normalization: .batch)).logits
+  ///   - sites: maps that are kept besides.
+  ///   - draws: of dropout and drop path; nil: both are off.
+  public func pseudoLabels(
+    _ target: Tensor, valid: Tensor?, keeping sites: Set<Site> = [], _ share: BatchShare,
+    draws: StochasticDraws? = nil
+  ) throws -> PseudoLabels {
+    let output = try network.dense(target, keeping: sites, share.context(normalization: .batch, draws: draws))
+    var labels = try PseudoLabels(
+      output.logits, size: (target.shape[1], target.shape[2]), valid: valid, threshold: threshold, scope: confidence,
+      share)
+    labels.maps = output.maps
+    return labels
+  }
+
+  /// What other logits than the prediction's say of a step's target images. A collective, as `pseudoLabels` is.
+  public func pseudoLabels(of logits: Tensor, _ step: StepView) throws -> PseudoLabels {
+    let target = step.targetSamples
     return try PseudoLabels(
-      logits, size: (target.shape[1], target.shape[2]), valid: valid, threshold: threshold, scope: confidence, share)
+      logits, size: (target.image.shape[1], target.image.shape[2]), valid: target.validMask, threshold: threshold,
+      scope: confidence, step.share)
   }
 }
 

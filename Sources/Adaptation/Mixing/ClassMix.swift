@@ -15,33 +15,49 @@ public struct LabelledImages {
   public var labels: LabelMap
   /// Weight of every pixel, `[N, H, W]`; nil is 1.
   public var weights: Tensor?
+  /// Maps of numbers by name, each `[N, H, W]`.
+  public var maps: [String: Tensor]
+  /// What was pasted last: N·H·W bytes, not 0 where it lies on top; nil for images as they came.
+  public var mask: [UInt8]?
 
-  /// Images, their labels and weights.
-  public init(image: Tensor, labels: LabelMap, weights: Tensor? = nil) {
+  /// Images, their labels, weights and maps.
+  public init(image: Tensor, labels: LabelMap, weights: Tensor? = nil, maps: [String: Tensor] = [:]) {
     self.image = image
     self.labels = labels
     self.weights = weights
+    self.maps = maps
+    mask = nil
   }
 }
 
-/// One set of images pasted onto another: `top` where the mask is set, `bottom` elsewhere.
+/// One set of images pasted onto another: `top` where the mask is set, `bottom` elsewhere. Maps that both have are pasted
+/// too.
 ///
 /// - Parameters:
 ///   - top: what is pasted.
 ///   - bottom: what it is pasted onto.
 ///   - mask: N·H·W bytes.
 public func pasted(_ top: LabelledImages, onto bottom: LabelledImages, where mask: [UInt8]) -> LabelledImages {
-  LabelledImages(
+  var mixed = LabelledImages(
     image: mix(top.image, bottom.image, mask: mask), labels: mix(top.labels, bottom.labels, mask: mask),
     weights: mixedWeights(top, bottom, mask))
+  for (name, map) in top.maps {
+    guard let below = bottom.maps[name] else { continue }
+    mixed.maps[name] = mixedPlane(map, below, mask)
+  }
+  mixed.mask = mask
+  return mixed
+}
+
+/// Numbers `[N, H, W]` of `top` where the mask is set, of `bottom` elsewhere.
+private func mixedPlane(_ top: Tensor, _ bottom: Tensor, _ mask: [UInt8]) -> Tensor {
+  let plane = Shape(top.shape.array + [1])
+  return mix(top.reshaped(plane), bottom.reshaped(plane), mask: mask).reshaped(top.shape)
 }
 
 private func mixedWeights(_ top: LabelledImages, _ bottom: LabelledImages, _ mask: [UInt8]) -> Tensor? {
   guard let above = top.weights else { return bottom.weights.map { mix(weights: $0, mask: mask) } }
-  let plane: Shape = [bottom.labels.samples, bottom.labels.height, bottom.labels.width, 1]
-  let below = bottom.weights?.reshaped(plane) ?? Tensor(repeating: 1, plane)
-  return mix(above.reshaped(plane), below, mask: mask).reshaped(
-    [bottom.labels.samples, bottom.labels.height, bottom.labels.width])
+  return mixedPlane(above, bottom.weights ?? Tensor(repeating: 1, above.shape), mask)
 }
 
 /// The labels whose classes may be pasted onto an image.
@@ -93,8 +109,10 @@ public func classMix(_ step: StepView, _ draws: PassDraws) -> LabelledImages {
   let (image, labels) = step.sourceSamples
   let pseudo = step.pseudoLabels
   var mixed = pasted(
-    LabelledImages(image: image, labels: labels),
-    onto: LabelledImages(image: step.targetSamples.image, labels: pseudo.labels, weights: pseudo.weights),
+    LabelledImages(image: image, labels: labels, maps: step.batch.source?.maps ?? [:]),
+    onto: LabelledImages(
+      image: step.targetSamples.image, labels: pseudo.labels, weights: pseudo.weights,
+      maps: step.targetSamples.maps),
     where: classMask(labels, chosen: draws.chosen))
   mixed.image = strongAugmentation(mixed.image, draws)
   return mixed

@@ -109,16 +109,11 @@ public func resolutionContrast(
   among all: (coarse: Tensor, fine: Tensor, places: ContrastedPlaces),
   order: [Int]? = nil, factor: Float, name: String, _ context: ForwardContext
 ) throws -> LossTerm {
-  let (samples, anchors, channels) = (coarse.value.samples, coarse.value.shape[1], coarse.value.channels)
-  precondition(
-    coarse.value.shape == fine.value.shape && all.fine.shape == all.coarse.shape
-      && all.coarse.shape == [context.globalBatch * anchors, channels] && attention.value.count == samples * anchors,
-    "\(coarse.value.shape), \(fine.value.shape), \(attention.value.shape) among \(all.coarse.shape)")
+  let (samples, anchors) = (coarse.value.samples, coarse.value.shape[1])
+  checkShapes(coarse.value, fine.value, attention.value, among: all.coarse, all.fine, batch: context.globalBatch)
   let (turnedCoarse, turnedFine) = (transposed(all.coarse, scale: 1), transposed(all.fine, scale: 1))
   let first = context.firstSample % context.globalBatch * anchors
-  func scores(_ vectors: Variable, _ sample: Int, _ weight: Tensor) -> Tensor {
-    linear(vectors.value.sample(sample), weight: weight)
-  }
+  func scores(_ x: Variable, _ sample: Int, _ all: Tensor) -> Tensor { linear(x.value.sample(sample), weight: all) }
   let own = (0..<samples).map { sample in
     all.places.anchors(
       coarse: scores(coarse, sample, turnedCoarse), fine: scores(coarse, sample, turnedFine),
@@ -142,15 +137,30 @@ public func resolutionContrast(
     }
   }
   if let order {
-    let told = try context.communicator.gathered(slopes).joined()
-    var ofPlaces = [Double](repeating: 0, count: order.count)
-    for (place, slope) in zip(order, told) { ofPlaces[place] = slope }
-    slopes = Array(ofPlaces[first..<first + samples * anchors])
+    slopes = try Array(gathered(slopes, at: order, context)[first..<first + samples * anchors])
   }
   coarse.cell?.accumulate(gradients[0])
   fine.cell?.accumulate(gradients[1])
   attention.cell?.accumulate(Tensor(slopes.map { Float($0 * scale) }, attention.value.shape))
   return LossTerm(name: name, perSample: losses.map { $0 * scale })
+}
+
+/// Vectors [N, A, C] of two resolutions and attentions [N, A] of this rank, among vectors [M, C] of all.
+private func checkShapes(
+  _ coarse: Tensor, _ fine: Tensor, _ attention: Tensor, among allCoarse: Tensor, _ allFine: Tensor, batch: Int
+) {
+  precondition(
+    coarse.shape == fine.shape && allFine.shape == allCoarse.shape
+      && allCoarse.shape == [batch * coarse.shape[1], coarse.channels]
+      && attention.count == coarse.samples * coarse.shape[1],
+    "\(coarse.shape), \(fine.shape), \(attention.shape) among \(allCoarse.shape), \(allFine.shape)")
+}
+
+/// Numbers of all ranks, each at the place that it is taken for. A collective.
+private func gathered(_ numbers: [Double], at order: [Int], _ context: ForwardContext) throws -> [Double] {
+  var ofPlaces = [Double](repeating: 0, count: order.count)
+  for (place, number) in zip(order, try context.communicator.gathered(numbers).joined()) { ofPlaces[place] = number }
+  return ofPlaces
 }
 
 /// [K, C] as [C, K], times a factor.

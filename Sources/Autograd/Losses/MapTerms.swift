@@ -23,6 +23,23 @@ public func binaryCrossEntropy(
   }
 }
 
+/// The same with weights that take a gradient too: each element's loss. They are no normaliser.
+///
+/// Parameters as above.
+/// Source: Luo et al., CLAN, CVPR 2019, equation 7.
+public func binaryCrossEntropy(
+  _ logits: Variable, towards target: Float, trainedWeights weights: Variable, factor: Float, name: String,
+  _ context: ForwardContext
+) -> LossTerm {
+  let number = denominator(nil, perSample: logits.value.perSample, context)
+  if let cell = weights.cell {
+    let losses = binaryCrossEntropies(logits.value, towards: target)
+    cell.accumulate(Kernels.scaled(losses, by: Float(Double(factor) / number)))
+  }
+  return binaryCrossEntropy(
+    logits, towards: target, weights: weights.value, factor: factor, name: name, context)
+}
+
 /// Squared distance from one target, averaged over all elements of the global batch.
 ///
 /// Parameters as for `binaryCrossEntropy`; `output` is the raw map.

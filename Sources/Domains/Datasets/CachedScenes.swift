@@ -9,6 +9,9 @@ public struct CachedScenes: Dataset {
   private struct Scene: Sendable {
     let image: RGBImage
     let labels: LabelMap
+    let depth: PixelMap?
+
+    var bytes: Int { image.pixels.count + labels.values.count + 4 * (depth?.values.count ?? 0) }
   }
 
   private let scenes: StreetScenes
@@ -23,9 +26,9 @@ public struct CachedScenes: Dataset {
   }
 
   private func scene(_ index: Int) -> Scene {
-    cache.value(index, bytes: { $0.image.pixels.count + $0.labels.values.count }) {
-      let drawn = scenes.scene(index)
-      return Scene(image: drawn.image, labels: drawn.labels)
+    cache.value(index, bytes: \.bytes) {
+      let drawn = scenes.drawn(index)
+      return Scene(image: drawn.image, labels: drawn.labels, depth: drawn.depth)
     }
   }
 
@@ -41,6 +44,10 @@ public struct CachedScenes: Dataset {
   public func image(_ index: Int) -> RGBImage { scene(index).image }
   /// Train ids of a scene's pixels; never nil.
   public func labels(_ index: Int) -> LabelMap? { scene(index).labels }
+  /// Depth, where scenes have it.
+  public var mapNames: Set<String> { scenes.mapNames }
+  /// A map of a scene.
+  public func map(_ name: String, _ index: Int) -> PixelMap { scene(index).depth ?? scenes.map(name, index) }
   /// Image and labels together, in the time of one.
   public func imageAndLabels(_ index: Int) -> (image: RGBImage, labels: LabelMap?) {
     let scene = scene(index)

@@ -20,6 +20,12 @@ public protocol Dataset: Sendable {
   /// An image and its labels, for sets that make both in the time of one.
   /// - Throws: as `image(_:)` and `labels(_:)`.
   func imageAndLabels(_ index: Int) throws -> (image: RGBImage, labels: LabelMap?)
+  /// Names of the maps that images bring, such as `PixelMap.depth`.
+  var mapNames: Set<String> { get }
+  /// A map of an image, of its size.
+  /// - Precondition: the set has maps of that name.
+  /// - Throws: a `Failure` that names the file, if it cannot be read or has another size than the image.
+  func map(_ name: String, _ index: Int) throws -> PixelMap
   /// Size of an image as `image(_:)` returns it, found without decoding it where possible.
   /// - Throws: a `Failure` that names the file, if it cannot be read.
   func size(_ index: Int) throws -> PixelSize
@@ -42,6 +48,14 @@ extension Dataset {
   /// First the image, then the labels.
   public func imageAndLabels(_ index: Int) throws -> (image: RGBImage, labels: LabelMap?) {
     (try image(index), try labels(index))
+  }
+
+  /// None.
+  public var mapNames: Set<String> { [] }
+
+  /// There are none.
+  public func map(_ name: String, _ index: Int) throws -> PixelMap {
+    preconditionFailure("\(place(index)) has no map \(name)")
   }
 
   /// The size of the decoded image.

@@ -16,12 +16,15 @@ public struct DatasetIdentity: Sendable, Equatable, Codable {
     public let bytes: Int
     /// Bytes of the label's file; nil for sets without labels.
     public let labelBytes: Int?
+    /// Bytes of the file of depth; nil for sets without depth.
+    public let depthBytes: Int?
 
     /// From its parts.
-    public init(name: String, bytes: Int, labelBytes: Int? = nil) {
+    public init(name: String, bytes: Int, labelBytes: Int? = nil, depthBytes: Int? = nil) {
       self.name = name
       self.bytes = bytes
       self.labelBytes = labelBytes
+      self.depthBytes = depthBytes
     }
   }
 
@@ -60,7 +63,11 @@ public struct DatasetIdentity: Sendable, Equatable, Codable {
     labelling = map.map { DatasetIdentity.digest($0.trainIds.map { $0.map(String.init) ?? "-" }) } ?? ""
     // A name may hold any byte but zero.
     digest = DatasetIdentity.digest(
-      [drawing ?? "files"] + images.map { "\($0.name)\u{0}\($0.bytes)\u{0}\($0.labelBytes.map(String.init) ?? "-")" })
+      [drawing ?? "files"]
+        + images.map { image in
+          "\(image.name)\u{0}\(image.bytes)\u{0}\(image.labelBytes.map(String.init) ?? "-")"
+            + (image.depthBytes.map { "\u{0}\($0)" } ?? "")
+        })
   }
 
   private static func digest(_ lines: [String]) -> String {
@@ -101,6 +108,9 @@ public struct DatasetIdentity: Sendable, Equatable, Codable {
       named(
         images.filter { image in present[image.name].map { $0.labelBytes != image.labelBytes } ?? false }.map(\.name),
         "has labels of another size", "have labels of other sizes"),
+      named(
+        images.filter { image in present[image.name].map { $0.depthBytes != image.depthBytes } ?? false }.map(\.name),
+        "has depth of another size", "have depth of other sizes"),
     ].compactMap { $0 }
     return parts.isEmpty ? "the order is another" : parts.joined(separator: ", ")
   }

@@ -32,6 +32,8 @@ public struct DatasetSpecification: Sendable, Equatable {
   public var cacheBytes: Int
   /// Folder: most pixels that a file may have.
   public var pixelLimit: Int
+  /// Where depth comes from; nil where it is not wanted.
+  public var depth: DepthSpecification?
 
   /// Procedural scenes.
   public static func procedural(domain: String, count: Int, size: PixelSize, seed: UInt64) -> DatasetSpecification {
@@ -50,7 +52,7 @@ public struct DatasetSpecification: Sendable, Equatable {
     kind: String, domain: String = "source", count: Int = 0, size: PixelSize = PixelSize(height: 0, width: 0),
     seed: UInt64 = 0, images: String = "", labels: String? = nil, imageSuffix: String = "", labelSuffix: String = "",
     map: LabelIdMap? = nil, resize: ImageResize? = nil, cacheBytes: Int = 256 << 20,
-    pixelLimit: Int = standardPixelLimit
+    pixelLimit: Int = standardPixelLimit, depth: DepthSpecification? = nil
   ) {
     self.kind = kind
     self.domain = domain
@@ -65,6 +67,7 @@ public struct DatasetSpecification: Sendable, Equatable {
     self.resize = resize
     self.cacheBytes = cacheBytes
     self.pixelLimit = pixelLimit
+    self.depth = depth
   }
 }
 
@@ -89,7 +92,7 @@ public enum DatasetCatalogue {
     return try FolderDataset(
       images: specification.images, labels: specification.labels, imageSuffix: specification.imageSuffix,
       labelSuffix: specification.labelSuffix, map: map, resize: specification.resize,
-      cacheBytes: specification.cacheBytes, pixelLimit: specification.pixelLimit)
+      cacheBytes: specification.cacheBytes, pixelLimit: specification.pixelLimit, depth: specification.depth)
   }
 
   private static let procedural: Make = { specification, classes in
@@ -113,7 +116,7 @@ public enum DatasetCatalogue {
     }
     let scenes = StreetScenes(
       domain: domain, count: specification.count, height: specification.size.height, width: specification.size.width,
-      seed: specification.seed)
+      seed: specification.seed, depth: specification.depth.map { $0.isEstimated ? .estimated : .exact })
     return CachedScenes(scenes, cacheBytes: specification.cacheBytes)
   }
 }

@@ -21,8 +21,10 @@ public struct FolderDataset: Dataset {
   private let map: LabelIdMap?
   private let resize: ImageResize?
   private let pixelLimit: Int
+  private let depth: DepthFiles?
   private let images: DecodedCache<RGBImage>
   private let labelMaps: DecodedCache<LabelMap>
+  private let depthMaps: DecodedCache<PixelMap>
 
   /// Lists the files; none is read.
   ///
@@ -33,13 +35,15 @@ public struct FolderDataset: Dataset {
   ///   - labelSuffix: the same for labels.
   ///   - map: train ids of the label files' ids; nil takes the ids as they are.
   ///   - resize: applied to images (bilinear) and labels (nearest) when they are read.
-  ///   - cacheBytes: decoded images and labels kept in memory.
+  ///   - cacheBytes: decoded images and labels kept in memory; as much again of depth.
   ///   - pixelLimit: most pixels that a file may have.
+  ///   - depth: names a folder of depth; nil for a set without.
   /// - Throws: a `Failure`: 66 if a folder is missing, cannot be read or holds no images, a link leads nowhere, or an
-  ///   image has no label; 65 if two files share a stem or a name is not UTF-8.
+  ///   image has no label or depth; 65 if two files share a stem or a name is not UTF-8.
   public init(
     images: String, labels: String? = nil, imageSuffix: String = "", labelSuffix: String = "", map: LabelIdMap? = nil,
-    resize: ImageResize? = nil, cacheBytes: Int = 256 << 20, pixelLimit: Int = standardPixelLimit
+    resize: ImageResize? = nil, cacheBytes: Int = 256 << 20, pixelLimit: Int = standardPixelLimit,
+    depth: DepthSpecification? = nil
   ) throws {
     let listed = try StemmedFiles(images, suffix: imageSuffix, types: ["png", "jpg", "jpeg"])
     guard !listed.byStem.isEmpty else {
@@ -56,11 +60,15 @@ public struct FolderDataset: Dataset {
     let pairs = stems.compactMap { stem in
       listed.byStem[stem].map { (stem: stem, image: $0, label: found?.byStem[stem]) }
     }
+    let depth = try depth.map { try DepthFiles(of: stems, $0, pixelLimit: pixelLimit) }
+    self.depth = depth
     imagePaths = pairs.map(\.image.path)
     labelPaths = found == nil ? nil : pairs.compactMap(\.label?.path)
     identity = DatasetIdentity(
-      images: pairs.map {
-        DatasetIdentity.Image(name: $0.stem, bytes: $0.image.bytes ?? 0, labelBytes: $0.label?.bytes)
+      images: pairs.enumerated().map { index, pair in
+        DatasetIdentity.Image(
+          name: pair.stem, bytes: pair.image.bytes ?? 0, labelBytes: pair.label?.bytes,
+          depthBytes: depth?.bytes(index))
       }, map: map)
     inventory = FolderDataset.inventory(listed, found)
     self.map = map
@@ -69,6 +77,8 @@ public struct FolderDataset: Dataset {
     // Labels take a byte where images take three.
     self.images = DecodedCache(limit: cacheBytes / 4 * 3)
     labelMaps = DecodedCache(limit: cacheBytes / 4)
+    // Depth takes four, and comes on top where it is asked for.
+    depthMaps = DecodedCache(limit: cacheBytes)
   }
 
   private static func requireLabels(
@@ -144,7 +154,21 @@ public struct FolderDataset: Dataset {
     return try map?.apply(to: ids, file: path) ?? ids
   }
 
-  /// Reads the headers of an image and its label.
+  /// Depth, where a folder of it was named.
+  public var mapNames: Set<String> { depth == nil ? [] : [PixelMap.depth] }
+
+  /// Depth of an image, resized if asked for.
+  /// - Throws: a `Failure` that names the file, if it cannot be read or has another size than the image.
+  public func map(_ name: String, _ index: Int) throws -> PixelMap {
+    guard name == PixelMap.depth, let depth else { preconditionFailure("no map \(name) in this set") }
+    return try depthMaps.value(index, bytes: { 4 * $0.values.count }) {
+      let map = try depth.map(index, imageSize: imageSize(of: imagePaths[index]))
+      guard let size = resize?.applied(to: map.size) else { return map }
+      return map.resized(height: size.height, width: size.width)
+    }
+  }
+
+  /// Reads the headers of an image, its label and its depth.
   /// - Returns: size of the image after the resize.
   /// - Throws: as `image(_:)` and `labels(_:)`, as far as headers tell.
   public func checkFiles(_ index: Int) throws -> PixelSize {
@@ -155,6 +179,7 @@ public struct FolderDataset: Dataset {
       try label.checkLabels(pixelLimit: pixelLimit)
       try requireFit(label.stored, path, image, index)
     }
+    try depth?.check(index, imageSize: image.size)
     return resize?.applied(to: image.size) ?? image.size
   }
 

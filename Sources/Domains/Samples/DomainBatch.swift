@@ -39,22 +39,27 @@ public struct DomainSamples: Sendable {
   public var labels: LabelMap?
   /// 1 where pseudo-labels may be trusted, else 0 `[n, H, W]`; nil trusts every pixel.
   public var validMask: Tensor?
+  /// Maps of numbers by name, such as `PixelMap.depth`, each `[n, H, W]`; those that the method asks for.
+  public var maps: [String: Tensor]
   /// Where each crop is from; empty where nobody asks.
   public var provenance: [SampleProvenance]
 
   /// From its parts.
   /// - Precondition: all hold as many samples as `image`, at its size.
   public init(
-    image: Tensor, labels: LabelMap? = nil, validMask: Tensor? = nil, provenance: [SampleProvenance] = []
+    image: Tensor, labels: LabelMap? = nil, validMask: Tensor? = nil, maps: [String: Tensor] = [:],
+    provenance: [SampleProvenance] = []
   ) {
     let plane: Shape = [image.samples, image.shape[1], image.shape[2]]
     precondition(
       labels.map { Shape([$0.samples, $0.height, $0.width]) == plane } ?? true, "labels beside images \(image.shape)")
     precondition(validMask.map { $0.shape == plane } ?? true, "a mask beside images \(image.shape)")
+    precondition(maps.values.allSatisfy { $0.shape == plane }, "maps beside images \(image.shape)")
     precondition(provenance.isEmpty || provenance.count == image.samples, "\(provenance.count) places")
     self.image = image
     self.labels = labels
     self.validMask = validMask
+    self.maps = maps
     self.provenance = provenance
   }
 }

@@ -33,6 +33,8 @@ public final class SampleLoader: Sendable {
     public var checksSizes: Bool
     /// Whether target images bring labels, which are cut along with them.
     public var labelsTarget = false
+    /// Names of the maps that crops of both domains bring.
+    public var maps: Set<String> = []
 
     /// From its values.
     public init(
@@ -72,7 +74,7 @@ public final class SampleLoader: Sendable {
     try SampleLoader.check(source, target, options)
     let preparer = SamplePreparer(
       source: source, target: target, sampler: sampler, rules: options.rules, flipProbability: options.flipProbability,
-      seed: options.seed, labelsTarget: options.labelsTarget)
+      seed: options.seed, labelsTarget: options.labelsTarget, maps: options.maps)
     self.options = options
     self.preparer = preparer
     prefetcher =
@@ -104,6 +106,10 @@ public final class SampleLoader: Sendable {
           .badData, "the margins leave nothing of an image of \(size)", at: target.place(0),
           remedy: "choose smaller margins")
       }
+    }
+    for (name, set) in [("source", source), ("target", target)] {
+      guard let set, let missing = options.maps.subtracting(set.mapNames).min() else { continue }
+      throw Failure(.badData, "the \(name) set has no map \(missing)", at: set.place(0), remedy: "give it one")
     }
     guard let source else { return }
     guard try source.labels(0) != nil else {
@@ -138,15 +144,20 @@ public final class SampleLoader: Sendable {
       source: own(.source).map { crops in
         DomainSamples(
           image: normalisedTensor(crops.map(\.image)), labels: LabelMap(stacking: crops.compactMap(\.labels)),
-          provenance: crops.map(\.provenance))
+          maps: maps(crops), provenance: crops.map(\.provenance))
       },
       target: own(.target).map { crops in
         DomainSamples(
           image: normalisedTensor(crops.map(\.image)),
           labels: options.labelsTarget ? LabelMap(stacking: crops.compactMap(\.labels)) : nil,
-          validMask: options.margins.map { mask($0, crops) },
+          validMask: options.margins.map { mask($0, crops) }, maps: maps(crops),
           provenance: crops.map(\.provenance))
       })
+  }
+
+  private func maps(_ crops: [PreparedCrop]) -> [String: Tensor] {
+    Dictionary(
+      uniqueKeysWithValues: options.maps.map { name in (name, Tensor(stacking: crops.compactMap { $0.maps[name] })) })
   }
 
   private func mask(_ margins: ImageMargins, _ crops: [PreparedCrop]) -> Tensor {

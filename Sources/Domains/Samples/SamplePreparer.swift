@@ -9,6 +9,8 @@ struct PreparedCrop: Sendable {
   let image: RGBImage
   /// Of source crops, and of target crops that bring theirs.
   let labels: LabelMap?
+  /// The maps that are asked for, by name.
+  let maps: [String: PixelMap]
   let provenance: SampleProvenance
 }
 
@@ -27,6 +29,8 @@ struct SamplePreparer: Sendable {
   let seed: UInt64
   /// Whether target images bring labels.
   var labelsTarget = false
+  /// Names of the maps that crops bring.
+  var maps: Set<String> = []
 
   /// The domains there are, in the order of a sample's crops.
   var domains: [Domain] { (source == nil ? [] : [.source]) + (target == nil ? [] : [.target]) }
@@ -76,7 +80,7 @@ struct SamplePreparer: Sendable {
     try rules.checkFits(PixelSize(height: image.height, width: image.width), place: source.place(index))
     var boxes = stream("source", "crop", step, sample)
     let box = rules.drawBox(in: labels, wish: wish, &boxes)
-    return cut(image, labels, index, source, box, flipped: isFlipped("source", step, sample), wish?.label)
+    return try cut(image, labels, index, source, box, flipped: isFlipped("source", step, sample), wish?.label)
   }
 
   private func prepareTarget(_ step: Int, _ sample: Int) throws -> PreparedCrop {
@@ -88,7 +92,7 @@ struct SamplePreparer: Sendable {
     try rules.checkFits(size, place: target.place(index))
     var boxes = stream("target", "crop", step, sample)
     let box = rules.drawBox(in: size, &boxes)
-    return cut(image, labels, index, target, box, flipped: isFlipped("target", step, sample), nil)
+    return try cut(image, labels, index, target, box, flipped: isFlipped("target", step, sample), nil)
   }
 
   private func isFlipped(_ domain: String, _ step: Int, _ sample: Int) -> Bool {
@@ -98,12 +102,17 @@ struct SamplePreparer: Sendable {
   private func cut(
     _ image: RGBImage, _ labels: LabelMap?, _ index: Int, _ dataset: any Dataset, _ box: Box, flipped: Bool,
     _ rareClass: Int?
-  ) -> PreparedCrop {
+  ) throws -> PreparedCrop {
     let crop = image.cropped(to: box)
+    let maps = try maps.map { name in
+      let map = try dataset.map(name, index).cropped(to: box)
+      return (name, flipped ? map.flippedHorizontally() : map)
+    }
     let labelCrop = labels?.cropped(to: box)
     return PreparedCrop(
       image: flipped ? crop.flippedHorizontally() : crop,
       labels: flipped ? labelCrop?.flippedHorizontally() : labelCrop,
+      maps: Dictionary(uniqueKeysWithValues: maps),
       provenance: SampleProvenance(
         image: index, name: dataset.name(index), imageSize: PixelSize(height: image.height, width: image.width),
         box: box, flipped: flipped, rareClass: rareClass))

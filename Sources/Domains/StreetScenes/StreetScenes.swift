@@ -22,6 +22,14 @@ public struct StreetScenes: Dataset {
     case target
   }
 
+  /// How well depth is known.
+  public enum Depth: Sendable, Equatable {
+    /// Exactly, but for sky and bonnet.
+    case exact
+    /// As a network knows it that learned depth without being told it: up to a factor, blurred, noisy, with holes.
+    case estimated
+  }
+
   /// Which of the two renderings.
   public let domain: Domain
   /// Number of scenes.
@@ -32,16 +40,19 @@ public struct StreetScenes: Dataset {
   public let width: Int
   /// Seed of all scenes.
   public let seed: UInt64
+  /// How well the map of depth is known; nil without one.
+  public let depth: Depth?
 
   /// A set of scenes; nothing is drawn yet.
   /// - Precondition: sizes are positive and `count` is not negative.
-  public init(domain: Domain, count: Int, height: Int, width: Int, seed: UInt64) {
+  public init(domain: Domain, count: Int, height: Int, width: Int, seed: UInt64, depth: Depth? = nil) {
     precondition(count >= 0 && height > 0 && width > 0, "\(count) scenes of \(height)x\(width)")
     self.domain = domain
     self.count = count
     self.height = height
     self.width = width
     self.seed = seed
+    self.depth = depth
   }
 
   /// Such as `source-000012`.
@@ -52,7 +63,9 @@ public struct StreetScenes: Dataset {
 
   /// What draws the scenes. The number in front counts versions of the drawing: one that draws other pixels has another.
   public var identity: DatasetIdentity {
-    DatasetIdentity(drawing: "street scenes 1: \(count) of \(domain.rawValue), \(width)x\(height), seed \(seed)")
+    DatasetIdentity(
+      drawing: "street scenes 1: \(count) of \(domain.rawValue), \(width)x\(height), seed \(seed)"
+        + (depth == .estimated ? ", estimated depth" : ""))
   }
 
   /// The image of a scene.
@@ -61,9 +74,28 @@ public struct StreetScenes: Dataset {
   /// Train ids of a scene's pixels; never nil.
   public func labels(_ index: Int) -> LabelMap? { scene(index).labels }
 
+  /// Depth, where it is wanted.
+  public var mapNames: Set<String> { depth == nil ? [] : [PixelMap.depth] }
+
+  /// Depth of a scene.
+  /// - Precondition: it is wanted.
+  public func map(_ name: String, _ index: Int) -> PixelMap {
+    guard name == PixelMap.depth, let map = drawn(index).depth else {
+      preconditionFailure("scenes without a map \(name)")
+    }
+    return map
+  }
+
   /// Image and labels together, in the time of one.
   /// - Precondition: `index` is in 0 ..< count.
   public func scene(_ index: Int) -> (image: RGBImage, labels: LabelMap) {
+    let scene = drawn(index)
+    return (scene.image, scene.labels)
+  }
+
+  /// Image, labels and depth together, in the time of one.
+  /// - Precondition: `index` is in 0 ..< count.
+  func drawn(_ index: Int) -> (image: RGBImage, labels: LabelMap, depth: PixelMap?) {
     precondition(index >= 0 && index < count, "scene \(index) of \(count)")
     var random = RandomStream(
       seed: seed, step: 0, sample: index, purpose: Purpose("street-scenes", domain.rawValue))
@@ -77,7 +109,14 @@ public struct StreetScenes: Dataset {
     for object in objects { object.paintShadow(style, on: &canvas) }
     for object in objects { object.paint(&canvas) }
     paintBonnet(style, on: &canvas, &random)
-    return (develop(canvas, style, &random), canvas.pointSampledLabels())
+    return (develop(canvas, style, &random), canvas.pointSampledLabels(), depth.map { depth(canvas, index, $0) })
+  }
+
+  private func depth(_ canvas: SceneCanvas, _ index: Int, _ kind: Depth) -> PixelMap {
+    guard kind == .estimated else { return canvas.depth() }
+    var random = RandomStream(
+      seed: seed, step: 0, sample: index, purpose: Purpose("street-scenes", domain.rawValue, "depth"))
+    return DepthFaults().spoil(canvas.depth(), &random)
   }
 }
 

@@ -42,11 +42,29 @@ public func binaryCrossEntropy(_ x: Tensor, towards target: Float, weights: Tens
   let target = Double(target)
   return elementLosses(x, factor: factor) { index, x in
     let weight = Kernels.weight(weights, index)
-    // Exponentials of negative numbers only: none is ever infinite.
-    let small = (-abs(x)).exponential
-    let logistic = x >= 0 ? 1 / (1 + small) : small / (1 + small)
-    return (weight * (max(x, 0) + (1 + small).logarithm - target * x), weight * (logistic - target))
+    let (value, slope) = logisticLoss(x, towards: target)
+    return (weight * value, weight * slope)
   }
+}
+
+/// `ln(1 + eˣ) - target · x` of every element, which is the derivative of `binaryCrossEntropy` by its weights.
+public func binaryCrossEntropies(_ x: Tensor, towards target: Float) -> Tensor {
+  let mark = KernelMeter.begin(.loss)
+  defer { KernelMeter.end(mark) }
+  let result = Tensor(uninitialized: x.shape)
+  forEachStretch(of: x) { first, count in
+    for index in first..<first + count {
+      result.pointer[index] = Float(logisticLoss(Double(x.pointer[index]), towards: Double(target)).value)
+    }
+  }
+  return result
+}
+
+private func logisticLoss(_ x: Double, towards target: Double) -> (value: Double, slope: Double) {
+  // Exponentials of negative numbers only: none is ever infinite.
+  let small = (-abs(x)).exponential
+  let logistic = x >= 0 ? 1 / (1 + small) : small / (1 + small)
+  return (max(x, 0) + (1 + small).logarithm - target * x, logistic - target)
 }
 
 /// Per sample, the sum over elements of `weight · (x - target)²`.

@@ -65,6 +65,17 @@ public func scaled(_ x: Tensor, by factor: Float) -> Tensor {
   return result
 }
 
+/// `factor · x + offset`.
+public func affine(_ x: Tensor, factor: Float, offset: Float) -> Tensor {
+  let mark = KernelMeter.begin(.elementwise)
+  defer { KernelMeter.end(mark) }
+  let result = Tensor(uninitialized: x.shape)
+  forEachStretch(of: x) { first, count in
+    for index in first..<first + count { result.pointer[index] = factor * x.pointer[index] + offset }
+  }
+  return result
+}
+
 /// `x + factors[n] · branch` for sample n: a residual sum with drop path; nil factors are 1.
 /// - Precondition: the shapes agree; one factor per sample.
 public func addScaled(_ x: Tensor, _ branch: Tensor, factors: [Float]?) -> Tensor {

@@ -43,6 +43,27 @@ public func selfInformationGradient(_ probabilities: Tensor, gradient: Tensor) -
   return result
 }
 
+/// Entropy `-Σ_c p_c ln p_c` of the probabilities of each row, in nats and formed in Double; 0 ln 0 is 0.
+///
+/// Shapes: `probabilities` [N, ..., K]; result [N, ..., 1].
+public func entropies(_ probabilities: Tensor) -> Tensor {
+  let mark = KernelMeter.begin(.loss)
+  defer { KernelMeter.end(mark) }
+  let classes = probabilities.channels
+  let result = Tensor(uninitialized: probabilities.shape.withChannels(1))
+  SampleTiles(rowsOf: probabilities).run { _, _, first, rows in
+    for row in first..<first + rows {
+      var sum = 0.0
+      for label in 0..<classes {
+        let p = Double(probabilities.pointer[row * classes + label])
+        if p > 0 { sum -= p * p.logarithm }
+      }
+      result.pointer[row] = Float(sum)
+    }
+  }
+  return result
+}
+
 /// -1 / ln K: what makes the information of K equal classes add up to 1.
 private func informationScale(_ probabilities: Tensor) -> Float {
   precondition(probabilities.channels > 1, "self-information of \(probabilities.channels) class")

@@ -45,6 +45,29 @@ public func bilinear(_ x: Tensor, into result: ChannelSlice, adding: Bool = fals
   }
 }
 
+/// The part inside a box of what `bilinear` makes of a map, without the rest; mirrored left to right if asked.
+///
+/// Shapes: `x` [1, h, w, C]; result [1, rows, columns, C] of the box.
+/// - Precondition: the box lies inside `height` × `width`.
+public func bilinear(_ x: Tensor, height: Int, width: Int, inside box: Box, mirrored: Bool) -> Tensor {
+  let mark = KernelMeter.begin(.resize)
+  defer { KernelMeter.end(mark) }
+  precondition(x.shape.rank == 4 && x.samples == 1, "a part of \(x.shape)")
+  checkInside(box, height: height, width: width)
+  let rows = ResizeAxis.between(input: x.shape[1], output: height, alignCorners: false)
+  let columns = ResizeAxis.between(input: x.shape[2], output: width, alignCorners: false)
+  func part<Value>(_ values: [Value], _ first: Int, _ end: Int, reversed: Bool = false) -> [Value] {
+    reversed ? values[first..<end].reversed() : Array(values[first..<end])
+  }
+  let result = Tensor(uninitialized: [1, box.height, box.width, x.channels])
+  ck_resize_rows(
+    x.pointer, result.pointer, x.channels, 0, x.shape[1], x.shape[2], box.width, x.channels,
+    part(rows.lower, box.top, box.bottom), part(rows.fraction, box.top, box.bottom),
+    part(columns.lower, box.left, box.right, reversed: mirrored),
+    part(columns.fraction, box.left, box.right, reversed: mirrored), 0, box.height)
+  return result
+}
+
 /// Exact adjoint of `bilinear`: each input cell gathers from the outputs it went into, in their order.
 ///
 /// Shapes: `gradient` [N, H, W, C]; result [N, height, width, C], the size of `bilinear`'s input. Of equal size, the

@@ -32,13 +32,19 @@ public struct HeadOptions: Sendable, Equatable {
   public var dilations: [Int]
   /// Rate of channel dropout before the classifier.
   public var dropout: Double
+  /// How a depth-guided head guides.
+  public var guidance: DepthGuidance
 
   /// The given options, defaults for the others.
-  public init(fusion: FusionKind = .separableASPP, width: Int = 256, dilations: [Int] = [], dropout: Double = 0.1) {
+  public init(
+    fusion: FusionKind = .separableASPP, width: Int = 256, dilations: [Int] = [], dropout: Double = 0.1,
+    guidance: DepthGuidance = DepthGuidance()
+  ) {
     self.fusion = fusion
     self.width = width
     self.dilations = dilations
     self.dropout = dropout
+    self.guidance = guidance
   }
 }
 
@@ -58,15 +64,20 @@ public struct HeadEntry: Sendable {
   public let grid: HeadGrid
   /// Whether `width` and `dropout` mean something to it.
   public let hasWidth: Bool
+  /// Names of what it makes besides logits.
+  public let maps: Set<String>
   /// Declares its parameters.
   public let make: Maker
 
   /// A head of the catalogue, or one that no recipe names.
-  public init(name: String, published: HeadOptions, grid: HeadGrid, hasWidth: Bool, make: @escaping Maker) {
+  public init(
+    name: String, published: HeadOptions, grid: HeadGrid, hasWidth: Bool, maps: Set<String> = [], make: @escaping Maker
+  ) {
     self.name = name
     self.published = published
     self.grid = grid
     self.hasWidth = hasWidth
+    self.maps = maps
     self.make = make
   }
 
@@ -110,6 +121,13 @@ public enum HeadCatalogue {
     HeadEntry(
       name: "upernet", published: HeadOptions(width: 512), grid: .finest, hasWidth: true,
       make: { UnifiedPerceptualHead($0, $1, channels: $2, classCount: $3, $4) }),
+    HeadEntry(
+      name: "depth-guided", published: HeadOptions(dilations: [6, 12], dropout: 0), grid: .coarsest, hasWidth: true,
+      maps: DepthGuidedHead.maps, make: { DepthGuidedHead($0, $1, channels: $2, classCount: $3, $4) }),
+    HeadEntry(
+      name: "daformer-depth-guided", published: HeadOptions(dilations: [6, 12], dropout: 0), grid: .finest,
+      hasWidth: true, maps: DepthGuidedHead.maps,
+      make: { DepthGuidedHead(onFused: $0, $1, channels: $2, classCount: $3, $4) }),
   ]
 
   /// Names in catalogue order.

@@ -1,6 +1,7 @@
 // The objectives of a recipe: its method's own and those that it adds.
 
 import Adaptation
+import Domains
 import Networks
 import Support
 
@@ -95,6 +96,13 @@ extension Recipe {
         teacher.refresh == 0 || needs.sites[Requirements.labellingPass] == nil, "teacher.refresh",
         "is \(teacher.refresh), but \(owner) needs the teacher's maps at every visit", remedy: "set it to 0")
       try checkMaps(owner, needs, check)
+      try check.require(
+        labels.source == .teacher || needs.sites[Requirements.labellingPass] == nil, "labels.source",
+        "is \(labels.source.rawValue), but \(owner) needs the teacher's maps", remedy: "use teacher")
+      try check.require(
+        !needs.needsSecondClassifier || configuration.auxiliary?.predicts == true, "network.auxiliary",
+        "is no second classifier, which \(owner) needs", remedy: "use \(Auxiliary.secondClassifier)")
+      try checkForm(owner, needs, check)
       if needs.mixes { mixers.append(key) }
       if let misfit = options.misfit(cropHeight: crop.size.height, cropWidth: crop.size.width) {
         try check.require(false, "\(key).\(misfit.key)", misfit.what, remedy: misfit.remedy)
@@ -122,6 +130,28 @@ extension Recipe {
   /// Where a complaint about an objective goes, and how it begins.
   private func subject(_ key: String) -> (key: String, words: String) {
     key == Recipe.ownObjective ? ("method", "\(method.name) ") : (key, "")
+  }
+
+  /// What the network does not make, or the data do not bring.
+  private func checkForm(_ who: String, _ needs: Requirements, _ check: RecipeCheck) throws {
+    let resolution = networkConfiguration(classCount: 1).resolution
+    try check.require(
+      needs.resolutions.contains(resolution), "network.resolution",
+      "is \(resolution.rawValue), which \(who) does not work with",
+      remedy: "use \(needs.resolutions.map(\.rawValue).sorted().joined(separator: " or "))")
+    let made = HeadCatalogue.entry(head.name)?.maps ?? []
+    for site in needs.sites.values.joined().sorted() {
+      guard case .named(let name) = site.map else { continue }
+      let heads = HeadCatalogue.entries.filter { $0.maps.contains(name) }.map(\.name)
+      try check.require(
+        made.contains(name), "head.name", "is \(head.name), which makes no map \(name); \(who) needs it",
+        remedy: "use \(heads.joined(separator: " or "))")
+    }
+    for (name, set) in [("source", data.source), ("target", data.target)] where needs.maps.contains(PixelMap.depth) {
+      guard let set, set.kind == "folder" else { continue }
+      try check.require(
+        set.depth != nil, "data.\(name).depth", "is missing; \(who) learns from it", remedy: "name a folder of depth")
+    }
   }
 
   private func checkPasses(_ key: String, _ needs: Requirements, _ check: RecipeCheck) throws {

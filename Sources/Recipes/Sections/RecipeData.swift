@@ -1,5 +1,6 @@
 // The sections of a recipe that describe data sets, evaluation and what a run writes.
 
+import Domains
 import Imagery
 import Support
 
@@ -60,6 +61,16 @@ extension Recipe {
     public var resize: PixelSize?
     /// Borders of the resized image in which the teacher is not trusted.
     public var margins = Margins()
+    /// Folder: where depth files are, for methods that need depth.
+    public var depth: String?
+    /// Folder: end of depth stems that image stems lack.
+    public var depthSuffix = ""
+    /// Folder: what the numbers of depth files mean.
+    public var depthCode = DepthCode.stereo
+    /// Folder: what these numbers are multiplied by; nil is the code's.
+    public var depthScale: Double?
+    /// Procedural: whether depth is degraded as a network's estimate is.
+    public var estimatedDepth = false
 
     /// A folder without paths.
     public init() {}
@@ -77,6 +88,11 @@ extension Recipe {
       try settings.value("map", &map)
       try settings.value("resize", &resize)
       try settings.group("margins", &margins)
+      try settings.path("depth", &depth)
+      try settings.value("depthSuffix", &depthSuffix)
+      try settings.value("depthCode", &depthCode)
+      try settings.value("depthScale", &depthScale, Limit(" above 0") { ($0 ?? 1) > 0 })
+      try settings.value("estimatedDepth", &estimatedDepth)
     }
   }
 

@@ -53,15 +53,20 @@ extension Recipe.DataSet {
   /// - Parameters:
   ///   - classes: the classes of the run.
   ///   - withLabels: whether labels are wanted; target images are trained on without.
+  ///   - maps: names of the maps that are wanted.
   ///   - pixelLimit: most pixels that a file may have, `data.pixelLimit` of the recipe.
   /// - Throws: `Failure` 65 or 66 that names the file or key.
-  public func make(_ classes: ClassSet, withLabels: Bool, pixelLimit: Int) throws -> any Dataset {
+  public func make(_ classes: ClassSet, withLabels: Bool, maps: Set<String> = [], pixelLimit: Int) throws -> any Dataset
+  {
     try makeDataset(
       DatasetSpecification(
         kind: kind, domain: domain.rawValue, count: count, size: size, seed: seed, images: images ?? "",
         labels: withLabels ? labels : nil, imageSuffix: imageSuffix, labelSuffix: labelSuffix,
         map: try map.labelIdMap(classCount: classes.count), resize: resize.map { .fit($0) },
-        pixelLimit: pixelLimit),
+        pixelLimit: pixelLimit,
+        depth: maps.contains(PixelMap.depth)
+          ? DepthSpecification(
+            folder: depth, suffix: depthSuffix, code: depthCode, scale: depthScale, isEstimated: estimatedDepth) : nil),
       classes: classes)
   }
 }

@@ -109,6 +109,8 @@ extension Recipe {
     public var warmUpSteps = 1500
     /// Warm-up factor at step 0.
     public var warmUpRatio = 1e-6
+    /// The rate that the warm-up factor is of.
+    public var warmUpTo = WarmUpTo.decayed
     /// Power of the decay.
     public var power = 1.0
 
@@ -120,6 +122,7 @@ extension Recipe {
       try settings.value("decaySteps", &decaySteps, .ifGiven(.atLeast(1)))
       try settings.value("warmUpSteps", &warmUpSteps, .atLeast(0))
       try settings.value("warmUpRatio", &warmUpRatio, .from(0, to: 1))
+      try settings.value("warmUpTo", &warmUpTo)
       try settings.value("power", &power, .atLeast(0))
     }
   }

@@ -48,6 +48,8 @@ extension Recipe {
     public var dilations = [1, 6, 12, 18]
     /// Probability of dropping a channel before each classifier.
     public var dropout = 0.1
+    /// How a depth-guided head guides.
+    public var guidance = DepthGuidance()
 
     /// The published DAFormer head.
     public init() {}
@@ -58,6 +60,8 @@ extension Recipe {
       try settings.value("width", &width, .from(1, to: 1 << 16))
       try settings.value("dilations", &dilations, .each(.from(1, to: 1 << 16)))
       try settings.value("dropout", &dropout, .from(0, below: 1))
+      try settings.value("correlates", &guidance.correlates)
+      try settings.value("initialOnTrunk", &guidance.initialOnTrunk)
     }
   }
 
@@ -121,13 +125,18 @@ extension Recipe {
     public var stage = 3
     /// Weight of its loss; 0 builds no such classifier.
     public var weight = 0.0
+    /// Whether predictions are made of the sum of both classifiers' logits.
+    public var predicts = false
 
     /// None; stage 3 is the published one.
     public init() {}
+    /// How a recipe asks for a second classifier on the last feature map that predicts too.
+    public static let secondClassifier = "{stage: 4, weight: 1, predicts: true}"
     /// Shows all settings.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.value("stage", &stage, .from(1, to: 4))
       try settings.value("weight", &weight, .atLeast(0))
+      try settings.value("predicts", &predicts)
     }
   }
 }

@@ -103,13 +103,7 @@ public struct StudyPlan: Sendable {
     of point: StudyPoint, _ work: CellWork, _ key: String, _ file: SettingsFile<Study>, _ place: StudyPlace
   ) throws -> [StudyCell] {
     let factors = file.group.factors
-    guard point.kind == .weak || point.globalBatch != nil else {
-      throw file.refusal("\(key).globalBatch", "is missing", remedy: "strong scaling is of one global batch")
-    }
-    guard point.kind == .strong || point.globalBatch == nil else {
-      throw file.refusal(
-        "\(key).globalBatch", "has no meaning for weak scaling", remedy: "use samplesPerRank, or kind: strong")
-    }
+    try checkBatch(of: point, key, file)
     var cells = point.ranks.flatMap { ranks in
       point.cropShards.map { shards in
         // A batch that the ranks cannot form is refused by `check`.
@@ -140,6 +134,17 @@ public struct StudyPlan: Sendable {
       try check(cells[index], key, file, place)
     }
     return cells
+  }
+
+  /// A global batch is what strong scaling keeps, and what weak scaling lets grow.
+  private static func checkBatch(of point: StudyPoint, _ key: String, _ file: SettingsFile<Study>) throws {
+    guard point.kind == .weak || point.globalBatch != nil else {
+      throw file.refusal("\(key).globalBatch", "is missing", remedy: "strong scaling is of one global batch")
+    }
+    guard point.kind == .strong || point.globalBatch == nil else {
+      throw file.refusal(
+        "\(key).globalBatch", "has no meaning for weak scaling", remedy: "use samplesPerRank, or kind: strong")
+    }
   }
 
   /// Proves that a cell can be launched.

@@ -61,7 +61,7 @@ public struct MethodExplanation: Sendable, Equatable, Codable {
     labelsTarget = experiment.teacher != nil
     companions = experiment.step.parts.objectives.flatMap { $0.companions.map(\.name) }
     passes = MethodExplanation.passes(
-      experiment, hungOn: recipe.requirements(experiment.student.configuration).passes,
+      experiment, recipe.requirements(experiment.student.configuration),
       losses: record.losses.map(\.name))
     messages =
       (labelsTarget ? ["the share of confident pixels, for each micro-batch"] : []) + ["gradients"]
@@ -70,14 +70,14 @@ public struct MethodExplanation: Sendable, Equatable, Codable {
     example = entry.example
   }
 
-  private static func passes(_ experiment: Experiment, hungOn: Set<String>, losses: [String]) -> [Pass] {
+  private static func passes(_ experiment: Experiment, _ requirements: Requirements, losses: [String]) -> [Pass] {
     let parts = experiment.step.parts
     let own = parts.host.passes.map { (name: $0, by: "host") }
     let added = parts.objectives.flatMap { objective in objective.passes(at: 0).map { ($0.name, objective.name) } }
     return (own + added).map { name, owner in
       let sites = (parts.sites[name] ?? []).sorted()
-      let mixes = owner == "host" && name == "mixed" && parts.host.hasSource
-      let isRead = !sites.isEmpty || hungOn.contains(name) || owner != "host"
+      let mixes = owner == "host" && name == "mixed" && parts.host.hasSource && !requirements.mixes
+      let isRead = !sites.isEmpty || requirements.passes.contains(name) || owner != "host"
       return Pass(
         name: name, by: owner, maps: sites.map(\.words), losses: losses.filter { $0.hasPrefix(name + ".") },
         messages: (mixes ? ["the classes of the source labels"] : [])
@@ -90,18 +90,22 @@ public struct MethodExplanation: Sendable, Equatable, Codable {
     let resolutions = Recipe.Network.Resolution.allCases.map { ("network.resolution", $0.rawValue) }
     let settings = resolutions + HeadCatalogue.names.map { ("head.name", $0) }
     return settings.compactMap { key, value in
-      guard complaint("source-only", key, value) == nil, let reason = complaint(entry.name, key, value) else {
+      guard complaint("source-only", [], key, value) == nil,
+        let reason = complaint(entry.name, NeededNetwork(entry).overrides, key, value)
+      else {
         return nil
       }
       return Refusal(setting: "\(key): \(value)", reason: reason)
     }
   }
 
-  private static func complaint(_ method: String, _ key: String, _ value: String) -> String? {
+  private static func complaint(
+    _ method: String, _ needed: [String], _ key: String, _ value: String
+  ) -> String? {
     let given = "init: start.h5\ndata: {source: {kind: procedural}, target: {kind: procedural, domain: target}}"
     do {
       _ = try Recipe(
-        yaml: "method: \(method)\n\(given)\n", file: "recipe", folder: "", overrides: ["\(key)=\(value)"],
+        yaml: "method: \(method)\n\(given)\n", file: "recipe", folder: "", overrides: needed + ["\(key)=\(value)"],
         catalogue: .standard)
       return nil
     } catch let failure as Failure {
@@ -118,9 +122,13 @@ extension MethodEntry {
     var lines = ["method: \(name)"]
     if !options.listed.isEmpty { lines.append("methodOptions: \(options.inlineText)") }
     if !host.hasSource { lines.append("init: path/to/checkpoint.h5") }
-    lines.append("data:")
-    if host.hasSource { lines.append("  source: {images: path/to/source/images, labels: path/to/source/labels}") }
-    if host.hasTarget { lines.append("  target: {images: path/to/target/images}") }
+    let needed = NeededNetwork(self)
+    lines += needed.lines + ["data:"]
+    func depth(_ domain: String) -> String { needed.depth ? ", depth: path/to/\(domain)/depth" : "" }
+    if host.hasSource {
+      lines.append("  source: {images: path/to/source/images, labels: path/to/source/labels\(depth("source"))}")
+    }
+    if host.hasTarget { lines.append("  target: {images: path/to/target/images\(depth("target"))}") }
     return lines.joined(separator: "\n") + "\n"
   }
 }
@@ -133,6 +141,7 @@ extension Site {
     case .encoder(fromCoarsest: 0): "coarsest encoder map" + crop
     case .encoder(let level): "encoder map \(level) above the coarsest" + crop
     case .fused: "the map before the classifier" + crop
+    case .named(let name): "\(name) of the segmentation head" + crop
     case .attached(let name): "head \(name)" + crop
     }
   }

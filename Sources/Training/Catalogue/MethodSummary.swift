@@ -40,6 +40,8 @@ public struct MethodSummary: Sendable, Equatable, Codable {
     if host.hasTarget || requirements.needsLabels { needs.append("target images") }
     if requirements.needsLabels { needs.append("teacher") }
     if requirements.countsClasses { needs.append("class pixels of the source") }
+    if requirements.needsSecondClassifier { needs.append("second classifier") }
+    needs += requirements.maps.sorted()
     needs += requirements.heads.map { "head \($0.name)" }
     return needs
   }
@@ -63,6 +65,11 @@ extension Recipe {
   init(trying entry: MethodEntry) {
     self.init()
     (method.name, method.host, method.options) = (entry.name, entry.host, entry.options)
+    let needed = NeededNetwork(entry)
+    if let name = needed.head { head.name = name }
+    if let resolution = needed.resolution.flatMap({ Network.Resolution(rawValue: $0.rawValue) }) {
+      network.resolution = resolution
+    }
     (encoder.name, head.width, attention.width) = ("tiny", 16, 16)
     crop.size = PixelSize(height: 128, width: 192)
     network.detailCrop = PixelSize(height: 64, width: 88)
@@ -70,6 +77,9 @@ extension Recipe {
     rareClassSampling.enabled = false
     data.source = .procedural(.source)
     data.target = .procedural(.target)
+    guard entry.options.requirements(networkConfiguration(classCount: 2)).needsSecondClassifier else { return }
+    (network.resolution, network.contextScale) = (.contextOnly, 1)
+    (network.auxiliary.stage, network.auxiliary.weight, network.auxiliary.predicts) = (4, 1, true)
   }
 }
 

@@ -86,7 +86,7 @@ public struct DataComparison {
     guard name != "labels" else { return meant.contains(key(name)) }
     return meant.contains { key in
       present.drawing == nil
-        ? [self.key(name), "data.\(name).labels"].contains(key) : key.hasPrefix("data.\(name).")
+        ? [self.key(name), "data.\(name).labels", "data.\(name).depth"].contains(key) : key.hasPrefix("data.\(name).")
     }
   }
 }

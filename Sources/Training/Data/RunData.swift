@@ -39,12 +39,14 @@ public struct RunData: Sendable {
       let classes = try recipe.classSet()
       let limit = recipe.data.pixelLimit
       let hasSource = recipe.method.host.hasSource
+      let maps = recipe.requirements(recipe.networkConfiguration(classCount: classes.count)).maps
       let source =
-        hasSource ? try recipe.data.source?.make(classes, withLabels: true, pixelLimit: limit) : nil
+        hasSource ? try recipe.data.source?.make(classes, withLabels: true, maps: maps, pixelLimit: limit) : nil
       guard source != nil || !hasSource else {
         throw Failure(.badData, "the recipe names no source data", at: "data.source", remedy: "add data.source")
       }
-      let target = adapts ? try recipe.data.target?.make(classes, withLabels: false, pixelLimit: limit) : nil
+      let target =
+        adapts ? try recipe.data.target?.make(classes, withLabels: false, maps: maps, pixelLimit: limit) : nil
       guard target != nil || !adapts else {
         throw Failure(.badData, "the method needs target images", at: "data.target", remedy: "add data.target")
       }
@@ -60,14 +62,17 @@ public struct RunData: Sendable {
     (self.classes, self.source, self.target, self.validation) = (classes, source, target, validation)
     identities = DataIdentities(
       source: source?.identity, target: target?.identity, validation: validation?.identity, labels: cached?.identity)
-    if communicator.rank == 0 {
-      for (name, set) in [("source", source), ("target", target), ("validation", validation)] {
-        if let inventory = set?.inventory { say("\(name): \(inventory)") }
-      }
-    }
+    if communicator.rank == 0 { tell(say) }
     // Every host may have files of its own.
     try ReplicaAgreement(on: communicator, interval: 0).compare(
       identities.named.map { ("the \($0.name) data", $0.identity.digest) }, remedy: "give all hosts the same files")
+  }
+
+  /// Says what there is of each data set.
+  private func tell(_ say: (String) -> Void) {
+    for (name, set) in [("source", source), ("target", target), ("validation", validation)] {
+      if let inventory = set?.inventory { say("\(name): \(inventory)") }
+    }
   }
 
   /// Target images with the cached labels of a recipe. A collective.
@@ -127,6 +132,7 @@ extension RunData {
       rules: CropRules(crop: recipe.crop.size, dominantShare: recipe.crop.maximumShare, redraws: recipe.crop.tries),
       flipProbability: Float(recipe.crop.flip), seed: recipe.seed, parts: parts,
       margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins, checksSizes: checksSizes)
+    options.maps = recipe.requirements(recipe.networkConfiguration(classCount: classes.count)).maps
     options.labelsTarget = recipe.labels.source == .cache && target != nil
     let loader = try SampleLoader(source: source, target: target, sampler: sampler, options: options)
     return (loader, try target?.size(0) ?? recipe.crop.size)
@@ -146,6 +152,7 @@ extension Recipe {
     for set in [\Data.source, \Data.target, \Data.validation] {
       recipe.data[keyPath: set]?.images = nil
       recipe.data[keyPath: set]?.labels = nil
+      recipe.data[keyPath: set]?.depth = nil
     }
     recipe.labels.cache = nil
     return recipe

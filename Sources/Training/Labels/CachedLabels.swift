@@ -33,6 +33,10 @@ public struct CachedLabels: Dataset {
   public func image(_ index: Int) throws -> RGBImage { try images.image(index) }
   /// As the set's.
   public func size(_ index: Int) throws -> PixelSize { try images.size(index) }
+  /// As the set's.
+  public var mapNames: Set<String> { images.mapNames }
+  /// As the set's.
+  public func map(_ name: String, _ index: Int) throws -> PixelMap { try images.map(name, index) }
   /// As the set's: labels are looked at when the cache is opened.
   public func checkFiles(_ index: Int) throws -> PixelSize { try images.checkFiles(index) }
   /// As the set's.

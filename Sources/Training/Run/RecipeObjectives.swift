@@ -56,6 +56,9 @@ extension Requirements {
     needsSource = needsSource || other.needsSource
     needsLabels = needsLabels || other.needsLabels
     mixes = mixes || other.mixes
+    needsSecondClassifier = needsSecondClassifier || other.needsSecondClassifier
+    maps.formUnion(other.maps)
+    resolutions.formIntersection(other.resolutions)
     countsClasses = countsClasses || other.countsClasses
   }
 }

@@ -56,7 +56,7 @@ public final class TrainingStep {
     precondition(
       batches.count == count && (kept.isEmpty || kept.count == count),
       "\(batches.count) batches and \(kept.count) kept labels for \(count) micro-batches")
-    let messagesBefore = messages
+    let messagesBefore = parts.messages
     try begin(step)
     var pseudoLabels: [PseudoLabels] = []
     for (index, batch) in batches.enumerated() {
@@ -69,14 +69,14 @@ public final class TrainingStep {
     let (gradient, gradientNorm) = try measure("reduction") { try exchange.sum() }
     let companionNorms = try parts.companions.sumGradients(&phases)
     parts.observer?.summed(gradient)
-    let losses = try sumLosses()
+    let losses = try LossTerm.summed(terms, samples: parts.share.samples.count, on: parts.share.communicator)
     let skipped = try parts.stepGuard.reasonToSkip(
       step: step, losses: losses, gradientNorm: gradientNorm, companionNorms: companionNorms,
       brokenPixels: pseudoLabels.reduce(0) { $0 + $1.brokenPixels }, on: parts.share.communicator)
     if skipped == nil { try advance(gradient, step) } else { before.restore() }
     return StepRecord(
       completed: step + 1, losses: losses, learningRate: parts.schedule.rate(at: step), gradientNorm: gradientNorm,
-      skipped: skipped, messages: messages - messagesBefore, phases: phases, pseudoLabels: pseudoLabels,
+      skipped: skipped, messages: parts.messages - messagesBefore, phases: phases, pseudoLabels: pseudoLabels,
       operations: operations, reduction: parts.reduction.figures, backwardSeconds: exchange.backwardSeconds,
       notes: exchange.notes)
   }
@@ -117,43 +117,61 @@ public final class TrainingStep {
       view.labels = labels
     }
     var own: [LossTerm] = []
-    let passes = passes(at: view.step)
-    for (index, pass) in passes.enumerated() {
-      own += try measure(pass.name) { try learn(pass, view, isLast: index == passes.count - 1) }
+    let tapes = hostPasses.tapes(at: view.step, with: parts.objectives)
+    for (index, passes) in tapes.enumerated() {
+      let name = passes.map(\.name).joined(separator: "+")
+      own += try measure(name) { try learn(passes, view, isLast: index == tapes.count - 1) }
     }
     terms = LossTerm.added(terms, own)
     return view.labels
   }
 
-  /// The host's passes, then those of objectives: a function of the step number.
-  private func passes(at step: Int) -> [Pass] { hostPasses.passes + parts.objectives.flatMap { $0.passes(at: step) } }
-
   private func labels(_ view: StepView, _ kept: KeptPseudoLabels?) throws -> PseudoLabels? {
-    try parts.teacher?.pseudoLabels(view, from: parts.labelSource, kept: kept)
+    try parts.teacher?.pseudoLabels(
+      view, from: parts.labelSource, kept: kept, keeping: parts.sites[Requirements.labellingPass] ?? [])
   }
 
   /// One tape: the student looks at every view, all ranks learn what losses must know, gradients are walked back.
-  private func learn(_ pass: Pass, _ step: StepView, isLast: Bool) throws -> [LossTerm] {
-    var views = try pass.views(step)
-    for objective in parts.objectives { try objective.before(&views, of: pass.name, step) }
+  private func learn(_ passes: [Pass], _ step: StepView, isLast: Bool) throws -> [LossTerm] {
     let tape = exchange.makeTape()
-    let runs = try views.enumerated().map { index, view in
-      if index > 0 { tape.divide() }
-      return try run(view, of: pass.name, tape, step)
+    var looks: [(pass: String, runs: [StudentRun])] = []
+    for pass in passes { looks.append((pass.name, try runs(of: pass, tape, step, isFirst: looks.isEmpty))) }
+    let asked = try looks.map { pass, runs in
+      try [options.normalisation.statistics(runs)] + parts.objectives.map { try $0.statistics(runs, of: pass, step) }
     }
-    let totals = try PassTotals.exchanged(
-      try [options.normalisation.statistics(runs)]
-        + parts.objectives.map { try $0.statistics(runs, of: pass.name, step) },
-      samples: step.share.samples.count, on: step.share.communicator)
-    let asked = Array(zip(parts.objectives, totals.dropFirst()))
-    var terms = try runs.flatMap { run in
-      supervised(
-        run, try asked.compactMap { try $0.weights(run, of: pass.name, $1, step) },
-        options.normalisation.labelled(run, totals[0]))
+    var totals = try PassTotals.exchanged(
+      asked.flatMap { $0 }, samples: step.share.samples.count, on: step.share.communicator)[...]
+    var terms: [LossTerm] = []
+    for (pass, runs) in looks {
+      terms += try losses(runs, of: pass, Array(totals.prefix(parts.objectives.count + 1)), step)
+      totals = totals.dropFirst(parts.objectives.count + 1)
     }
-    for (objective, totals) in asked { terms += try objective.losses(runs, of: pass.name, totals, step) }
     operations += tape.recorded
     try exchange.walkBack(tape, isLast: isLast)
+    return terms
+  }
+
+  /// What the student makes of the views of a pass.
+  private func runs(of pass: Pass, _ tape: Tape, _ step: StepView, isFirst: Bool) throws -> [StudentRun] {
+    var views = try pass.views(step)
+    for objective in parts.objectives { try objective.before(&views, of: pass.name, step) }
+    return try views.enumerated().map { index, view in
+      if index > 0 || !isFirst { tape.divide() }
+      return try run(view, of: pass.name, tape, step)
+    }
+  }
+
+  /// Cross-entropies of a pass, then the terms of objectives, given what was asked for: by the former, then by each.
+  private func losses(
+    _ runs: [StudentRun], of pass: String, _ totals: [PassTotals], _ step: StepView
+  ) throws -> [LossTerm] {
+    let asked = Array(zip(parts.objectives, totals.dropFirst()))
+    var terms = try runs.flatMap { run in
+      options.crossEntropy(
+        run, times: try asked.compactMap { try $0.weights(run, of: pass, $1, step) },
+        options.normalisation.labelled(run, totals[0]))
+    }
+    for (objective, totals) in asked { terms += try objective.losses(runs, of: pass, totals, step) }
     return terms
   }
 
@@ -170,30 +188,8 @@ public final class TrainingStep {
     return StudentRun(view: view, output: output, context: context)
   }
 
-  /// The cross-entropy of a view that has labels.
-  private func supervised(_ run: StudentRun, _ factors: [Tensor], _ labelled: LabelledPixels?) -> [LossTerm] {
-    let view = run.view
-    guard let labels = view.labels else { return [] }
-    let weights = factors.reduce(view.weights) { weights, factor in weights.map { multiply($0, factor) } ?? factor }
-    return segmentationLosses(
-      run.output, pass: view.name, labels: labels, weights: weights, boxes: view.detailCrops,
-      detailWeight: options.detailWeight, auxiliaryWeight: options.auxiliaryWeight, factor: view.factor,
-      temperature: view.temperature, labelled: labelled, run.context)
-  }
-
   /// A phase of the step, for its times and for whoever logs its messages.
   private func measure<Result>(_ name: String, _ body: () throws -> Result) rethrows -> Result {
     try parts.share.world.noting(unit: name) { try phases.measure(name, body) }
-  }
-
-  private var messages: MessageFigures {
-    (parts.share.world as? MeteredCommunicator)?.figures ?? MessageFigures()
-  }
-
-  private func sumLosses() throws -> [(name: String, value: Double)] {
-    let samples = parts.share.samples.count
-    let rows = (0..<samples).flatMap { sample in terms.map { $0.perSample[sample] } }
-    let sums = try globalSum(rows: rows, samples: samples, count: terms.count, on: parts.share.communicator)
-    return zip(terms, sums).map { ($0.name, $1) }
   }
 }

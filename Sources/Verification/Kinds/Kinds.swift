@@ -65,11 +65,45 @@ public enum Kinds {
 
   /// Kinds of files.
   static let files: [any FileKind.Type] = [
-    WeightsKind.self, EncoderKind.self, NetworkKind.self, StepsKind.self, AlignmentStepKind.self, DACSStepKind.self,
+    WeightsKind.self, EncoderKind.self, NetworkKind.self, StepsKind.self, AlignmentStepKind.self, CategoryStepKind.self,
+    DACSStepKind.self,
   ]
 
   /// Kinds of groups in files of methods, by the name of the file without its extension.
   static let methods: [String: [any Kind.Type]] = [
+    "06-corda": [
+      LabelledCrossEntropyKind.self, DepthLossKind.self, DifficultyKind.self, DepthUnitsKind.self,
+      EndOfStepAverageKind.self, DepthGuidedStepKind.self,
+    ],
+    "06-corda-network": [DepthGuidedNetworkKind.self],
+    "09-tada": [
+      LabelSharesKind.self, RelabellingKind.self, BilateralKind.self, CellNumbersKind.self, AnchorsKind.self,
+      AnchorContrastKind.self, ProjectionKind.self, TaxonomyStepKind.self, EndOfStepAverageKind.self,
+    ],
+    "08-crda": [RelationKind.self, RelationGradientKind.self],
+    "11-spcl": [
+      PrototypeContrastKind.self, PrototypeMoveKind.self, InitialPrototypesKind.self, TemperedLossKind.self,
+      FeatureMaskKind.self, ContrastStepKind.self, ThresholdsKind.self, StageRateKind.self, WarmUpKind.self,
+    ],
+    "12-proca": [
+      MeanContrastKind.self, RunningMeansKind.self, SupervisedKind.self, ConfidentLabelsKind.self, MeanStepKind.self,
+      ThresholdsKind.self, StageRateKind.self, BankKind.self,
+    ],
+    "16-advent": [
+      EntropyKind.self, InformationKind.self, InformationAdversaryKind.self, InformationDiscriminatorKind.self,
+      ClassPriorKind.self, RankedEntropyKind.self, EnsembleKind.self,
+    ],
+    "18-clan": [
+      FocalKind.self, DisagreementKind.self, WeightedDomainLossKind.self, CategoryAdversaryKind.self,
+      CategoryDiscriminatorKind.self, WeightDiscrepancyKind.self, CategoryScheduleKind.self,
+    ],
+    "20-camix": [
+      SignificanceLimitKind.self, NoisyCopiesKind.self, SignificanceKind.self, CompanionClassesKind.self,
+      ContextMaskKind.self, ContextMixKind.self, SignificantLossKind.self, ContextStepKind.self, SpatialPriorKind.self,
+    ],
+    "22-adaptsegnet": [
+      DiscriminatorKind.self, TwoHeadsKind.self, OutputAdversaryKind.self, OutputDiscriminatorKind.self,
+    ],
     "02-dg": [HallucinationKind.self, BaseStylesKind.self, ConsistencyKind.self, GeneralisedSourceKind.self],
     "04-cluda": [
       SingleContrastKind.self, DoubleContrastKind.self, ContrastChainKind.self, FusionOrderKind.self,
@@ -80,17 +114,6 @@ public enum Kinds {
       TargetLossKind.self, EvaluatedAverageKind.self,
     ],
     "10-ehtdi-edge": [BorderKind.self, EdgeKind.self],
-    "11-spcl": [
-      PrototypeContrastKind.self, PrototypeMoveKind.self, InitialPrototypesKind.self, TemperedLossKind.self,
-      FeatureMaskKind.self, ContrastStepKind.self, ThresholdsKind.self, StageRateKind.self, WarmUpKind.self,
-    ],
-    "16-advent": [
-      EntropyKind.self, InformationKind.self, InformationAdversaryKind.self, InformationDiscriminatorKind.self,
-      ClassPriorKind.self, RankedEntropyKind.self, EnsembleKind.self,
-    ],
-    "22-adaptsegnet": [
-      DiscriminatorKind.self, TwoHeadsKind.self, OutputAdversaryKind.self, OutputDiscriminatorKind.self,
-    ],
     "22-dacs": [
       DACSLabelKind.self, ClassMixKind.self, MixedLossKind.self, SourceLossKind.self, FollowingKind.self,
       DACSScheduleKind.self,

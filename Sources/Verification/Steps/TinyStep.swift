@@ -36,10 +36,14 @@ struct TinyStepOptions: Decodable {
   var tiny: TinyNetwork { TinyNetwork(mean: mean, classes: classes) }
 
   /// A network with the parameters that a group of the file holds.
-  /// - Parameter auxiliary: the last feature map of an auxiliary head; nil without one.
-  func network(_ fixture: Fixture, _ group: String, slots: Int, auxiliary: Int? = nil) throws -> SegmentationNetwork {
+  /// - Parameters:
+  ///   - auxiliary: the last feature map of an auxiliary head; nil without one.
+  ///   - predicts: whether that head predicts too.
+  func network(
+    _ fixture: Fixture, _ group: String, slots: Int, auxiliary: Int? = nil, predicts: Bool = false
+  ) throws -> SegmentationNetwork {
     var configuration = tiny.configuration
-    configuration.auxiliary = auxiliary.map { AuxiliaryHead(stage: $0) }
+    configuration.auxiliary = auxiliary.map { AuxiliaryHead(stage: $0, predicts: predicts) }
     let network = try SegmentationNetwork(configuration, gradientSlots: slots, seed: 0)
     try fixture.load(group, into: network.parameters)
     return network
@@ -57,11 +61,13 @@ struct TinyStepOptions: Decodable {
   }
 
   /// The step over all samples on one rank, with SGD; the cross-entropy is over labelled pixels.
-  /// - Parameter change: what else its constants are.
+  /// - Parameters:
+  ///   - warmUpSteps: in which the rate rises to its base.
+  ///   - change: what else its constants are.
   func step(
     _ student: SegmentationNetwork, _ teacher: Teacher?, _ host: Host, objectives: [any Objective] = [],
     sites: [String: Set<Site>] = [:], samples: Int, draws: any DrawSource,
-    momentum: TeacherMomentum = TeacherMomentum(),
+    momentum: TeacherMomentum = TeacherMomentum(), warmUpSteps: Int = 0,
     observer: any StepObserver, _ change: (inout StepOptions) -> Void
   ) throws -> TrainingStep {
     let share = share(samples)
@@ -76,7 +82,8 @@ struct TinyStepOptions: Decodable {
         optimizer: SGD(
           slices: student.parameters.slices.map { groups.slice(name: $0.name, range: $0.range) },
           momentum: self.momentum),
-        schedule: LearningRateSchedule(baseRate: lr, warmUpSteps: 0, power: power, totalSteps: total),
+        schedule: LearningRateSchedule(
+          baseRate: lr, warmUpSteps: warmUpSteps, warmUpRatio: 0, warmUpTo: .base, power: power, totalSteps: total),
         momentum: momentum, observer: observer),
       options)
   }

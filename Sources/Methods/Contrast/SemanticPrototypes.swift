@@ -177,12 +177,13 @@ public final class SemanticPrototypes: Objective {
 extension LabelMap {
   /// The labels where a pixel's weight is not 0, 255 elsewhere.
   /// - Parameter weights: `[N, H, W]`; nil is 1.
-  fileprivate func without(_ weights: Tensor?) -> LabelMap {
+  func without(_ weights: Tensor?) -> LabelMap {
     guard let weights = weights?.values else { return self }
     return masked { weights[$0] != 0 }
   }
 
-  fileprivate func masked(_ stays: (Int) -> Bool) -> LabelMap {
+  /// The labels where a pixel stays, 255 elsewhere.
+  func masked(_ stays: (Int) -> Bool) -> LabelMap {
     var values = values
     for place in values.indices where !stays(place) { values[place] = LabelMap.ignored }
     return LabelMap(samples: samples, height: height, width: width, values: values)

@@ -37,13 +37,11 @@ public struct AdversarialOptions: SettingGroup {
     try settings.group("discriminator", &discriminator)
   }
 
-  /// A discriminator halves the sides of its map five times; HRDA's map is half of the crop.
+  /// Crops must be large enough for a discriminator.
   func misfit(cropHeight: Int, cropWidth: Int) -> OptionMisfit? {
-    guard weight > 0 || auxiliaryWeight > 0, min(cropHeight, cropWidth) < 64 else { return nil }
-    return OptionMisfit(
-      key: weight > 0 ? "weight" : "auxiliaryWeight",
-      what: "needs a discriminator, which halves its map five times: crop.size \(cropWidth)x\(cropHeight) is too small",
-      remedy: "choose crops of at least 64x64")
+    guard weight > 0 || auxiliaryWeight > 0 else { return nil }
+    return DiscriminatorOptions.misfit(
+      of: weight > 0 ? "weight" : "auxiliaryWeight", cropHeight: cropHeight, cropWidth: cropWidth)
   }
 }
 
@@ -66,6 +64,15 @@ public struct DiscriminatorOptions: SettingGroup {
     try settings.value("learningRate", &learningRate, .from(0, to: 1))
     try settings.value("power", &power, .atLeast(0))
     try settings.value("betas", &betas, .each(.from(0, below: 1), count: 2))
+  }
+
+  /// A discriminator halves the sides of its map five times; the map may be half of the crop.
+  static func misfit(of key: String, cropHeight: Int, cropWidth: Int) -> OptionMisfit? {
+    guard min(cropHeight, cropWidth) < 64 else { return nil }
+    return OptionMisfit(
+      key: key,
+      what: "needs a discriminator, which halves its map five times: crop.size \(cropWidth)x\(cropHeight) is too small",
+      remedy: "choose crops of at least 64x64")
   }
 }
 
