@@ -71,5 +71,8 @@ public enum MethodCatalogue {
       paper:
         "Wang, Dai, Hoyer, Van Gool, Fink: CorDA, domain adaptive semantic segmentation with self-supervised depth "
         + "estimation, ICCV 2021"),
+    MethodEntry(
+      "tada", .selfTraining, options: TaxonomyAdaptationOptions(),
+      paper: "Gong et al.: TACS, taxonomy adaptive cross-domain semantic segmentation, ECCV 2022"),
   ]
 }

@@ -49,11 +49,14 @@ public final class ParameterRegistry {
   }
 
   /// Declares a batch norm; its buffers are `name.running_mean` and `name.running_var`.
-  /// - Parameter scale: what every factor starts as.
+  /// - Parameters:
+  ///   - scale: what every factor starts as.
+  ///   - isTrained: whether factors and shifts may learn, where batch norms do.
   package func declareBatchNorm(
-    _ name: String, channels: Int, epsilon: Float = 1e-5, momentum: Float = 0.1, scale: Float = 1
+    _ name: String, channels: Int, epsilon: Float = 1e-5, momentum: Float = 0.1, scale: Float = 1,
+    isTrained: Bool = true
   ) -> BatchNormState {
-    let isTrained = batchNorm == .batch
+    let isTrained = isTrained && batchNorm == .batch
     let state = BatchNormState(
       scale: declare("\(name).weight", [channels], .constant(scale), isTrained: isTrained),
       shift: declare("\(name).bias", [channels], .constant(0), isTrained: isTrained), epsilon: epsilon,

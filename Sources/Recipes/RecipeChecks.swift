@@ -83,7 +83,10 @@ extension Recipe {
     let labelled = methodObjectives.first { $0.options.requirements(networkConfiguration(classCount: 1)).needsLabels }
     try check.require(
       data.target != nil || labelled == nil, "data.target", "is missing; \(labelled?.key ?? "") learns from it")
-    for (name, set) in [("source", data.source), ("target", data.target), ("validation", data.validation)] {
+    try checkFewShot(check)
+    for (name, set) in [
+      ("source", data.source), ("target", data.target), ("validation", data.validation), ("fewShot", data.fewShot?.set),
+    ] {
       if let set { try self.check(set, "data.\(name)", needsLabels: name != "target", check, catalogue) }
     }
   }
@@ -184,6 +187,9 @@ extension Recipe {
         outside == nil, "featureDistance.classes", "names class \(outside ?? 0), but train ids are 0 to \(count - 1)",
         remedy: "list the train ids of thing classes or set featureDistance.weight to 0")
     }
+    let outside = data.fewShot?.classes.first { $0 >= count }
+    try check.require(
+      outside == nil, "data.fewShot.classes", "names class \(outside ?? 0), but train ids are 0 to \(count - 1)")
   }
 
   private func check(

@@ -94,6 +94,7 @@ extension Recipe {
     recipe.data.source = DataSet()
     recipe.data.target = DataSet()
     recipe.data.validation = DataSet()
+    recipe.data.fewShot = FewShot()
     return recipe.tree.flattened().map(\.key)
   }
 }

@@ -26,7 +26,7 @@ extension Recipe {
     // Pseudo-labels of runs that began before there were these keys are theirs still.
     let later = [
       "batch.accumulate": "1", "optimizer.name": "adamw", "optimizer.momentum": "0.9", "schedule.decaySteps": "null",
-      "objectives": "{}",
+      "objectives": "{}", "data.fewShot": "null",
       "labels.source": "teacher", "labels.cache": "null", "labels.quantile": "0.0", "labels.cap": "1.0",
       "labels.threshold": "0.0",
       "head.correlates": "true", "head.initialOnTrunk": "false",
@@ -58,13 +58,14 @@ extension Recipe {
     /// Whether gradients are summed to the same bits however they are cut and shared.
     let sumsReproducibly: Bool
 
-    /// Whether this is where source, target or cached labels lie: the same files in another place give the same weights.
+    /// Whether this is where images to learn from or cached labels lie: the same files in another place give the same
+    /// weights.
     public var isPlaceOfData: Bool { placedData != nil }
 
-    /// The data whose place this is: `source`, `target`, or `labels` for those of a cache.
+    /// The data whose place this is: `source`, `target`, `fewShot`, or `labels` for those of a cache.
     public var placedData: String? {
       if key == "labels.cache" { return "labels" }
-      return ["source", "target"].first { name in
+      return ["source", "target", "fewShot"].first { name in
         ["images", "labels", "depth"].contains { key == "data.\(name).\($0)" }
       }
     }

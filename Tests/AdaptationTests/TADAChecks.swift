@@ -31,13 +31,17 @@ import Testing
   @Test(
     "2: relabelling",
     arguments: [
-      (Taxonomy.open, [255, 255, 0], [3, 13, 4], [3, 255, 0]),
-      (.coarseToFine, [8, 9, 11], [9, 12, 12], [9, 9, 12]),
-      (.overlapping, [13, 13, 14], [15, 12, 13], [15, 13, 14]),
+      (open, [255, 255, 0], [3, 13, 4], [3, 255, 0]),
+      (coarse, [8, 9, 11], [9, 12, 12], [9, 9, 12]),
+      (overlapping, [13, 13, 14], [15, 12, 13], [15, 13, 14]),
     ])
   func relabelling(_ taxonomy: Taxonomy, _ labels: [UInt8], _ predicted: [UInt8], _ expected: [UInt8]) {
     #expect(taxonomy.relabelled(line(labels), predicted: line(predicted)).values == expected)
   }
+
+  private static let open = Taxonomy(.open, newClasses: [3, 4, 5, 9, 14, 16])
+  private static let coarse = Taxonomy(.coarseToFine, groups: [[8, 9], [11, 12], [17, 18]])
+  private static let overlapping = Taxonomy(.overlapping, groups: [[13, 14, 15]])
 
   @Test func partsOfACoarseClassAreEquallyLikely() {
     let uniforms = (0..<300).map { (Float($0) + 0.5) / 300 }
@@ -46,10 +50,15 @@ import Testing
         shares.applied(to: line([UInt8](repeating: label, count: 300)), uniforms).values.map { ($0, 1) },
         uniquingKeysWith: +)
     }
-    #expect(shares(Taxonomy.coarseToFine.noise, 11) == [11: 150, 12: 150])
-    #expect(shares(Taxonomy.overlapping.noise, 13) == [13: 99, 15: 102, 14: 99])
-    #expect(shares(Taxonomy.coarseToFine.swap, 12) == [12: 165, 11: 135])
-    #expect(shares(Taxonomy.open.noise, 255) == [255: 300])
+    #expect(shares(Self.coarse.noise, 11) == [11: 150, 12: 150])
+    #expect(shares(Self.coarse.noise, 12) == [12: 300], "the source has no such label")
+    #expect(shares(Self.overlapping.noise, 13) == [13: 99, 15: 102, 14: 99])
+    #expect(shares(Self.coarse.swap, 12) == [12: 165, 11: 135])
+    #expect(shares(Self.overlapping.swap, 14) == [14: 120, 15: 90, 13: 90])
+    #expect(shares(Self.open.noise, 255) == [255: 300] && shares(Self.open.swap, 3) == [3: 300])
+    let four = Taxonomy(.coarseToFine, groups: [[2, 0, 6, 7]])
+    #expect(shares(four.noise, 2) == [2: 75, 7: 75, 0: 75, 6: 75])
+    #expect(shares(four.swap, 0) == [0: 165, 7: 45, 2: 45, 6: 45])
   }
 
   @Test("3: the contrast of two classes of two cells, on any ranks", arguments: [1, 2])

@@ -31,7 +31,9 @@ import Training
   }
 
   @Test func resolvedRecipeNamesEveryKey() throws {
-    let text = try rich().resolvedYAML
+    var recipe = try rich()
+    recipe.data.fewShot = Recipe.FewShot()
+    let text = recipe.resolvedYAML
     for key in Recipe.allKeys {
       let leaf = key.split(separator: ".").last ?? ""
       #expect(text.contains("\(leaf):"), "\(key) is not written")

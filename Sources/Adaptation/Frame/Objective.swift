@@ -112,6 +112,8 @@ public struct Requirements: Sendable {
   public var needsLabels = false
   /// Whether it makes the mixed images.
   public var mixes = false
+  /// Whether it learns from a few labelled target images, `data.fewShot`.
+  public var needsFewShot = false
   /// Maps that images of source and target must bring, such as `PixelMap.depth`.
   public var maps: Set<String> = []
   /// Resolutions of networks that it works with.

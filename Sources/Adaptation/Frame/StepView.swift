@@ -74,6 +74,13 @@ public struct StepView {
     return (source.image, labels)
   }
 
+  /// A few labelled images of the target domain.
+  /// - Precondition: an objective requires them.
+  public var fewShotSamples: (image: Tensor, labels: LabelMap) {
+    guard let few = batch.fewShot, let labels = few.labels else { preconditionFailure("no few-shot images") }
+    return (few.image, labels)
+  }
+
   /// The images to adapt to.
   /// - Precondition: the method has a target.
   public var targetSamples: DomainSamples {

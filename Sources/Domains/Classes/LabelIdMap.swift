@@ -3,7 +3,7 @@
 import Support
 import Tensors
 
-/// A table from the 256 ids a label file can hold to train ids; 255 marks an ignored pixel.
+/// A table from the 256 ids that labels can hold to train ids; 255 marks an ignored pixel.
 public struct LabelIdMap: Sendable, Equatable {
   /// Name, as in recipes.
   public let name: String
@@ -71,8 +71,27 @@ public struct LabelIdMap: Sendable, Equatable {
     name: "camvid11",
     listed: (0..<11).map { ($0, UInt8($0)) } + [(11, LabelMap.ignored), (255, LabelMap.ignored)], unlisted: nil)
 
+  /// The 19 Cityscapes classes as a source has them that ignores some: wall, fence, pole, terrain, truck and train.
+  public static let openIds = cityscapes("train-ids-open", [3: 255, 4: 255, 5: 255, 9: 255, 14: 255, 16: 255])
+  /// As a source has them with coarse classes: terrain is vegetation, rider person, bicycle motorcycle.
+  public static let coarseIds = cityscapes("train-ids-coarse", [9: 8, 12: 11, 18: 17])
+  /// As a source has them with one class 13 for car, truck, bus and motorcycle, beside train 14 and bicycle 15.
+  public static let vehicleIds = cityscapes("train-ids-vehicle", [14: 13, 15: 13, 16: 14, 17: 13, 18: 15])
+  /// The same 16 classes as a target has them: 13 is car or truck, 14 bus or train, 15 motorcycle or bicycle.
+  public static let sixteenIds = cityscapes("train-ids-16", [14: 13, 15: 14, 16: 14, 17: 15, 18: 15])
+
+  /// The 19 Cityscapes classes with some of them changed.
+  private static func cityscapes(_ name: String, _ changes: [Int: UInt8]) -> LabelIdMap {
+    let listed = (0..<19).map { (id: $0, trainId: changes[$0] ?? UInt8($0)) }
+    return LabelIdMap(name: name, listed: listed + [(id: 255, trainId: LabelMap.ignored)], unlisted: nil)
+  }
+
+  private static let builtIn = [
+    cityscapesIds, carlascapes, camvidToCityscapes, camvid11, openIds, coarseIds, vehicleIds, sixteenIds,
+  ]
+
   /// Names `named(_:classCount:)` knows.
-  public static let names = ["train-ids", cityscapesIds.name, carlascapes.name, camvidToCityscapes.name, camvid11.name]
+  public static let names = ["train-ids"] + builtIn.map(\.name)
 
   /// A built-in map.
   ///
@@ -82,9 +101,7 @@ public struct LabelIdMap: Sendable, Equatable {
   /// - Throws: a `Failure` (65) with the nearest spelling, if there is no such map.
   public static func named(_ name: String, classCount: Int) throws -> LabelIdMap {
     if name == "train-ids" { return identity(classCount: classCount) }
-    if let map = [cityscapesIds, carlascapes, camvidToCityscapes, camvid11].first(where: { $0.name == name }) {
-      return map
-    }
+    if let map = builtIn.first(where: { $0.name == name }) { return map }
     let hint = nearestSpelling(to: name, among: names).map { "did you mean \($0)? " } ?? ""
     throw Failure(.badData, "no label map \"\(name)\"", remedy: "\(hint)known: \(names.joined(separator: ", "))")
   }

@@ -32,7 +32,7 @@ public struct DatasetIdentity: Sendable, Equatable, Codable {
   public let images: [Image]
   /// What draws the set, with its seed and sizes; nil for sets of files.
   public let drawing: String?
-  /// SHA-256 of the table from the ids in label files to train ids; empty where files hold train ids. The recipe names
+  /// SHA-256 of the table from the ids in labels to train ids; empty where labels hold train ids. The recipe names
   /// the table, so that `digest` leaves it out, and it is not stored.
   public let labelling: String
   /// SHA-256 over names, bytes and order, in hexadecimal: equal for the same data in another place.
@@ -47,8 +47,10 @@ public struct DatasetIdentity: Sendable, Equatable, Codable {
   public init(images: [Image], map: LabelIdMap? = nil) { self.init(images, nil, map) }
 
   /// A set that is drawn.
-  /// - Parameter drawing: all that decides its images, in words.
-  public init(drawing: String) { self.init([], drawing, nil) }
+  /// - Parameters:
+  ///   - drawing: all that decides its images, in words.
+  ///   - map: from the ids that it is drawn in to train ids; nil takes them as they are.
+  public init(drawing: String, map: LabelIdMap? = nil) { self.init([], drawing, map) }
 
   /// From what `encode` wrote, without a labelling.
   public init(from decoder: any Decoder) throws {

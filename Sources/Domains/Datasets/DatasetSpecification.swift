@@ -24,7 +24,8 @@ public struct DatasetSpecification: Sendable, Equatable {
   public var imageSuffix: String
   /// Folder: end of label stems that image stems lack, such as `_gtFine_labelIds`.
   public var labelSuffix: String
-  /// Folder: train ids of the label files' ids; nil takes the class set's map.
+  /// Train ids of the ids in label files, or of the ids that scenes are drawn in; nil takes the class set's map, or the
+  /// scenes' ids as they are.
   public var map: LabelIdMap?
   /// Folder: resize of images and labels.
   public var resize: ImageResize?
@@ -84,11 +85,7 @@ public enum DatasetCatalogue {
 
   private static let folder: Make = { specification, classes in
     let map = specification.map ?? classes.ids
-    if let largest = map.largestTrainId, largest >= classes.count {
-      throw Failure(
-        .badData, "label map \(map.name) yields train id \(largest), but \(classes.name) has \(classes.count) classes",
-        at: specification.labels, remedy: "choose the map or the class set that belongs to these labels")
-    }
+    try requireFit(map, classes, at: specification.labels)
     return try FolderDataset(
       images: specification.images, labels: specification.labels, imageSuffix: specification.imageSuffix,
       labelSuffix: specification.labelSuffix, map: map, resize: specification.resize,
@@ -109,15 +106,26 @@ public enum DatasetCatalogue {
         .badData, "\(specification.count) scenes of \(specification.size)", at: place,
         remedy: "give a positive count and size")
     }
-    guard classes.names == ClassSet.cityscapes19.names else {
+    let map = specification.map.flatMap {
+      $0.trainIds == LabelIdMap.identity(classCount: classes.count).trainIds ? nil : $0
+    }
+    guard map != nil || classes.names == ClassSet.cityscapes19.names else {
       throw Failure(
         .badData, "scenes are labelled in the 19 Cityscapes classes, not in \(classes.name)", at: place,
-        remedy: "choose classes \(ClassSet.cityscapes19.name)")
+        remedy: "choose classes \(ClassSet.cityscapes19.name), or a map from these classes")
     }
+    if let map { try requireFit(map, classes, at: place) }
     let scenes = StreetScenes(
       domain: domain, count: specification.count, height: specification.size.height, width: specification.size.width,
       seed: specification.seed, depth: specification.depth.map { $0.isEstimated ? .estimated : .exact })
-    return CachedScenes(scenes, cacheBytes: specification.cacheBytes)
+    return CachedScenes(scenes, map: map, cacheBytes: specification.cacheBytes)
+  }
+
+  private static func requireFit(_ map: LabelIdMap, _ classes: ClassSet, at place: String?) throws {
+    guard let largest = map.largestTrainId, largest >= classes.count else { return }
+    throw Failure(
+      .badData, "label map \(map.name) yields train id \(largest), but \(classes.name) has \(classes.count) classes",
+      at: place, remedy: "choose the map or the class set that belongs to these labels")
   }
 }
 

@@ -76,13 +76,16 @@ public struct DomainBatch: Sendable {
   public var source: DomainSamples?
   /// Samples to adapt to; nil for methods that do not adapt.
   public var target: DomainSamples?
+  /// A few samples to adapt to that are labelled, each in one class; nil for methods that have none.
+  public var fewShot: DomainSamples?
 
   /// From its parts.
   /// - Precondition: there is a domain, and each has as many samples as `samples`, of one size.
   public init(
-    step: Int, microBatch: Int = 0, samples: Range<Int>, source: DomainSamples?, target: DomainSamples?
+    step: Int, microBatch: Int = 0, samples: Range<Int>, source: DomainSamples?, target: DomainSamples?,
+    fewShot: DomainSamples? = nil
   ) {
-    let images = [source, target].compactMap { $0?.image }
+    let images = [source, target, fewShot].compactMap { $0?.image }
     precondition(!images.isEmpty && images.allSatisfy { $0.shape == images[0].shape }, "images \(images.map(\.shape))")
     precondition(images[0].samples == samples.count, "samples \(samples), images \(images[0].shape)")
     self.step = step
@@ -90,6 +93,7 @@ public struct DomainBatch: Sendable {
     self.samples = samples
     self.source = source
     self.target = target
+    self.fewShot = fewShot
   }
 
   /// Rows of a crop.

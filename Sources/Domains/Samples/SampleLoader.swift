@@ -10,16 +10,16 @@ import Tensors
 ///
 /// Every draw is a function of (seed, step, index in the global batch, purpose), so the samples of a step depend neither
 /// on how many ranks share them nor on what was loaded before; sampling is with replacement and there are no epochs.
-/// Source images are drawn by rare class sampling where a sampler is given, else uniformly; target images uniformly, and
-///
-/// their labels are read only where the set brings pseudo-labels. A loader without one of the domains makes batches without it; the other's draws stay.
+/// Source images are drawn by rare class sampling where a sampler is given, else uniformly; target and few-shot images
+/// uniformly. Labels of target images are read only where the set brings pseudo-labels. A loader without one of the
+/// domains makes batches without it; the others' draws stay.
 /// Source: DAFormer and HRDA (Hoyer et al., 2022); differs from the published code in its generator only.
 public final class SampleLoader: Sendable {
   /// What a loader is made of besides the data sets.
   public struct Options: Sendable {
     /// Crop size and redraws.
     public var rules: CropRules
-    /// Chance that a crop is mirrored left to right, drawn for source and target apart.
+    /// Chance that a crop is mirrored left to right, drawn for each domain apart.
     public var flipProbability: Float
     /// The recipe's seed.
     public var seed: UInt64
@@ -33,7 +33,7 @@ public final class SampleLoader: Sendable {
     public var checksSizes: Bool
     /// Whether target images bring labels, which are cut along with them.
     public var labelsTarget = false
-    /// Names of the maps that crops of both domains bring.
+    /// Names of the maps that crops of all domains bring.
     public var maps: Set<String> = []
 
     /// From its values.
@@ -60,21 +60,24 @@ public final class SampleLoader: Sendable {
   /// - Parameters:
   ///   - source: labelled images; nil for methods that learn from none.
   ///   - target: images to adapt to; nil for methods that do not adapt.
+  ///   - fewShot: a few labelled images of the target domain; nil for methods that use none.
   ///   - sampler: draws source images by rare classes; nil draws them uniformly.
   ///   - options: crops, seed and samples of this rank.
   /// - Precondition: there is a domain and a part, no part is empty, and `prefetch` is 0...2.
   /// - Throws: a `Failure`: 65 if the crop is empty or larger than an image, the margins leave nothing of a target
   ///   image, or the source has no labels; 66 if a set is empty; what reading throws.
   public init(
-    source: (any Dataset)?, target: (any Dataset)?, sampler: RareClassSampler?, options: Options
+    source: (any Dataset)?, target: (any Dataset)?, fewShot: (any Dataset)? = nil, sampler: RareClassSampler?,
+    options: Options
   ) throws {
     precondition(source != nil || target != nil, "a loader without a domain")
     precondition(!options.parts.isEmpty && options.parts.allSatisfy { !$0.isEmpty }, "parts \(options.parts)")
     precondition((0...2).contains(options.prefetch), "\(options.prefetch) batches ahead")
-    try SampleLoader.check(source, target, options)
+    try SampleLoader.check(source, target, fewShot, options)
     let preparer = SamplePreparer(
-      source: source, target: target, sampler: sampler, rules: options.rules, flipProbability: options.flipProbability,
-      seed: options.seed, labelsTarget: options.labelsTarget, maps: options.maps)
+      source: source, target: target, fewShot: fewShot, sampler: sampler, rules: options.rules,
+      flipProbability: options.flipProbability, seed: options.seed, labelsTarget: options.labelsTarget,
+      maps: options.maps)
     self.options = options
     self.preparer = preparer
     prefetcher =
@@ -85,7 +88,10 @@ public final class SampleLoader: Sendable {
       }
   }
 
-  private static func check(_ source: (any Dataset)?, _ target: (any Dataset)?, _ options: Options) throws {
+  private static func check(
+    _ source: (any Dataset)?, _ target: (any Dataset)?, _ fewShot: (any Dataset)?, _ options: Options
+  ) throws {
+    let sets = [("source", source), ("target", target), ("few-shot", fewShot)]
     let crop = options.rules.crop
     guard crop.height > 0, crop.width > 0 else {
       throw Failure(.badData, "a crop of \(crop) holds no pixel", remedy: "choose a crop size")
@@ -93,11 +99,11 @@ public final class SampleLoader: Sendable {
     guard (0...1).contains(options.flipProbability) else {
       throw Failure(.badData, "flip probability \(options.flipProbability) is outside 0...1", remedy: "choose 0.5 or 0")
     }
-    for (name, set) in [("source", source), ("target", target)] where set?.count == 0 {
+    for (name, set) in sets where set?.count == 0 {
       throw Failure(.missingInput, "the \(name) set has no image", remedy: "give it at least one")
     }
     if options.checksSizes {
-      for set in [source, target].compactMap({ $0 }) { try options.rules.checkFits(set) }
+      for set in sets.compactMap(\.1) { try options.rules.checkFits(set) }
     }
     if let margins = options.margins, let target {
       let size = try target.size(0)
@@ -107,13 +113,13 @@ public final class SampleLoader: Sendable {
           remedy: "choose smaller margins")
       }
     }
-    for (name, set) in [("source", source), ("target", target)] {
+    for (name, set) in sets {
       guard let set, let missing = options.maps.subtracting(set.mapNames).min() else { continue }
       throw Failure(.badData, "the \(name) set has no map \(missing)", at: set.place(0), remedy: "give it one")
     }
-    guard let source else { return }
-    guard try source.labels(0) != nil else {
-      throw Failure(.badData, "the source set has no labels", at: source.place(0), remedy: "give a folder of labels")
+    for (name, set) in sets where name != "target" {
+      guard let set, try set.labels(0) == nil else { continue }
+      throw Failure(.badData, "the \(name) set has no labels", at: set.place(0), remedy: "give a folder of labels")
     }
   }
 
@@ -141,18 +147,18 @@ public final class SampleLoader: Sendable {
     }
     return DomainBatch(
       step: step, microBatch: part, samples: samples,
-      source: own(.source).map { crops in
-        DomainSamples(
-          image: normalisedTensor(crops.map(\.image)), labels: LabelMap(stacking: crops.compactMap(\.labels)),
-          maps: maps(crops), provenance: crops.map(\.provenance))
-      },
+      source: own(.source).map { domainSamples($0, withLabels: true) },
       target: own(.target).map { crops in
-        DomainSamples(
-          image: normalisedTensor(crops.map(\.image)),
-          labels: options.labelsTarget ? LabelMap(stacking: crops.compactMap(\.labels)) : nil,
-          validMask: options.margins.map { mask($0, crops) }, maps: maps(crops),
-          provenance: crops.map(\.provenance))
-      })
+        domainSamples(crops, withLabels: options.labelsTarget, validMask: options.margins.map { mask($0, crops) })
+      },
+      fewShot: own(.fewShot).map { domainSamples($0, withLabels: true) })
+  }
+
+  private func domainSamples(_ crops: [PreparedCrop], withLabels: Bool, validMask: Tensor? = nil) -> DomainSamples {
+    DomainSamples(
+      image: normalisedTensor(crops.map(\.image)),
+      labels: withLabels ? LabelMap(stacking: crops.compactMap(\.labels)) : nil, validMask: validMask,
+      maps: maps(crops), provenance: crops.map(\.provenance))
   }
 
   private func maps(_ crops: [PreparedCrop]) -> [String: Tensor] {

@@ -7,7 +7,7 @@ import Tensors
 /// A crop before normalisation.
 struct PreparedCrop: Sendable {
   let image: RGBImage
-  /// Of source crops, and of target crops that bring theirs.
+  /// Of source and few-shot crops, and of target crops that bring theirs.
   let labels: LabelMap?
   /// The maps that are asked for, by name.
   let maps: [String: PixelMap]
@@ -19,10 +19,12 @@ struct SamplePreparer: Sendable {
   /// A domain that samples come from.
   enum Domain: String {
     case source, target
+    case fewShot = "few-shot"
   }
 
   let source: (any Dataset)?
   let target: (any Dataset)?
+  let fewShot: (any Dataset)?
   let sampler: RareClassSampler?
   let rules: CropRules
   let flipProbability: Float
@@ -33,7 +35,9 @@ struct SamplePreparer: Sendable {
   var maps: Set<String> = []
 
   /// The domains there are, in the order of a sample's crops.
-  var domains: [Domain] { (source == nil ? [] : [.source]) + (target == nil ? [] : [.target]) }
+  var domains: [Domain] {
+    [(Domain.source, source), (.target, target), (.fewShot, fewShot)].filter { $0.1 != nil }.map(\.0)
+  }
 
   /// Crops of some samples: of each sample one for every domain.
   ///
@@ -44,15 +48,16 @@ struct SamplePreparer: Sendable {
       let sample = samples.lowerBound + index / domains.count
       switch domains[index % domains.count] {
       case .source: return try prepareSource(step, sample)
-      case .target: return try prepareTarget(step, sample)
+      case .target: return try prepareUniform(.target, target, withLabels: labelsTarget, step, sample)
+      case .fewShot: return try prepareUniform(.fewShot, fewShot, withLabels: true, step, sample)
       }
     }
     let count = domains.count * samples.count
     return sharesPool ? try parallelMap(count, make) : try (0..<count).map(make)
   }
 
-  private func stream(_ domain: String, _ draw: String, _ step: Int, _ sample: Int) -> RandomStream {
-    RandomStream(seed: seed, step: step, sample: sample, purpose: Purpose("data", domain, draw))
+  private func stream(_ domain: Domain, _ draw: String, _ step: Int, _ sample: Int) -> RandomStream {
+    RandomStream(seed: seed, step: step, sample: sample, purpose: Purpose("data", domain.rawValue, draw))
   }
 
   private func prepareSource(_ step: Int, _ sample: Int) throws -> PreparedCrop {
@@ -65,7 +70,7 @@ struct SamplePreparer: Sendable {
       wish = RareClassWish(
         label: draw.label, minimumPixels: sampler.options.minimumCropPixels, redraws: sampler.options.redraws)
     } else {
-      var stream = stream("source", "image", step, sample)
+      var stream = stream(.source, "image", step, sample)
       index = stream.nextIndex(below: source.count)
     }
     let (image, found) = try source.imageAndLabels(index)
@@ -78,24 +83,27 @@ struct SamplePreparer: Sendable {
         at: source.place(index), remedy: "give labels of the image's size")
     }
     try rules.checkFits(PixelSize(height: image.height, width: image.width), place: source.place(index))
-    var boxes = stream("source", "crop", step, sample)
+    var boxes = stream(.source, "crop", step, sample)
     let box = rules.drawBox(in: labels, wish: wish, &boxes)
-    return try cut(image, labels, index, source, box, flipped: isFlipped("source", step, sample), wish?.label)
+    return try cut(image, labels, index, source, box, flipped: isFlipped(.source, step, sample), wish?.label)
   }
 
-  private func prepareTarget(_ step: Int, _ sample: Int) throws -> PreparedCrop {
-    guard let target else { preconditionFailure("a crop of a target that is not there") }
-    var images = stream("target", "image", step, sample)
-    let index = images.nextIndex(below: target.count)
-    let (image, labels) = labelsTarget ? try target.imageAndLabels(index) : (try target.image(index), nil)
+  /// A crop anywhere of any image.
+  private func prepareUniform(
+    _ domain: Domain, _ set: (any Dataset)?, withLabels: Bool, _ step: Int, _ sample: Int
+  ) throws -> PreparedCrop {
+    guard let set else { preconditionFailure("a crop of a \(domain.rawValue) set that is not there") }
+    var images = stream(domain, "image", step, sample)
+    let index = images.nextIndex(below: set.count)
+    let (image, labels) = withLabels ? try set.imageAndLabels(index) : (try set.image(index), nil)
     let size = PixelSize(height: image.height, width: image.width)
-    try rules.checkFits(size, place: target.place(index))
-    var boxes = stream("target", "crop", step, sample)
+    try rules.checkFits(size, place: set.place(index))
+    var boxes = stream(domain, "crop", step, sample)
     let box = rules.drawBox(in: size, &boxes)
-    return try cut(image, labels, index, target, box, flipped: isFlipped("target", step, sample), nil)
+    return try cut(image, labels, index, set, box, flipped: isFlipped(domain, step, sample), nil)
   }
 
-  private func isFlipped(_ domain: String, _ step: Int, _ sample: Int) -> Bool {
+  private func isFlipped(_ domain: Domain, _ step: Int, _ sample: Int) -> Bool {
     stream(domain, "flip", step, sample).uniform(at: 0) < flipProbability
   }
 

@@ -1,5 +1,5 @@
-// The uncertainty-rectified contrast of TADA (Gong et al., ECCV 2022): cells of one class attract each other, those of others repel,
-// and a pair counts as much as the network is sure of both. N local samples, h×w cells, C channels.
+// The uncertainty-rectified contrast of TADA (Gong et al., ECCV 2022): cells of one class attract each other, those of
+// others repel, and a pair counts as much as the network is sure of both. N local samples, h×w cells, C channels.
 
 import Adaptation
 import Autograd
@@ -89,15 +89,25 @@ public struct ContrastProjection {
   private let norm: BatchNormState
 
   /// Declares the parameters under the released names: `0`, `1` and `3`.
-  public init(_ registry: ParameterRegistry, _ name: String, channels: Int, outputs: Int = 256) {
+  /// - Parameters:
+  ///   - registry: collects them.
+  ///   - name: their prefix.
+  ///   - channels: of the map.
+  ///   - outputs: of the projection.
+  ///   - isTrained: whether they learn.
+  public init(
+    _ registry: ParameterRegistry, _ name: String, channels: Int, outputs: Int = 256, isTrained: Bool = true
+  ) {
     func declare(_ index: Int, _ outputs: Int) -> (weight: Parameter, bias: Parameter) {
       (
-        registry.declare("\(name).\(index).weight", [outputs, channels, 1, 1], .heNormal(outputs: outputs, taps: 1)),
-        registry.declare("\(name).\(index).bias", [outputs], .constant(0))
+        registry.declare(
+          "\(name).\(index).weight", [outputs, channels, 1, 1], .heNormal(outputs: outputs, taps: 1),
+          isTrained: isTrained),
+        registry.declare("\(name).\(index).bias", [outputs], .constant(0), isTrained: isTrained)
       )
     }
     let first = declare(0, channels)
-    norm = registry.declareBatchNorm("\(name).1", channels: channels)
+    norm = registry.declareBatchNorm("\(name).1", channels: channels, isTrained: isTrained)
     convolutions = [first, declare(3, outputs)]
   }
 

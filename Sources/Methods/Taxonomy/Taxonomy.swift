@@ -1,5 +1,5 @@
-// Source and target whose label sets differ (TADA: Gong et al., ECCV 2022; its official code): labels that are split at random,
-// and labels that the teacher makes finer.
+// Source and target whose label sets differ (TADA: Gong et al., ECCV 2022; its official code): labels that are split at
+// random, and labels that the teacher makes finer.
 
 import Support
 import Tensors
@@ -39,50 +39,66 @@ public struct LabelShares: Sendable, Equatable {
 }
 
 /// How the classes of source labels relate to those of the target.
-public enum Taxonomy: String, SettingChoice {
-  /// The target has classes that source labels ignore.
-  case open
-  /// The target splits classes of the source.
-  case coarseToFine = "coarse-to-fine"
-  /// A class of the source shares objects with several of the target.
-  case overlapping
+public struct Taxonomy: Sendable, Equatable {
+  /// What source labels lack.
+  public enum Kind: String, SettingChoice {
+    /// Classes, which they ignore.
+    case open
+    /// The difference of classes, which they give one label.
+    case coarseToFine = "coarse-to-fine"
+    /// The same, but objects of that label belong to classes that the source has besides.
+    case overlapping
+  }
 
-  private static let groups: [(UInt8, UInt8)] = [(8, 9), (11, 12), (17, 18)]
-  private static let newClasses: Set<UInt8> = [3, 4, 5, 9, 14, 16]
-  /// The class that the source has for all vehicles, and the classes that the target has besides.
-  private static let vehicle: UInt8 = 13, vehicles: Set<UInt8> = [14, 15]
+  /// What source labels lack.
+  public let kind: Kind
+  /// Classes that the target tells apart where the source may not; the first of each is the source's label for them.
+  public let groups: [[UInt8]]
+  /// Classes that source labels ignore.
+  public let newClasses: Set<UInt8>
 
-  /// What source labels of a class that the target splits become in every step: each of its parts as often.
+  /// From its parts.
+  public init(_ kind: Kind, groups: [[UInt8]] = [], newClasses: Set<UInt8> = []) {
+    self.kind = kind
+    self.groups = groups
+    self.newClasses = newClasses
+  }
+
+  /// What source labels of a class that the target splits become in every step: each class of the group as often, to
+  /// hundredths as in the released code.
   public var noise: LabelShares {
-    switch self {
-    case .open: LabelShares([:])
-    case .coarseToFine:
-      LabelShares(Dictionary(uniqueKeysWithValues: Taxonomy.groups.map { ($0, [LabelShares.Step(0.5, $1)]) }))
-    case .overlapping: LabelShares([13: [LabelShares.Step(0.33, 15), LabelShares.Step(0.67, 14)]])
+    guard kind != .open else { return LabelShares([:]) }
+    var steps: [UInt8: [LabelShares.Step]] = [:]
+    for group in groups {
+      let share = 1 / Double(group.count)
+      let bounds = (1..<group.count).map { (100 * share * Double($0)).rounded() / 100 }
+      steps[group[0]] = Taxonomy.steps(from: group[0], in: group, bounds)
     }
+    return LabelShares(steps)
   }
 
-  /// What labels that the teacher has made finer become besides, so that its mistakes are not learned by heart.
+  /// What labels that the teacher has made finer become besides, so that its mistakes are not learned by heart: others
+  /// of their group, in 0.45 of all pixels, or 0.6 where taxonomies overlap.
   public var swap: LabelShares {
-    switch self {
-    case .open: LabelShares([:])
-    case .coarseToFine:
-      LabelShares(
-        Dictionary(
-          uniqueKeysWithValues: Taxonomy.groups.flatMap { one, other in
-            [(one, [LabelShares.Step(0.55, other)]), (other, [LabelShares.Step(0.55, one)])]
-          }))
-    case .overlapping:
-      LabelShares([
-        13: [LabelShares.Step(0.4, 15), LabelShares.Step(0.7, 14)],
-        14: [LabelShares.Step(0.4, 15), LabelShares.Step(0.7, 13)],
-        15: [LabelShares.Step(0.4, 13), LabelShares.Step(0.7, 14)],
-      ])
+    guard kind != .open else { return LabelShares([:]) }
+    let share = kind == .coarseToFine ? 0.45 : 0.6
+    var steps: [UInt8: [LabelShares.Step]] = [:]
+    for group in groups {
+      let bounds = (1..<group.count).map { 1 - share + share * Double($0 - 1) / Double(group.count - 1) }
+      for label in group { steps[label] = Taxonomy.steps(from: label, in: group, bounds) }
     }
+    return LabelShares(steps)
   }
 
-  /// Source labels made finer by what the teacher sees: an ignored pixel of a new class, a pixel of another class of its
-  /// group, a vehicle of another kind.
+  /// Steps to the other classes of a group, of which the last one comes first, as in the released code.
+  private static func steps(from label: UInt8, in group: [UInt8], _ bounds: [Double]) -> [LabelShares.Step] {
+    let order = [group[group.count - 1]] + group.dropLast()
+    let others = order.filter { $0 != label }
+    return zip(bounds, others).map { LabelShares.Step(Float($0), $1) }
+  }
+
+  /// Source labels made finer by what the teacher sees: an ignored pixel of a new class, a pixel of another class of
+  /// its group, and where taxonomies overlap only one that has the source's own label for the group.
   public func relabelled(_ labels: LabelMap, predicted: LabelMap) -> LabelMap {
     precondition(labels.values.count == predicted.values.count, "\(predicted.values.count) predictions")
     var changed = labels
@@ -93,13 +109,10 @@ public enum Taxonomy: String, SettingChoice {
   }
 
   private func decides(_ label: UInt8, _ predicted: UInt8) -> Bool {
-    switch self {
-    case .open: label == LabelMap.ignored && Taxonomy.newClasses.contains(predicted)
-    case .coarseToFine:
-      Taxonomy.groups.contains { group in
-        [group.0, group.1].contains(label) && [group.0, group.1].contains(predicted)
-      }
-    case .overlapping: label == Taxonomy.vehicle && Taxonomy.vehicles.contains(predicted)
+    switch kind {
+    case .open: label == LabelMap.ignored && newClasses.contains(predicted)
+    case .coarseToFine: groups.contains { $0.contains(label) && $0.contains(predicted) }
+    case .overlapping: groups.contains { $0[0] == label && $0.contains(predicted) }
     }
   }
 }

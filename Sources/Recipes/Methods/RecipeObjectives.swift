@@ -63,7 +63,7 @@ extension Recipe {
   public typealias KeyedOptions = (key: String, options: any MethodOptions)
 
   /// The key of the method's own objective.
-  private static let ownObjective = "methodOptions"
+  static let ownObjective = "methodOptions"
 
   /// The options of all objectives of methods, in the order of the catalogue: that of the method, and those that are
   /// added.
@@ -147,7 +147,8 @@ extension Recipe {
         made.contains(name), "head.name", "is \(head.name), which makes no map \(name); \(who) needs it",
         remedy: "use \(heads.joined(separator: " or "))")
     }
-    for (name, set) in [("source", data.source), ("target", data.target)] where needs.maps.contains(PixelMap.depth) {
+    guard needs.maps.contains(PixelMap.depth) else { return }
+    for (name, set) in [("source", data.source), ("target", data.target), ("fewShot", data.fewShot?.set)] {
       guard let set, set.kind == "folder" else { continue }
       try check.require(
         set.depth != nil, "data.\(name).depth", "is missing; \(who) learns from it", remedy: "name a folder of depth")

@@ -13,16 +13,19 @@ extension Recipe {
     public var target: DataSet?
     /// Labelled images to evaluate on.
     public var validation: DataSet?
+    /// A few labelled images of the target domain, for methods that learn from them.
+    public var fewShot: FewShot?
     /// Most pixels that an image file may have: more are refused before memory is taken for them.
     public var pixelLimit = standardPixelLimit
 
     /// No data sets.
     public init() {}
-    /// Shows the three data sets and the limit.
+    /// Shows the data sets and the limit.
     public mutating func visit(_ settings: inout some SettingVisitor) throws {
       try settings.group("source", &source)
       try settings.group("target", &target)
       try settings.group("validation", &validation)
+      try settings.group("fewShot", &fewShot)
       try settings.value("pixelLimit", &pixelLimit, .atLeast(1))
     }
   }
@@ -55,7 +58,7 @@ extension Recipe {
     public var imageSuffix = ""
     /// Folder: end of label stems that image stems lack, such as `_gtFine_labelIds`.
     public var labelSuffix = ""
-    /// Folder: from the ids in label files to train ids.
+    /// From the ids in labels to train ids.
     public var map = LabelMapSetting.identity
     /// Images are resized to fit into this size, keeping their aspect; nil leaves them as they are.
     public var resize: PixelSize?
@@ -246,9 +249,9 @@ public enum ClassesSetting: SettingValue {
   }
 }
 
-/// From the ids in label files to train ids.
+/// From the ids in labels to train ids.
 public enum LabelMapSetting: SettingValue {
-  /// Files hold train ids; 255 is ignored.
+  /// Labels hold train ids; 255 is ignored.
   case identity
   /// A built-in map.
   case named(String)

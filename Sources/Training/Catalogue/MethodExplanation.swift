@@ -129,6 +129,9 @@ extension MethodEntry {
       lines.append("  source: {images: path/to/source/images, labels: path/to/source/labels\(depth("source"))}")
     }
     if host.hasTarget { lines.append("  target: {images: path/to/target/images\(depth("target"))}") }
+    if needed.fewShot {
+      lines.append("  fewShot: {images: path/to/few/images, labels: path/to/few/labels, classes: [8, 9], perClass: 30}")
+    }
     return lines.joined(separator: "\n") + "\n"
   }
 }

@@ -39,6 +39,7 @@ public struct MethodSummary: Sendable, Equatable, Codable {
     if host.hasSource { needs.append("source labels") }
     if host.hasTarget || requirements.needsLabels { needs.append("target images") }
     if requirements.needsLabels { needs.append("teacher") }
+    if requirements.needsFewShot { needs.append("a few labelled target images") }
     if requirements.countsClasses { needs.append("class pixels of the source") }
     if requirements.needsSecondClassifier { needs.append("second classifier") }
     needs += requirements.maps.sorted()
@@ -77,7 +78,14 @@ extension Recipe {
     rareClassSampling.enabled = false
     data.source = .procedural(.source)
     data.target = .procedural(.target)
-    guard entry.options.requirements(networkConfiguration(classCount: 2)).needsSecondClassifier else { return }
+    if needed.fewShot {
+      var few = FewShot()
+      few.set = .procedural(.target)
+      // Every scene shows road.
+      (few.set.seed, few.classes, few.perClass) = (1, [0], few.set.count)
+      data.fewShot = few
+    }
+    guard needed.hasSecondClassifier else { return }
     (network.resolution, network.contextScale) = (.contextOnly, 1)
     (network.auxiliary.stage, network.auxiliary.weight, network.auxiliary.predicts) = (4, 1, true)
   }

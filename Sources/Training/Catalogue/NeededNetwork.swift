@@ -15,6 +15,8 @@ struct NeededNetwork {
   let hasSecondClassifier: Bool
   /// Whether images must bring depth.
   let depth: Bool
+  /// Whether a few target images must be labelled.
+  let fewShot: Bool
 
   /// What the published options of a method need.
   init(_ entry: MethodEntry) {
@@ -29,6 +31,7 @@ struct NeededNetwork {
       needs.resolutions.count == Resolution.allCases.count && !hasSecondClassifier
       ? nil : Resolution.allCases.first { needs.resolutions.contains($0) && $0 != .hrda }
     depth = needs.maps.contains("depth")
+    fewShot = needs.needsFewShot
   }
 
   /// Lines of a recipe.
@@ -38,6 +41,9 @@ struct NeededNetwork {
       + (resolution.map { ["network: {resolution: \($0.rawValue), contextScale: 1\(second)}"] } ?? [])
   }
 
-  /// The same as changes of a recipe.
-  var overrides: [String] { lines.map { $0.replacing(": ", with: "=", maxReplacements: 1) } }
+  /// The same as changes of a recipe, and a few labelled images where they are needed.
+  var overrides: [String] {
+    lines.map { $0.replacing(": ", with: "=", maxReplacements: 1) }
+      + (fewShot ? ["data.fewShot={kind: procedural, domain: target, seed: 1, classes: [0]}"] : [])
+  }
 }

@@ -14,19 +14,29 @@ struct RunCounts {
   var source: ClassStatistics?
   /// Of the validation set; nil where it is known, or there is none.
   var validation: ClassStatistics?
+  /// Of the images that a few are chosen from; nil where there are none.
+  var fewShot: ClassStatistics?
   /// Whether the source has not been found good before.
   let sourceIsNew: Bool
 
   /// Lines about labels that are allowed but hardly meant, of the sets that have not been found good before. Classes
-  /// that count as another need no pixel to be scored.
+  /// that count as another need no pixel to be scored, those of few-shot images none in the source.
   /// - Throws: `Failure` 65 if the recipe's classes to score do not fit.
   func warnings(_ recipe: Recipe, _ classes: ClassSet) throws -> [String] {
     let scoredAs = try recipe.scoredAs(classes)
-    let ofSource = sourceIsNew ? source?.warnings(of: "data.source", classes: classes.names) : nil
+    let few = recipe.data.fewShot
+    let ofSource =
+      sourceIsNew
+      ? source?.warnings(of: "data.source", classes: classes.names) { few?.classes.contains($0) != true } : nil
     let ofValidation = validation?.warnings(of: "data.validation", classes: classes.names) {
       Int(scoredAs[$0]) == $0
     }
-    return (ofSource ?? []) + (ofValidation ?? [])
+    let scarce = (few?.classes ?? []).compactMap { label -> String? in
+      guard let wanted = few?.perClass, let fewShot else { return nil }
+      let found = fewShot.images(of: label, moreThan: 0).count
+      return found < wanted ? "data.fewShot: \(found) of \(wanted) images show \(classes.names[label])" : nil
+    }
+    return (ofSource ?? []) + (ofValidation ?? []) + scarce
   }
 }
 
@@ -62,7 +72,8 @@ public struct ClassCounting {
   }
 
   /// The counts of a run's labels: of the source where it is new or somebody needs them, of the validation set where it
-  /// is new. Every label of these is read, or was, and its ids are checked. A collective.
+  /// is new, and of the images that a few are chosen from. Every label of these is read, or was, and its ids are
+  /// checked. A collective.
   /// - Parameters:
   ///   - data: the data sets.
   ///   - recipe: the recipe; rare class sampling needs the source's.
@@ -85,6 +96,7 @@ public struct ClassCounting {
     if news.contains("data.validation"), let validation = data.validation, validation.identity.drawing == nil {
       counts.validation = try statistics(of: validation, classCount: classCount, on: communicator)
     }
+    counts.fewShot = try data.fewShot.map { try statistics(of: $0, classCount: classCount, on: communicator) }
     return counts
   }
 

@@ -38,7 +38,7 @@ public struct DataComparison {
   /// - Parameters:
   ///   - data: the data now.
   ///   - recipe: says where they lie.
-  /// - Throws: `Failure` 65 if source or target images are others and their keys were not named.
+  /// - Throws: `Failure` 65 if images to learn from are others and their keys were not named.
   func notes(_ data: DataIdentities, _ recipe: Recipe) throws -> [String] {
     guard let former else { return [] }
     guard !isImpossible else {
@@ -94,6 +94,10 @@ public struct DataComparison {
 extension Recipe {
   /// Where the images of a set lie; nil for sets without files.
   fileprivate func place(of name: String) -> String? {
-    name == "labels" ? labels.cache : (name == "source" ? data.source : data.target)?.images
+    switch name {
+    case "labels": labels.cache
+    case "fewShot": data.fewShot?.set.images
+    default: (name == "source" ? data.source : data.target)?.images
+    }
   }
 }

@@ -19,6 +19,8 @@ public struct RunData: Sendable {
   public let target: (any Dataset)?
   /// Labelled images to score on; nil if the recipe names none.
   public let validation: (any Dataset)?
+  /// Labelled images of the target domain, of which a few are chosen; nil for a method that learns from none.
+  public let fewShot: (any Dataset)?
   /// What the sets are, wherever they lie.
   public let identities: DataIdentities
 
@@ -35,7 +37,7 @@ public struct RunData: Sendable {
   ) throws {
     Activity.prepare("data")
     let adapts = recipe.adapts
-    let (classes, source, images, validation) = try communicator.together {
+    let (classes, source, images, validation, fewShot) = try communicator.together {
       let classes = try recipe.classSet()
       let limit = recipe.data.pixelLimit
       let hasSource = recipe.method.host.hasSource
@@ -51,7 +53,8 @@ public struct RunData: Sendable {
         throw Failure(.badData, "the method needs target images", at: "data.target", remedy: "add data.target")
       }
       return (
-        classes, source, target, try recipe.data.validation?.make(classes, withLabels: true, pixelLimit: limit)
+        classes, source, target, try recipe.data.validation?.make(classes, withLabels: true, pixelLimit: limit),
+        try recipe.data.fewShot?.set.make(classes, withLabels: true, maps: maps, pixelLimit: limit)
       )
     }
     let cached = try images.flatMap { images in
@@ -60,8 +63,10 @@ public struct RunData: Sendable {
     }
     let target = cached?.labelled ?? images
     (self.classes, self.source, self.target, self.validation) = (classes, source, target, validation)
+    self.fewShot = fewShot
     identities = DataIdentities(
-      source: source?.identity, target: target?.identity, validation: validation?.identity, labels: cached?.identity)
+      source: source?.identity, target: target?.identity, validation: validation?.identity, labels: cached?.identity,
+      fewShot: fewShot?.identity)
     if communicator.rank == 0 { tell(say) }
     // Every host may have files of its own.
     try ReplicaAgreement(on: communicator, interval: 0).compare(
@@ -70,7 +75,7 @@ public struct RunData: Sendable {
 
   /// Says what there is of each data set.
   private func tell(_ say: (String) -> Void) {
-    for (name, set) in [("source", source), ("target", target), ("validation", validation)] {
+    for (name, set) in [("source", source), ("target", target), ("validation", validation), ("few-shot", fewShot)] {
       if let inventory = set?.inventory { say("\(name): \(inventory)") }
     }
   }
@@ -101,6 +106,7 @@ extension RunData {
       all.append(LookedAt("data.target", target, FileDemands(crop: crop, oneSize: oneSize, pixelLimit: limit)))
     }
     if let validation { all.append(LookedAt("data.validation", validation, FileDemands(pixelLimit: limit))) }
+    if let fewShot { all.append(LookedAt("data.fewShot", fewShot, FileDemands(crop: crop, pixelLimit: limit))) }
     return all
   }
 
@@ -108,16 +114,16 @@ extension RunData {
   /// - Parameters:
   ///   - recipe: the recipe.
   ///   - parts: this rank's samples of each micro-batch.
-  ///   - counts: class pixels of the source, for rare class sampling where that is enabled.
+  ///   - counts: class pixels of the source, for rare class sampling where that is enabled, and of few-shot images.
   ///   - checksSizes: whether every image's size is looked at here.
   /// - Throws: `Failure` 65 or 66 that names the file or key.
   func makeLoader(
-    _ recipe: Recipe, parts: [Range<Int>], counts: ClassStatistics?, checksSizes: Bool
+    _ recipe: Recipe, parts: [Range<Int>], counts: RunCounts, checksSizes: Bool
   ) throws -> (SampleLoader, PixelSize) {
     Activity.prepare("data")
     let rare = recipe.rareClassSampling
     // New labels are counted to check them, sampled or not.
-    let sampler = try (rare.enabled ? counts : nil).map {
+    let sampler = try (rare.enabled ? counts.source : nil).map {
       try RareClassSampler(
         $0,
         RareClassOptions(
@@ -134,8 +140,18 @@ extension RunData {
       margins: margins == ImageMargins(top: 0, bottom: 0, left: 0, right: 0) ? nil : margins, checksSizes: checksSizes)
     options.maps = recipe.requirements(recipe.networkConfiguration(classCount: classes.count)).maps
     options.labelsTarget = recipe.labels.source == .cache && target != nil
-    let loader = try SampleLoader(source: source, target: target, sampler: sampler, options: options)
+    let loader = try SampleLoader(
+      source: source, target: target, fewShot: try chosenFewShot(recipe, counts.fewShot), sampler: sampler,
+      options: options)
     return (loader, try target?.size(0) ?? recipe.crop.size)
+  }
+}
+
+extension RunData {
+  /// The few-shot images that are chosen.
+  private func chosenFewShot(_ recipe: Recipe, _ counts: ClassStatistics?) throws -> FewShotImages? {
+    guard let fewShot, let counts, let rules = recipe.data.fewShot?.rules else { return nil }
+    return try FewShotImages(of: fewShot, counts, rules, classNames: classes.names)
   }
 }
 
@@ -149,14 +165,18 @@ extension Recipe {
   public var withoutPlaces: Recipe {
     var recipe = self
     recipe.threads = 0
-    for set in [\Data.source, \Data.target, \Data.validation] {
-      recipe.data[keyPath: set]?.images = nil
-      recipe.data[keyPath: set]?.labels = nil
-      recipe.data[keyPath: set]?.depth = nil
-    }
+    recipe.data.source?.removePlaces()
+    recipe.data.target?.removePlaces()
+    recipe.data.validation?.removePlaces()
+    recipe.data.fewShot?.set.removePlaces()
     recipe.labels.cache = nil
     return recipe
   }
+}
+
+extension Recipe.DataSet {
+  /// Forgets where files lie.
+  fileprivate mutating func removePlaces() { (images, labels, depth) = (nil, nil, nil) }
 }
 
 /// What the data sets of a run are, apart from their places.
@@ -169,24 +189,26 @@ public struct DataIdentities: Sendable, Equatable, Codable {
   public var validation: DatasetIdentity?
   /// Labels of the target images that a cache holds; nil for methods that make their own or need none.
   public var labels: DatasetIdentity?
+  /// Labelled images of the target domain, of which a few are chosen; nil for methods that learn from none.
+  public var fewShot: DatasetIdentity?
 
   /// From its parts.
   public init(
     source: DatasetIdentity?, target: DatasetIdentity? = nil, validation: DatasetIdentity? = nil,
-    labels: DatasetIdentity? = nil
+    labels: DatasetIdentity? = nil, fewShot: DatasetIdentity? = nil
   ) {
     self.source = source
     self.target = target
     self.validation = validation
     self.labels = labels
+    self.fewShot = fewShot
   }
 
   /// The sets that there are, by the names of their keys in a recipe.
   public var named: [(name: String, identity: DatasetIdentity)] {
-    [("source", source), ("target", target), ("validation", validation), ("labels", labels)].compactMap {
-      name, identity in
-      identity.map { (name, $0) }
-    }
+    [
+      ("source", source), ("target", target), ("validation", validation), ("labels", labels), ("fewShot", fewShot),
+    ].compactMap { name, identity in identity.map { (name, $0) } }
   }
 
   /// As a checkpoint keeps them: `data-source` and so on.

@@ -242,7 +242,10 @@ extension Report {
   }
 
   private var settings: String {
-    let sets = [("source", recipe.data.source), ("target", recipe.data.target), ("validation", recipe.data.validation)]
+    let sets = [
+      ("source", recipe.data.source), ("target", recipe.data.target), ("validation", recipe.data.validation),
+      ("few-shot", recipe.data.fewShot?.set),
+    ]
     var facts = sets.compactMap { name, set in set.map { ("\(name) data", words($0)) } }
     facts += [
       ("training crop", "\(recipe.crop.size), detail crop \(recipe.network.detailCrop)"),

@@ -95,7 +95,7 @@ public final class Experiment {
     look?.remember()
     (loader, targetSize) = try communicator.together { [data, share, plan] in
       try data.makeLoader(
-        recipe, parts: (0..<plan.microBatches).map { share.ofMicroBatch($0).samples }, counts: counts.source,
+        recipe, parts: (0..<plan.microBatches).map { share.ofMicroBatch($0).samples }, counts: counts,
         checksSizes: isNew == nil && communicator.rank == 0)
     }
     let sums = try GradientSums(recipe, plan, networks, on: communicator, metered, order: reductionOrder)

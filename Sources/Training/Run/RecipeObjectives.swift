@@ -56,6 +56,7 @@ extension Requirements {
     needsSource = needsSource || other.needsSource
     needsLabels = needsLabels || other.needsLabels
     mixes = mixes || other.mixes
+    needsFewShot = needsFewShot || other.needsFewShot
     needsSecondClassifier = needsSecondClassifier || other.needsSecondClassifier
     maps.formUnion(other.maps)
     resolutions.formIntersection(other.resolutions)

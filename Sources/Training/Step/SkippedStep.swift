@@ -34,6 +34,8 @@ public struct SkippedStep: Codable, Sendable, Equatable {
     public var source: Crop?
     /// The unlabelled crop; nil for methods that do not adapt.
     public var target: Crop?
+    /// The crop of a few labelled target images; nil for methods that do not learn from them.
+    public var fewShot: Crop?
   }
 
   /// Why it was left out.
@@ -47,7 +49,8 @@ public struct SkippedStep: Codable, Sendable, Equatable {
       batch.samples.enumerated().map { place, index in
         Sample(
           sample: index, source: batch.source.map { Crop($0.provenance[place]) },
-          target: batch.target.map { Crop($0.provenance[place]) })
+          target: batch.target.map { Crop($0.provenance[place]) },
+          fewShot: batch.fewShot.map { Crop($0.provenance[place]) })
       }
     }
     let texts = try communicator.gatherStrings(try communicator.together { try jsonLine(own) })
