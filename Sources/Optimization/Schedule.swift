@@ -9,14 +9,17 @@ public enum WarmUpTo: String, Codable, SettingChoice {
   /// The base rate: there is no decay before the warm-up ends, and then as much as there would be without it, as in CLAN
   /// (Luo et al., CVPR 2019, its code).
   case base
+  /// The base rate: the decay begins where the warm-up ends and takes as many steps as without it, as in DiGA (Shen et
+  /// al., CVPR 2023, its code).
+  case delayed
 }
 
 /// Polynomial decay to 0 times linear warm-up.
 ///
 ///     rate(t) = base · (1 - t / total)^power · (t < warm-up ? 1 - (1 - t / warm-up) · (1 - ratio) : 1)
 ///
-/// The warm-up multiplies the already decaying rate, or the base rate alone. Source: DAFormer (Hoyer et al., CVPR 2022),
-/// supplement, and its published configuration; differs from it in: nothing.
+/// The warm-up multiplies the already decaying rate, or the base rate alone; the decay may begin after it. Source:
+/// DAFormer (Hoyer et al., CVPR 2022), supplement, and its published configuration; differs from it in: nothing.
 public struct LearningRateSchedule: Sendable, Codable, Equatable {
   /// Rate before warm-up and decay.
   public var baseRate: Double
@@ -48,9 +51,10 @@ public struct LearningRateSchedule: Sendable, Codable, Equatable {
 
   /// The rate of a step, before any factor of a parameter group.
   public func rate(at step: Int) -> Double {
-    let remaining = max(1 - Double(step) / Double(totalSteps), 0)
+    let decaying = warmUpTo == .delayed ? step - warmUpSteps : step
+    let remaining = max(1 - Double(decaying) / Double(totalSteps), 0)
     guard step < warmUpSteps else { return baseRate * remaining.power(power) }
-    let rate = warmUpTo == .base ? baseRate : baseRate * remaining.power(power)
+    let rate = warmUpTo == .decayed ? baseRate * remaining.power(power) : baseRate
     return rate * (1 - (1 - Double(step) / Double(warmUpSteps)) * (1 - warmUpRatio))
   }
 }

@@ -80,9 +80,12 @@ extension Recipe {
     try checkLabels(check)
     try check.require(
       data.target != nil || !method.host.hasTarget, "data.target", "is missing; method \(method.name) learns from it")
-    let labelled = methodObjectives.first { $0.options.requirements(networkConfiguration(classCount: 1)).needsLabels }
+    let looking = methodObjectives.first {
+      let needs = $0.options.requirements(networkConfiguration(classCount: 1))
+      return needs.needsLabels || needs.needsTarget
+    }
     try check.require(
-      data.target != nil || labelled == nil, "data.target", "is missing; \(labelled?.key ?? "") learns from it")
+      data.target != nil || looking == nil, "data.target", "is missing; \(looking?.key ?? "") learns from it")
     try checkFewShot(check)
     for (name, set) in [
       ("source", data.source), ("target", data.target), ("validation", data.validation), ("fewShot", data.fewShot?.set),

@@ -113,4 +113,35 @@ import Testing
       }
     }
   }
+
+  @Test(arguments: [Resolution.hrda, .contextOnly, .detailOnly])
+  func hardPixelsAreAMeanOfTheirOwn(resolution: Resolution) throws {
+    let (labels, box) = (SegmentationLossTests.labels, SegmentationLossTests.box)
+    let network = try smallNetwork(resolution)
+    let context = soloContext(labels.samples)
+    let output = try network.train(randomTensor([labels.samples, 64, 64, 3], seed: 3), box: box, context)
+    var hard = HardPixels()
+    func terms(_ weights: Tensor?) throws -> [LossTerm] {
+      try hardPixelLosses(
+        output, pass: "source", labels: labels, weights: weights, boxes: [box], detailWeight: 0.25, factor: 0.5, hard,
+        context)
+    }
+    // Every pixel is hard below probability 1: then it is the mean over labelled pixels.
+    hard.threshold = 1
+    let inside = labels.cropped(to: box)
+    func count(_ map: LabelMap) -> Int { (0..<map.samples).reduce(0) { $0 + map.labelledCount($1) } }
+    let all = segmentationLosses(
+      output, pass: "source", labels: labels, weights: nil, boxes: [box], detailWeight: 0.25, factor: 0.5,
+      labelled: LabelledPixels(whole: count(labels), detail: count(inside)), context)
+    let found = try terms(nil)
+    #expect(found.map(\.name) == all.map(\.name))
+    for (one, other) in zip(found, all) {
+      #expect(zip(one.perSample, other.perSample).allSatisfy { abs($0 - $1) < 1e-6 * (1 + abs($1)) })
+    }
+    // Few are hard, whose loss is larger than the mean; pixels of weight 0 are ignored.
+    (hard.threshold, hard.kept) = (0, 5)
+    func value(_ terms: [LossTerm]) -> Double { terms.flatMap(\.perSample).reduce(0, +) }
+    #expect(value(try terms(nil)) > value(all))
+    #expect(value(try terms(Tensor(zeros: [labels.samples, 64, 64]))) == 0)
+  }
 }

@@ -14,6 +14,17 @@ import Testing
     #expect(schedule.rate(at: 4) == 0 && schedule.rate(at: 5) == 0)
   }
 
+  @Test("a decay that begins after the warm-up is as long as one without")
+  func delayed() {
+    func schedule(_ warmUp: Int) -> LearningRateSchedule {
+      LearningRateSchedule(
+        baseRate: 2, warmUpSteps: warmUp, warmUpRatio: 0, warmUpTo: .delayed, power: 0.9, totalSteps: 10)
+    }
+    #expect([0, 1, 4].map { schedule(4).rate(at: $0) } == [0, 0.5, 2])
+    for step in 0...12 { #expect(schedule(4).rate(at: step + 4) == schedule(0).rate(at: step)) }
+    #expect(schedule(4).rate(at: 14) == 0)
+  }
+
   @Test("schedules survive coding")
   func coding() throws {
     let schedule = LearningRateSchedule(

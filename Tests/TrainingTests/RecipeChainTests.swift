@@ -33,7 +33,7 @@ import Training
         - {name: first, labels: {network: teacher}}
         - name: refine
           set: {method: target-only, labels.source: cache, labels.quantile: 0.5, data.source: null}
-        - {name: second, labels: {flip: true}, set: {evaluation.network: student}}
+        - {name: second, labels: {flip: true, halfSize: true}, set: {evaluation.network: student}}
         - {name: last, set: {init: null, labels: {source: cache}}}
       """
 
@@ -57,7 +57,7 @@ import Training
     teacher.network = .teacher
     #expect(chain.stages[1].work == .labels(teacher, checkpoint: "\(root)/1-warm-up/last-10.h5"))
     var flipped = LabelsStage()
-    flipped.flip = true
+    (flipped.flip, flipped.halfSize) = (true, true)
     #expect(chain.stages[3].work == .labels(flipped, checkpoint: "\(root)/3-refine/last-30.h5"))
     #expect(chain.stages[3].recipe.evaluation.network == .student && recipes[2].evaluation.network == .both)
   }

@@ -1,5 +1,7 @@
 // Fewer images than ranks, on ranks that are threads of this process: the prediction of one rank, and nobody idles.
 
+import Adaptation
+import Autograd
 import Collectives
 import CollectivesTesting
 import Domains
@@ -59,8 +61,8 @@ import Training
 
   @Test("labels of both ways are those of the mean of two soft-max predictions") func bothWays() throws {
     let (predictor, image) = (try Self.makePredictor(), Self.makeImage())
-    let (labels, confidence) = try predictor.predictBothWays(image)
-    let mirrored = try predictor.predictBothWays(image.flippedHorizontally())
+    let (labels, confidence) = try predictor.predict(image, LabelLooks(flips: true))
+    let mirrored = try predictor.predict(image.flippedHorizontally(), LabelLooks(flips: true))
     #expect(mirrored.labels.flippedHorizontally() == labels, "an image and its mirror image have the same labels")
     let (one, other) = (try predictor.predict(image), try predictor.predict(image.flippedHorizontally()))
     let back = horizontallyFlipped(other.confidence.reshaped([1, Self.size.height, Self.size.width, 1])).values
@@ -73,6 +75,28 @@ import Training
       #expect(abs(confidence.values[pixel] - (one.confidence.values[pixel] + back[pixel]) / 2) < 1e-6)
     }
     #expect(agreeing > 0 && agreeing < labels.values.count)
+  }
+
+  @Test("labels of two sizes are those of the larger logits") func twoSizes() throws {
+    var configuration = NetworkConfiguration(
+      encoder: .named("tiny"), classCount: 5, detailHeight: 32, detailWidth: 32, headWidth: 16)
+    (configuration.resolution, configuration.contextReduction) = (.contextOnly, 1)
+    let network = try SegmentationNetwork(configuration, gradientSlots: 0, seed: 3)
+    let predictor = Predictor(network, crop: (height: 128, width: 256), stride: (height: 128, width: 256))
+    let image = Self.makeImage()
+    let found = try predictor.predict(image, LabelLooks(halfSize: true))
+    let context = BatchShare(communicator: SoloCommunicator(), globalBatch: 1, samples: 0..<1)
+      .context(normalization: .running)
+    let whole = normalisedTensor([image])
+    let maps = try [whole, bilinear(whole, height: 64, width: 128)].map { try network.logits($0, context) }
+    let expected = pseudoLabels(largestLogits(maps, height: 128, width: 256))
+    #expect(found.labels == expected.labels && found.confidence.values == expected.confidence.values)
+    #expect(found.labels != (try predictor.predict(image)).labels)
+    let both = try predictor.predict(image, LabelLooks(flips: true, halfSize: true))
+    let mirrored = try predictor.predict(image.flippedHorizontally(), LabelLooks(flips: true, halfSize: true))
+    #expect(mirrored.labels.flippedHorizontally() == both.labels && both.labels != found.labels)
+    // A detail crop is never larger than a window.
+    #expect(try Self.makePredictor().predict(image, LabelLooks(halfSize: true)).labels.height == 128)
   }
 
   @Test func oneImageIsPredictedByAllRanks() throws {

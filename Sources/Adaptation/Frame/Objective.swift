@@ -110,6 +110,10 @@ public struct Requirements: Sendable {
   public var needsSource = false
   /// Whether target images must be labelled, also where the host needs no labels.
   public var needsLabels = false
+  /// Whether there must be a teacher, also where no target image is labelled.
+  public var needsTeacher = false
+  /// Whether there must be target images, also where the host looks at none.
+  public var needsTarget = false
   /// Whether it makes the mixed images.
   public var mixes = false
   /// Whether it learns from a few labelled target images, `data.fewShot`.
@@ -124,6 +128,9 @@ public struct Requirements: Sendable {
   public var needsSecondClassifier = false
   /// Whether it must know how many pixels of the source labels each class has.
   public var countsClasses = false
+
+  /// Whether the run has a teacher: for labels, or as such.
+  public var hasTeacher: Bool { needsLabels || needsTeacher }
 
   /// Nothing.
   public init() {}

@@ -45,6 +45,9 @@ public struct View {
   public var temperature: Float = 1
   /// γ of the focal loss that takes the place of its cross-entropy; 0 leaves it.
   public var focal = 0.0
+  /// Which pixels its cross-entropy is a mean over, where only hard ones count; nil: all. Temperature and focal loss are
+  /// then left out.
+  public var hardPixels: HardPixels?
   /// Changes the encoder's finest map of each crop before coarser ones are made of it; nil: nothing does.
   public var restyle: ForwardContext.Restyle?
 

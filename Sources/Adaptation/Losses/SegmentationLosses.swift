@@ -3,6 +3,7 @@
 import Autograd
 import Kernels
 import Networks
+import Support
 import Tensors
 
 /// HRDA's composite loss of one pass (Hoyer et al., ECCV 2022, Eq. 12): `(1 - λ)` times the cross-entropy of the
@@ -28,46 +29,95 @@ public func segmentationLosses(
   auxiliaryWeight: Float = 0, factor: Float = 1, temperature: Float = 1, focal: Double = 0,
   labelled: LabelledPixels? = nil, _ context: ForwardContext
 ) -> [LossTerm] {
-  let loss = PassLoss(pass: pass, factor: factor, temperature: temperature, focal: focal, context: context)
-  func whole(_ logits: Variable, _ share: Float, _ name: String) -> LossTerm {
-    loss.term(logits, labels, weights, labelled?.whole, share, name)
+  supervisedOutputs(
+    output, labels: labels, weights: weights, boxes: boxes, detailWeight: detailWeight,
+    auxiliaryWeight: auxiliaryWeight
+  ).map { supervised in
+    let logits = temperature == 1 ? supervised.logits : scaled(supervised.logits, by: 1 / temperature, context)
+    let (labels, valid) = (supervised.labels, supervised.isWhole ? labelled?.whole : labelled?.detail)
+    let (factor, name) = (factor * supervised.share, "\(pass).\(supervised.name)")
+    guard focal > 0 else {
+      return crossEntropy(
+        logits, labels: labels, weights: supervised.weights, valid: valid, factor: factor, name: name, context)
+    }
+    return Autograd.focal(
+      bilinear(logits, height: labels.height, width: labels.width, context), labels: labels, gamma: focal,
+      weights: supervised.weights, valid: valid, factor: factor, name: name, context)
   }
-  func inBox(_ logits: Variable, _ share: Float, _ name: String) -> LossTerm {
+}
+
+/// Which pixels are hard.
+public struct HardPixels: SettingGroup {
+  /// Probability of the label below which a pixel is hard.
+  public var threshold = 0.7
+  /// Pixels of the micro-batch that are hard at least, where there are as many.
+  public var kept = 100_000
+
+  /// Values of DiGA's training on SYNTHIA (Shen et al., CVPR 2023, code).
+  public init() {}
+  /// Shows all settings.
+  public mutating func visit(_ settings: inout some SettingVisitor) throws {
+    try settings.value("threshold", &threshold, .from(0, to: 1))
+    try settings.value("kept", &kept, .atLeast(1))
+  }
+}
+
+/// The same terms as means over hard pixels only (`hardPixelCrossEntropy`). Pixels of weight 0 are ignored, other weights
+/// count as 1. A collective: called by all ranks that share the batch.
+///
+/// Parameters as for `segmentationLosses`.
+public func hardPixelLosses(
+  _ output: TrainingOutput, pass: String, labels: LabelMap, weights: Tensor?, boxes: [Box], detailWeight: Float,
+  auxiliaryWeight: Float = 0, factor: Float = 1, _ hard: HardPixels, _ context: ForwardContext
+) throws -> [LossTerm] {
+  try supervisedOutputs(
+    output, labels: labels, weights: weights, boxes: boxes, detailWeight: detailWeight,
+    auxiliaryWeight: auxiliaryWeight
+  ).map { supervised in
+    var labels = supervised.labels
+    for (pixel, weight) in (supervised.weights?.values ?? []).enumerated() where weight == 0 {
+      labels.values[pixel] = LabelMap.ignored
+    }
+    return try hardPixelCrossEntropy(
+      bilinear(supervised.logits, height: labels.height, width: labels.width, context), labels: labels,
+      threshold: Float(hard.threshold), kept: hard.kept, factor: factor * supervised.share,
+      name: "\(pass).\(supervised.name)", context)
+  }
+}
+
+/// Logits of a pass with what they shall say.
+private struct SupervisedOutput {
+  let name: String
+  let logits: Variable
+  /// Of the whole image, or of the detail crop.
+  let isWhole: Bool
+  let labels: LabelMap
+  let weights: Tensor?
+  /// Weight of the term.
+  let share: Float
+}
+
+private func supervisedOutputs(
+  _ output: TrainingOutput, labels: LabelMap, weights: Tensor?, boxes: [Box], detailWeight: Float,
+  auxiliaryWeight: Float
+) -> [SupervisedOutput] {
+  func whole(_ logits: Variable, _ share: Float, _ name: String) -> SupervisedOutput {
+    SupervisedOutput(name: name, logits: logits, isWhole: true, labels: labels, weights: weights, share: share)
+  }
+  func inBox(_ logits: Variable, _ share: Float, _ name: String) -> SupervisedOutput {
     let inside = weights.map {
       cropped($0.reshaped([labels.samples, labels.height, labels.width, 1]), to: boxes)
         .reshaped([labels.samples, boxes[0].height, boxes[0].width])
     }
-    return loss.term(logits, labels.cropped(to: boxes), inside, labelled?.detail, share, name)
+    return SupervisedOutput(
+      name: name, logits: logits, isWhole: false, labels: labels.cropped(to: boxes), weights: inside, share: share)
   }
-  var terms: [LossTerm] = []
-  if let fused = output.fused { terms.append(whole(fused, output.detail == nil ? 1 : 1 - detailWeight, "fused")) }
-  if let detail = output.detail { terms.append(inBox(detail, output.fused == nil ? 1 : detailWeight, "detail")) }
+  var outputs: [SupervisedOutput] = []
+  if let fused = output.fused { outputs.append(whole(fused, output.detail == nil ? 1 : 1 - detailWeight, "fused")) }
+  if let detail = output.detail { outputs.append(inBox(detail, output.fused == nil ? 1 : detailWeight, "detail")) }
   if let auxiliary = output.auxiliary, auxiliaryWeight > 0 {
     // Of the network's only crop: the whole image, or the detail crop.
-    terms.append((output.fused != nil ? whole : inBox)(auxiliary, auxiliaryWeight, "auxiliary"))
+    outputs.append((output.fused != nil ? whole : inBox)(auxiliary, auxiliaryWeight, "auxiliary"))
   }
-  return terms
-}
-
-/// What all terms of a pass share.
-private struct PassLoss {
-  let pass: String
-  let factor: Float
-  let temperature: Float
-  let focal: Double
-  let context: ForwardContext
-
-  func term(
-    _ logits: Variable, _ labels: LabelMap, _ weights: Tensor?, _ valid: Int?, _ share: Float, _ name: String
-  ) -> LossTerm {
-    let cooled = temperature == 1 ? logits : scaled(logits, by: 1 / temperature, context)
-    let (factor, name) = (factor * share, "\(pass).\(name)")
-    guard focal > 0 else {
-      return crossEntropy(
-        cooled, labels: labels, weights: weights, valid: valid, factor: factor, name: name, context)
-    }
-    return Autograd.focal(
-      bilinear(cooled, height: labels.height, width: labels.width, context), labels: labels, gamma: focal,
-      weights: weights, valid: valid, factor: factor, name: name, context)
-  }
+  return outputs
 }

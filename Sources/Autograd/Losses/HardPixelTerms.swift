@@ -26,15 +26,24 @@ public func hardPixelCrossEntropy(
   _ logits: Variable, labels: LabelMap, threshold: Float = 0.7, kept: Int = 100_000, factor: Float, name: String,
   _ context: ForwardContext
 ) throws -> LossTerm {
-  let probabilities = labelProbabilities(logits.value, labels)
-  let hard = try hardPixels(probabilities, threshold: threshold, kept: kept, context)
-  let marks = Tensor(probabilities.values.map { $0 < hard.limit ? 1 : 0 }, probabilities.shape)
+  let hard = try hardPixels(logits.value, labels: labels, threshold: threshold, kept: kept, context)
   return crossEntropy(
-    logits, labels: labels, weights: marks, valid: hard.count, factor: factor, name: name, context)
+    logits, labels: labels, weights: hard.marks, valid: hard.count, factor: factor, name: name, context)
+}
+
+/// The pixels that it averages: 1 for each hard one, `[N, H, W]`, and how many there are on all ranks.
+///
+/// Parameters as above. A collective.
+public func hardPixels(
+  _ logits: Tensor, labels: LabelMap, threshold: Float, kept: Int, _ context: ForwardContext
+) throws -> (marks: Tensor, count: Int) {
+  let probabilities = labelProbabilities(logits, labels)
+  let hard = try hardLimit(probabilities, threshold: threshold, kept: kept, context)
+  return (Tensor(probabilities.values.map { $0 < hard.limit ? 1 : 0 }, probabilities.shape), hard.count)
 }
 
 /// The probability below which pixels are hard, and how many of all ranks are. Not-a-number is left out.
-private func hardPixels(
+private func hardLimit(
   _ probabilities: Tensor, threshold: Float, kept: Int, _ context: ForwardContext
 ) throws -> (limit: Float, count: Int) {
   let counts = try globalCounts(probabilities, context, width: 3) { _, value in

@@ -13,6 +13,14 @@ public func add(_ x: Tensor, _ y: Tensor) -> Tensor { combined(x, y, ck_add) }
 /// - Precondition: the shapes agree.
 public func multiply(_ x: Tensor, _ y: Tensor) -> Tensor { combined(x, y, ck_multiply) }
 
+/// The larger of two numbers, element by element.
+/// - Precondition: the shapes agree.
+public func larger(_ x: Tensor, _ y: Tensor) -> Tensor {
+  combined(x, y) { first, second, result, count in
+    for index in 0..<count { result[index] = max(first[index], second[index]) }
+  }
+}
+
 private func combined(
   _ x: Tensor, _ y: Tensor,
   _ kernel: (UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void

@@ -192,3 +192,13 @@ struct ResizeAxis {
     self.first = first
   }
 }
+
+/// The largest logits of several maps, each enlarged with aligned corners first.
+///
+/// Shapes: `maps` [N, h, w, K] each, of any h and w; result [N, height, width, K].
+/// - Precondition: there is a map.
+public func largestLogits(_ maps: [Tensor], height: Int, width: Int) -> Tensor {
+  precondition(!maps.isEmpty, "the largest of no logits")
+  let large = maps.map { bilinear($0, height: height, width: width, alignCorners: true) }
+  return large.dropFirst().reduce(large[0], larger)
+}

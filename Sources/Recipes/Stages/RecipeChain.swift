@@ -169,8 +169,12 @@ public struct RecipeChain: Sendable {
 }
 
 extension Recipe {
-  /// Whether the run averages its student: where target images are labelled.
-  fileprivate var hasTeacher: Bool { labelsTarget(networkConfiguration(classCount: 1)) }
+  /// Whether the run averages its student: where target images are labelled, or for an objective.
+  fileprivate var hasTeacher: Bool {
+    let configuration = networkConfiguration(classCount: 1)
+    return labelsTarget(configuration)
+      || methodObjectives.contains { $0.options.requirements(configuration).needsTeacher }
+  }
 }
 
 extension SettingNode {

@@ -16,6 +16,8 @@ public struct LabelsStage: SettingGroup {
   public var network = Network.student
   /// Whether labels are the mean of two predictions: of the image and of its mirror image.
   public var flip = false
+  /// Whether every logit is the larger one of two: of the image, and of the image at half its size.
+  public var halfSize = false
 
   /// The student, one prediction.
   public init() {}
@@ -23,6 +25,7 @@ public struct LabelsStage: SettingGroup {
   public mutating func visit(_ settings: inout some SettingVisitor) throws {
     try settings.value("network", &network)
     try settings.value("flip", &flip)
+    try settings.value("halfSize", &halfSize)
   }
 }
 

@@ -58,7 +58,7 @@ public struct MethodExplanation: Sendable, Equatable, Codable {
     let record = try experiment.step.run(try experiment.loader.batches(step: 0), step: 0)
     method = MethodSummary(entry)
     options = entry.options.listed
-    labelsTarget = experiment.teacher != nil
+    labelsTarget = experiment.labelsTarget
     companions = experiment.step.parts.objectives.flatMap { $0.companions.map(\.name) }
     passes = MethodExplanation.passes(
       experiment, recipe.requirements(experiment.student.configuration),

@@ -37,8 +37,8 @@ public struct MethodSummary: Sendable, Equatable, Codable {
   private static func needs(_ host: Host, _ requirements: Requirements) -> [String] {
     var needs: [String] = []
     if host.hasSource { needs.append("source labels") }
-    if host.hasTarget || requirements.needsLabels { needs.append("target images") }
-    if requirements.needsLabels { needs.append("teacher") }
+    if host.hasTarget || requirements.needsLabels || requirements.needsTarget { needs.append("target images") }
+    if requirements.hasTeacher { needs.append("teacher") }
     if requirements.needsFewShot { needs.append("a few labelled target images") }
     if requirements.countsClasses { needs.append("class pixels of the source") }
     if requirements.needsSecondClassifier { needs.append("second classifier") }

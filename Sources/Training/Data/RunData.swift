@@ -158,7 +158,8 @@ extension RunData {
 extension Recipe {
   /// Whether the method looks at target images.
   var adapts: Bool {
-    method.host.hasTarget || requirements(networkConfiguration(classCount: 1)).needsLabels
+    let needs = requirements(networkConfiguration(classCount: 1))
+    return method.host.hasTarget || needs.needsLabels || needs.needsTarget
   }
 
   /// The recipe without what may differ between hosts that train together: threads, and where the data lie.

@@ -34,10 +34,19 @@ public struct Predictor {
     return prediction(try logits(image, boxes), boxes, size)
   }
 
-  /// The same by the mean of two soft-max predictions: of the image, and of its mirror image, mirrored back.
-  public func predictBothWays(_ image: RGBImage) throws -> (labels: LabelMap, confidence: Tensor) {
-    let own = Kernels.softmax(try wholeLogits(image))
-    let mirrored = Kernels.softmax(try wholeLogits(image.flippedHorizontally()))
+  /// The same by logits of several looks at the image.
+  /// - Parameters:
+  ///   - image: the image.
+  ///   - looks: which ones.
+  public func predict(_ image: RGBImage, _ looks: LabelLooks) throws -> (labels: LabelMap, confidence: Tensor) {
+    func logits(_ image: RGBImage) throws -> Tensor {
+      let own = try wholeLogits(image)
+      guard looks.halfSize else { return own }
+      return largestLogits([own, try halfSizeLogits(image)], height: image.height, width: image.width)
+    }
+    guard looks.flips else { return pseudoLabels(try logits(image)) }
+    let own = Kernels.softmax(try logits(image))
+    let mirrored = Kernels.softmax(try logits(image.flippedHorizontally()))
     let mean = Kernels.scaled(Kernels.add(own, horizontallyFlipped(mirrored)), by: 0.5)
     let (labels, values, classes) = (argMax(mean), mean.values, mean.channels)
     let confidence = labels.values.enumerated().map { pixel, label in values[pixel * classes + Int(label)] }
@@ -51,6 +60,24 @@ public struct Predictor {
     return mean(try logits(image, boxes), boxes, size)
   }
 
+  /// The logits of the image at half its size, `[1, H/2, W/2, K]`: windows are as large as that, or as usual, if that is
+  /// smaller.
+  private func halfSizeLogits(_ image: RGBImage) throws -> Tensor {
+    let (height, width) = (max(1, image.height / 2), max(1, image.width / 2))
+    let (multiple, shapes) = (network.grid.offsetMultiple, network.configuration)
+    let least = shapes.resolution == .contextOnly ? (0, 0) : (shapes.detailHeight, shapes.detailWidth)
+    let window = (
+      height: max(least.0, min(crop.height, height.roundedUp(to: multiple))),
+      width: max(least.1, min(crop.width, width.roundedUp(to: multiple)))
+    )
+    let smaller = Predictor(
+      network, crop: window, stride: (min(stride.height, window.height), min(stride.width, window.width)))
+    let size = PixelSize(height: height, width: width)
+    let boxes = smaller.windows(of: size)
+    let resized = Kernels.bilinear(normalisedTensor([image]), height: height, width: width)
+    return smaller.mean(try smaller.logits(resized, boxes), boxes, size)
+  }
+
   /// The windows of an image of some size, on the padded image.
   func windows(of size: PixelSize) -> [Box] {
     let padded = paddedSize(size)
@@ -59,10 +86,14 @@ public struct Predictor {
 
   /// Logits of some windows of an image, each `[1, h, w, K]`.
   func logits(_ image: RGBImage, _ boxes: [Box]) throws -> [Tensor] {
-    let size = PixelSize(height: image.height, width: image.width)
+    try logits(normalisedTensor([image]), boxes)
+  }
+
+  /// The same of a normalised image, `[1, H, W, 3]`.
+  private func logits(_ image: Tensor, _ boxes: [Box]) throws -> [Tensor] {
+    let size = PixelSize(height: image.shape[1], width: image.shape[2])
     let (inside, outside) = (box(size), paddedSize(size))
-    let padded = Kernels.padded(
-      normalisedTensor([image]), into: inside, height: outside.height, width: outside.width)
+    let padded = Kernels.padded(image, into: inside, height: outside.height, width: outside.width)
     let context = BatchShare(communicator: SoloCommunicator(), globalBatch: 1, samples: 0..<1)
       .context(normalization: .running)
     return try boxes.map { try network.logits(cropped(padded, to: $0), context) }
@@ -91,6 +122,21 @@ public struct Predictor {
     return PixelSize(
       height: max(size.height, crop.height).roundedUp(to: multiple),
       width: max(size.width, crop.width).roundedUp(to: multiple))
+  }
+}
+
+/// What a network looks at to label an image.
+public struct LabelLooks: Sendable, Equatable {
+  /// Whether predictions are the mean of two: of the image, and of its mirror image, mirrored back.
+  public var flips: Bool
+  /// Whether every logit is the larger one of two: of the image, and of the image at half its size (Shen et al., DiGA,
+  /// CVPR 2023, its code).
+  public var halfSize: Bool
+
+  /// Looks at the image alone, or at others too.
+  public init(flips: Bool = false, halfSize: Bool = false) {
+    self.flips = flips
+    self.halfSize = halfSize
   }
 }
 

@@ -23,7 +23,7 @@ public struct PseudoLabelBuilder {
   private static let pausePerPublication = 20.0
   private let dataset: any Dataset
   private let predictor: Predictor
-  private let flips: Bool
+  private let looks: LabelLooks
   private let step: Int
   private let communicator: any Communicator
   private let say: (String) -> Void
@@ -31,17 +31,18 @@ public struct PseudoLabelBuilder {
   /// - Parameters:
   ///   - dataset: the images.
   ///   - predictor: the network's sliding windows.
-  ///   - flips: whether labels are the mean of two predictions, of the image and of its mirror image.
+  ///   - looks: what the network looks at besides the image.
   ///   - step: completed steps of the network's run, the step of all entries.
   ///   - communicator: the ranks.
   ///   - say: prints a line of progress; called on rank 0.
   public init(
-    _ dataset: any Dataset, _ predictor: Predictor, flips: Bool = false, step: Int, on communicator: any Communicator,
+    _ dataset: any Dataset, _ predictor: Predictor, looks: LabelLooks = LabelLooks(), step: Int,
+    on communicator: any Communicator,
     say: @escaping (String) -> Void
   ) {
     self.dataset = dataset
     self.predictor = predictor
-    self.flips = flips
+    self.looks = looks
     self.step = step
     self.communicator = communicator
     self.say = communicator.rank == 0 ? say : { _ in }
@@ -63,9 +64,9 @@ public struct PseudoLabelBuilder {
 
   /// Labels of two predictions are others than those of one.
   private func named(_ recipe: String) -> String {
-    guard flips else { return recipe }
+    guard looks != LabelLooks() else { return recipe }
     let hash = SHA256()
-    hash.update("\(recipe), flipped")
+    hash.update("\(recipe)\(looks.flips ? ", flipped" : "")\(looks.halfSize ? ", half size" : "")")
     return hash.hexadecimal()
   }
 
@@ -117,7 +118,7 @@ public struct PseudoLabelBuilder {
 
   private func entry(_ image: Int, _ origin: PseudoLabelOrigin) throws -> PseudoLabelEntry {
     let pixels = try dataset.image(image)
-    let (labels, confidence) = try flips ? predictor.predictBothWays(pixels) : predictor.predict(pixels)
+    let (labels, confidence) = try predictor.predict(pixels, looks)
     return PseudoLabelEntry(
       image: image, step: step, labels: labels, probabilities: confidence.values, threshold: origin.threshold,
       isFine: origin.hasFineConfidence)

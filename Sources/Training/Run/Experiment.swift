@@ -53,7 +53,9 @@ public final class Experiment {
   public var targetCount: Int { data.target?.count ?? 0 }
   /// The trained network.
   public var student: SegmentationNetwork { step.parts.student }
-  /// Its average; nil where no target image is labelled.
+  /// Whether target images are labelled.
+  public var labelsTarget: Bool { step.parts.labelSource != nil && teacher != nil }
+  /// Its average; nil where nobody needs it.
   public var teacher: Teacher? { step.parts.teacher }
   /// The encoder that an objective keeps frozen, if one does.
   public var reference: ReferenceEncoder? { step.parts.objectives.lazy.compactMap(\.frozenEncoder).first }

@@ -55,6 +55,8 @@ extension Requirements {
     passOptions.merge(other.passOptions) { own, _ in own }
     needsSource = needsSource || other.needsSource
     needsLabels = needsLabels || other.needsLabels
+    needsTeacher = needsTeacher || other.needsTeacher
+    needsTarget = needsTarget || other.needsTarget
     mixes = mixes || other.mixes
     needsFewShot = needsFewShot || other.needsFewShot
     needsSecondClassifier = needsSecondClassifier || other.needsSecondClassifier

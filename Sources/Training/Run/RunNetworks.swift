@@ -11,7 +11,7 @@ import Support
 struct RunNetworks {
   /// The trained network.
   let student: SegmentationNetwork
-  /// Its average; nil where no target image is labelled.
+  /// Its average; nil where nobody needs it.
   let teacher: Teacher?
   /// The encoder that the feature distance compares with; nil where there is none.
   let reference: ReferenceEncoder?
@@ -32,7 +32,7 @@ struct RunNetworks {
     }
     student = try network(slots: plan.place < 2 ? plan.samples.count : 0)
     teacher =
-      requirements.needsLabels
+      requirements.hasTeacher
       ? Teacher(
         try network(slots: 0), threshold: Float(recipe.teacher.threshold), confidence: recipe.teacher.confidence) : nil
     reference = recipe.usesFeatureDistance ? try ReferenceEncoder(configuration, seed: recipe.seed) : nil

@@ -85,7 +85,7 @@ public final class Trainer {
     let firstTeacher = try communicator.broadcastString(experiment.origin.firstTeacher ?? "")
     Activity.prepare("run folder")
     startPseudoLabelWatch()
-    if experiment.teacher != nil, experiment.recipe.keepsLabels { try startRecording(firstTeacher, visits) }
+    if experiment.labelsTarget, experiment.recipe.keepsLabels { try startRecording(firstTeacher, visits) }
     if let note = experiment.recipe.batchRuleNote { say(note) }
     for warning in experiment.labelWarnings { say("warning: \(warning)") }
     if !isResumed { try rehearseEvaluation() }
@@ -164,7 +164,7 @@ public final class Trainer {
 
   private func startPseudoLabelWatch() {
     let recipe = experiment.recipe
-    guard experiment.teacher != nil, recipe.watch.pseudoLabels > 0 else { return }
+    guard experiment.labelsTarget, recipe.watch.pseudoLabels > 0 else { return }
     pseudoLabelWatch = PseudoLabelWatch(
       classes: experiment.classes.names, threshold: Float(recipe.teacher.threshold), every: recipe.watch.pseudoLabels,
       completedSteps: firstStep, on: communicator)

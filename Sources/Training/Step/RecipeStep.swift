@@ -33,7 +33,8 @@ extension StepParts {
   ) throws {
     let student = networks.student
     self.init(
-      share: share, student: student, teacher: networks.teacher, labelSource: recipe.labels.source,
+      share: share, student: student, teacher: networks.teacher,
+      labelSource: requirements.needsLabels ? recipe.labels.source : nil,
       host: recipe.method.host, objectives: objectives,
       companions: try StepCompanions(of: objectives, on: share.communicator), sites: requirements.sites,
       draws: SeededDraws(

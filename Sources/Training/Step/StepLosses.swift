@@ -16,11 +16,17 @@ extension HostPasses {
 }
 
 extension StepOptions {
-  /// The cross-entropy of a view that has labels, its pixel weights times factors of objectives.
-  func crossEntropy(_ run: StudentRun, times factors: [Tensor], _ labelled: LabelledPixels?) -> [LossTerm] {
+  /// The cross-entropy of a view that has labels, its pixel weights times factors of objectives. A collective where only
+  /// hard pixels count.
+  func crossEntropy(_ run: StudentRun, times factors: [Tensor], _ labelled: LabelledPixels?) throws -> [LossTerm] {
     let view = run.view
     guard let labels = view.labels else { return [] }
     let weights = factors.reduce(view.weights) { weights, factor in weights.map { multiply($0, factor) } ?? factor }
+    if let hard = view.hardPixels {
+      return try hardPixelLosses(
+        run.output, pass: view.name, labels: labels, weights: weights, boxes: view.detailCrops,
+        detailWeight: detailWeight, auxiliaryWeight: auxiliaryWeight, factor: view.factor, hard, run.context)
+    }
     return segmentationLosses(
       run.output, pass: view.name, labels: labels, weights: weights, boxes: view.detailCrops,
       detailWeight: detailWeight, auxiliaryWeight: auxiliaryWeight, factor: view.factor,

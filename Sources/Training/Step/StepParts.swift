@@ -47,10 +47,10 @@ public struct StepParts {
   public let share: BatchShare
   /// The trained network.
   public let student: SegmentationNetwork
-  /// Its average; nil trains on source images alone.
+  /// Its average; nil where nobody needs it.
   public let teacher: Teacher?
-  /// Who labels target images, where they are labelled.
-  public let labelSource: LabelSource
+  /// Who labels target images; nil where nobody asks.
+  public let labelSource: LabelSource?
   /// How the method trains.
   public let host: Host
   /// What it adds, in the order of the catalogue.
@@ -84,7 +84,8 @@ public struct StepParts {
   /// - Precondition: what a host and its objectives need is there, companions included, and objectives have different
   ///   names.
   public init(
-    share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, labelSource: LabelSource = .teacher, host: Host,
+    share: BatchShare, student: SegmentationNetwork, teacher: Teacher?, labelSource: LabelSource? = .teacher,
+    host: Host,
     objectives: [any Objective] = [], companions: StepCompanions = .none, sites: [String: Set<Site>] = [:],
     draws: any DrawSource, reduction: GradientReduction,
     teamGradients: TeamGradients? = nil, overlap: OverlapTrial? = nil,
@@ -98,7 +99,8 @@ public struct StepParts {
     precondition((share.team == nil) == (teamGradients == nil), "a team joins its gradients")
     precondition(reduction.scatters == (shards != nil), "sums that are scattered have owners")
     precondition(observer == nil || shards == nil, "no rank has the whole gradient to show")
-    precondition(teacher != nil || !host.needsLabels, "host \(host.rawValue) needs a teacher")
+    precondition(
+      teacher != nil && labelSource != nil || !host.needsLabels, "host \(host.rawValue) needs a teacher's labels")
     self.share = share
     self.student = student
     self.teacher = teacher

@@ -127,8 +127,9 @@ public final class TrainingStep {
   }
 
   private func labels(_ view: StepView, _ kept: KeptPseudoLabels?) throws -> PseudoLabels? {
-    try parts.teacher?.pseudoLabels(
-      view, from: parts.labelSource, kept: kept, keeping: parts.sites[Requirements.labellingPass] ?? [])
+    guard let source = parts.labelSource else { return nil }
+    return try parts.teacher?.pseudoLabels(
+      view, from: source, kept: kept, keeping: parts.sites[Requirements.labellingPass] ?? [])
   }
 
   /// One tape: the student looks at every view, all ranks learn what losses must know, gradients are walked back.
@@ -167,7 +168,7 @@ public final class TrainingStep {
   ) throws -> [LossTerm] {
     let asked = Array(zip(parts.objectives, totals.dropFirst()))
     var terms = try runs.flatMap { run in
-      options.crossEntropy(
+      try options.crossEntropy(
         run, times: try asked.compactMap { try $0.weights(run, of: pass, $1, step) },
         options.normalisation.labelled(run, totals[0]))
     }

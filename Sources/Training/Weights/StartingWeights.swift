@@ -160,7 +160,7 @@ public struct ImportedWeights {
     }
     let student = try network()
     var parts = [(group: Snapshot.student, parameters: student, match: Optional(set.match(.student, student)))]
-    if recipe.requirements(configuration).needsLabels {
+    if recipe.requirements(configuration).hasTeacher {
       let teacher = try network()
       parts.append((Snapshot.teacher, teacher, set.has(.teacher) ? set.match(.teacher, teacher) : nil))
     }

@@ -28,6 +28,8 @@ struct CacheBuildCommand: ParsableCommand {
   var output: String
   @Flag(help: "Label by the mean of two predictions: of the image and of its mirror image.")
   var flip = false
+  @Flag(help: "Label by the larger logits of two: of the image and of the image at half its size.")
+  var halfSize = false
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
   @OptionGroup var settings: RecipeOptions
@@ -46,7 +48,8 @@ struct CacheBuildCommand: ParsableCommand {
     try runOnRanks { communicator in
       let watch = Stopwatch()
       let build = CacheBuild(
-        checkpoint: checkpoint, network: network.rawValue, flips: flip, output: output, json: json)
+        checkpoint: checkpoint, network: network.rawValue, looks: LabelLooks(flips: flip, halfSize: halfSize),
+        output: output, json: json)
       let outcome = try build.run(on: communicator, overrides: settings.overrides) { stored in
         let recipe = try self.recipe.map { try settings.read($0, on: communicator) } ?? stored
         try setUpMachine(threads: recipe.threads, on: communicator)
@@ -71,8 +74,8 @@ struct CacheBuild {
   let checkpoint: String
   /// `student` or `teacher`.
   let network: String
-  /// Whether labels are the mean of two predictions, of the image and of its mirror image.
-  let flips: Bool
+  /// What it looks at besides the image.
+  let looks: LabelLooks
   /// Folder of the cache.
   let output: String
   /// Whether standard output carries JSON, so that lines for people go elsewhere.
@@ -109,7 +112,7 @@ struct CacheBuild {
     }
     if communicator.rank == 0, let inventory = target.inventory { say("target: \(inventory)", json: json) }
     let builder = PseudoLabelBuilder(
-      target, recipe.predictor(network), flips: flips, step: step, on: communicator
+      target, recipe.predictor(network), looks: looks, step: step, on: communicator
     ) {
       say($0, json: json)
     }

@@ -57,7 +57,8 @@ extension TrainCommand {
     }
     try communicator.requireNoSignal("before stage \(stage.title)")
     let outcome = try CacheBuild(
-      checkpoint: checkpoint, network: options.network.rawValue, flips: options.flip, output: stage.folder, json: false
+      checkpoint: checkpoint, network: options.network.rawValue,
+      looks: LabelLooks(flips: options.flip, halfSize: options.halfSize), output: stage.folder, json: false
     ).run(on: communicator) { _ in stage.recipe }
     return (.done, communicator.rank == 0 ? StageSummary(stage, images: outcome.images) : nil)
   }
