@@ -74,5 +74,13 @@ public enum MethodCatalogue {
     MethodEntry(
       "tada", .selfTraining, options: TaxonomyAdaptationOptions(),
       paper: "Gong et al.: TACS, taxonomy adaptive cross-domain semantic segmentation, ECCV 2022"),
+    MethodEntry(
+      "diga", .selfTraining, options: BilateralConsensusOptions(),
+      paper:
+        "Shen, Gurram, Liu, Wang, Knoll: DiGA, distil to generalize and then adapt for domain adaptive semantic "
+        + "segmentation, CVPR 2023"),
+    MethodEntry(
+      "diga-dg", .sourceOnly, options: SymmetricDistillationOptions(),
+      paper: "Shen et al.: DiGA, CVPR 2023, its symmetric distillation alone, for targets that nobody has seen"),
   ]
 }

@@ -196,4 +196,21 @@ import Testing
       #expect(found.perSample == [0, 0] && x.gradient?.values.allSatisfy { $0 == 0 } != false)
     }
   }
+
+  @Test("a difference on edges of labels is one over all elements, and its gradient is its derivative")
+  func edgeDistanceIsOverAllElements() throws {
+    let (x, reference) = (randomTensor([2, 5, 6, 3], seed: 41), randomTensor([2, 5, 6, 3], seed: 42, scale: 9))
+    let labels = LabelMap(samples: 2, height: 5, width: 6, values: (0..<60).map { $0 % 6 < 1 ? 0 : $0 < 30 ? 9 : 0 })
+    let edges = labelEdges(labels)
+    #expect(edges.contains(1) && edges.contains(0))
+    let term = edgeDistance(
+      Variable(constant: x), reference: reference, labels: labels, factor: 0.5, name: "", soloContext(2))
+    let expected = zip(doubles(x), doubles(reference)).enumerated().reduce(0.0) { sum, pair in
+      sum + (edges[pair.offset / 3] == 1 ? abs(pair.element.0 - pair.element.1) : 0)
+    }
+    #expect(abs(term.perSample.reduce(0, +) - 0.5 * expected / 180) < 1e-6 * expected)
+    try expectTermGradient(at: x) {
+      edgeDistance($0, reference: reference, labels: labels, factor: 0.5, name: "", $1)
+    }
+  }
 }

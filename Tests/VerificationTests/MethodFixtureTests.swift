@@ -7,7 +7,8 @@ import Verification
 
 @Suite(.enabled(if: hasSharedFolder, "needs ../shared")) struct MethodFixtureTests {
   @Test(arguments: [
-    ("02-dg", 43), ("04-cluda", 152), ("06-corda", 179), ("06-corda-network", 149), ("08-crda", 58), ("09-tada", 99),
+    ("02-dg", 43), ("04-cluda", 152), ("05-diga", 106), ("06-corda", 179), ("06-corda-network", 149), ("08-crda", 58),
+    ("09-tada", 99),
     ("10-ehtdi", 125), ("10-ehtdi-edge", 89), ("11-spcl", 151), ("12-proca", 185), ("16-advent", 87), ("18-clan", 88),
     ("20-camix", 114), ("22-adaptsegnet", 87), ("22-dacs", 103),
   ])
@@ -34,6 +35,7 @@ import Verification
   @Test(arguments: [
     ("11-spcl", "contrast_tau0.1/grad/target_features"), ("11-spcl", "prototypes_step1/state_after/eta"),
     ("11-spcl", "thresholds/out/thresholds"), ("16-advent", "entropy_plain/grad/aux"),
+    ("05-diga", "selfTraining_ohem/grad/student"), ("05-diga", "centroids_step1/state_after/centroids"),
     ("08-crda", "kl/grad/student"), ("08-crda", "cosine_all/out/teacher_relations"),
     ("12-proca", "step_step1/state_after/output_proto"), ("12-proca", "bank_step2/grad/anchors"),
     ("20-camix", "prior/out/prior"), ("20-camix", "step_context/grad/mixed_logits"),

@@ -10,7 +10,7 @@ import Tensors
 /// What the teacher says about a batch of target images.
 public struct PseudoLabels {
   /// Arg-max of the fused logits at image resolution.
-  public let labels: LabelMap
+  public internal(set) var labels: LabelMap
   /// Soft-max probability of that class, `[N, H, W]`.
   public let confidence: Tensor
   /// Pseudo-weight of every pixel, `[N, H, W]`, as the `ConfidenceScope` says; 0 where not valid.
@@ -52,6 +52,9 @@ public struct PseudoLabels {
     confidentShare = shares.batch
     brokenPixels = shares.broken
   }
+
+  /// Leaves the labels with which others agree; the rest is 255.
+  public mutating func keep(agreeingWith others: LabelMap) { labels = labels.agreeing(with: others) }
 
   /// From labels that were kept; otherwise as above, with the confident pixels counted when the labels were made.
   init(_ kept: KeptPseudoLabels, valid: Tensor?, scope: ConfidenceScope, _ share: BatchShare) throws {

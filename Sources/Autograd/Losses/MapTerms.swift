@@ -95,3 +95,20 @@ public func berHu(
     absoluteDifference(x.value, reference: reference, valid: valid, turn: turn, factor: $0)
   }
 }
+
+/// Magnitude of the difference from a reference on the edges of labels, averaged over all elements.
+///
+/// - Parameters:
+///   - x: [N, H, W, C], such as a translated image.
+///   - reference: of the same shape, a constant.
+///   - labels: of the reference; see `labelEdges`.
+///   - factor: weight of the term in the step's loss.
+///   - name: name of the term.
+///   - context: gives the denominator `globalBatch · microBatches · H · W · C`.
+/// Source: Shen et al., DiGA, CVPR 2023, code of its image translator.
+public func edgeDistance(
+  _ x: Variable, reference: Tensor, labels: LabelMap, factor: Float, name: String, _ context: ForwardContext
+) -> LossTerm {
+  let edges = labelEdges(labels).flatMap { [UInt8](repeating: $0, count: x.value.channels) }
+  return l1(x, reference: reference, valid: edges, factor: factor, name: name, context)
+}

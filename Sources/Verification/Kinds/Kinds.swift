@@ -71,6 +71,12 @@ public enum Kinds {
 
   /// Kinds of groups in files of methods, by the name of the file without its extension.
   static let methods: [String: [any Kind.Type]] = [
+    "05-diga": [
+      MixedViewKind.self, CrossMixKind.self, AllPixelsKind.self, HardPixelsKind.self, DistillationKind.self,
+      DiGAStepKind.self, TwoSizesKind.self, ConsensusKind.self, CentroidMoveKind.self, CentroidStartKind.self,
+      DelayedRateKind.self, StartOfStepAverageKind.self,
+    ],
+    "05-diga-translator": [LabelEdgeKind.self],
     "06-corda": [
       LabelledCrossEntropyKind.self, DepthLossKind.self, DifficultyKind.self, DepthUnitsKind.self,
       EndOfStepAverageKind.self, DepthGuidedStepKind.self,
