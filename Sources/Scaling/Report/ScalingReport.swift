@@ -90,6 +90,7 @@ public struct ScalingReport {
   private static let style = """
     .verdict li{margin:4px 0}.verdict ul{margin:0;padding-left:20px}section>p{margin:10px 0;max-width:76ch}
     .facts td{overflow-wrap:anywhere}section .scroll{margin-top:12px}section>svg{margin-top:6px}
+    main{max-width:1200px}thead th{white-space:normal;vertical-align:bottom}th,td{padding:4px 9px}td:last-child{padding-right:0}
     @media print{:root{--page:#fff;--card:#fff;--ink:#1a1a19;--muted:#44433f;--line:#d5d4cf;--axis:#8a8982}
     section{border:0;padding:8px 0}.scroll{overflow:visible}th,td{white-space:normal;padding:3px 8px}
     details>*{display:block}pre{white-space:pre-wrap}}
@@ -206,7 +207,7 @@ public struct ScalingReport {
         "Seconds of the last three steps of every launch by part, computing and messages apart: means over ranks, medians "
           + "over steps and launches. Sum by step: all parts together by the step that a clock of its own timed, and the one "
           + "farthest from 100 %."),
-      table(tables.units))
+      table(tables.units.turned))
   }
 
   private var linksSection: String {

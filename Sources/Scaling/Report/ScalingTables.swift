@@ -11,6 +11,14 @@ struct PageTable {
 
   init(_ heading: [String]) { self.heading = heading }
 
+  /// Rows as columns, for tables of few rows and many columns.
+  var turned: PageTable {
+    let all = [heading] + rows
+    var table = PageTable(all.map { $0[0] })
+    table.rows = heading.indices.dropFirst().map { column in all.map { $0[column] } }
+    return table
+  }
+
   /// As HTML; a first cell is the name of its row.
   var html: String {
     let head = heading.map { "<th>\(escaped($0))</th>" }.joined()

@@ -37,6 +37,8 @@ package let reportStyle = """
   figcaption{font-size:13px;color:var(--muted);margin-top:4px}
   details{margin-top:14px}summary{cursor:pointer;color:var(--muted)}pre{overflow-x:auto;font-size:13px;line-height:1.4}
   footer{margin-top:24px;color:var(--muted);font-size:13px}code{overflow-wrap:anywhere}
+  @media(max-width:600px){.facts th,.facts td{display:block;padding:4px 0;text-align:left}.facts th{border-bottom:0}
+  .facts td{padding-top:0}}
   @media print{section{break-inside:avoid}body{background:#fff}.plot svg{min-width:0}}
   """
 
