@@ -27,19 +27,22 @@ public func decodeRGB(_ file: [UInt8], name: String, pixelLimit: Int = standardP
   throw Failure(.badData, "neither PNG nor JPEG", at: name, remedy: "give images as PNG or JPEG")
 }
 
-/// Reads class indices from a grey or palettised PNG of at most 8 bits: the raw values, whatever their colours. They
-/// belong to the upright image; an Exif block in them is not looked at.
+/// Reads class ids from a PNG, as `code` says. They belong to the upright image; an Exif block in them is not looked at.
 /// - Throws: a `Failure` that names the file: 66 if there is none, 74 if it cannot be read, 65 if it is damaged, not a
-///   PNG, too large, or holds colours instead of indices.
-public func readLabels(_ path: String, pixelLimit: Int = standardPixelLimit) throws -> LabelMap {
-  try decodeLabels(readFile(path), name: path, pixelLimit: pixelLimit)
+///   PNG, too large, not of the code, or holds an id above 255 or a colour that the code does not list.
+public func readLabels(
+  _ path: String, code: LabelCode = .index, pixelLimit: Int = standardPixelLimit
+) throws -> LabelMap {
+  try decodeLabels(readFile(path), name: path, code: code, pixelLimit: pixelLimit)
 }
 
 /// Decodes the bytes of a label PNG; `name` stands in failures.
 /// - Throws: as `readLabels`, status 65.
-public func decodeLabels(_ file: [UInt8], name: String, pixelLimit: Int = standardPixelLimit) throws -> LabelMap {
+public func decodeLabels(
+  _ file: [UInt8], name: String, code: LabelCode = .index, pixelLimit: Int = standardPixelLimit
+) throws -> LabelMap {
   guard file.starts(with: pngSignature) else { throw notALabel(name) }
-  return try decodeLabelPNG(file, name: name, pixelLimit: pixelLimit)
+  return try decodeLabelPNG(file, name: name, code: code, pixelLimit: pixelLimit)
 }
 
 /// An image as the bytes of an RGB PNG file.

@@ -56,9 +56,9 @@ public struct ImageHeader: Sendable {
 
   /// Makes sure that the file is a label map that `readLabels` reads, as far as its header tells.
   /// - Throws: as `readLabels`, status 65.
-  public func checkLabels(pixelLimit: Int) throws {
+  public func checkLabels(code: LabelCode = .index, pixelLimit: Int) throws {
     guard case .png(let bitDepth, let colourType) = kind else { throw notALabel(path) }
-    try checkLabelKind(bitDepth: bitDepth, colourType: colourType, name: path)
+    try code.check(bitDepth: bitDepth, colourType: colourType, name: path)
     try checkPixels(stored, limit: pixelLimit, name: path)
   }
 

@@ -67,6 +67,19 @@ private struct CheckedPNG {
   /// How the picture is turned upright, by the Exif block before its pixels.
   let orientation: Orientation
 
+  /// The same file, said to have 8 bits of red, green, blue and alpha.
+  private var asBytes: CheckedPNG { CheckedPNG(self, bitDepth: 8, colourType: 6) }
+
+  /// A file with another header.
+  private init(_ other: CheckedPNG, bitDepth: UInt8, colourType: UInt8) {
+    var bytes = other.bytes
+    bytes.replaceSubrange(24..<26, with: [bitDepth, colourType])
+    let sum = bytes.withUnsafeBufferPointer { crc32(0, $0.baseAddress! + 12, 17) }
+    bytes.replaceSubrange(29..<33, with: (0..<4).map { UInt8(truncatingIfNeeded: sum >> (24 - 8 * UInt($0))) })
+    (self.bytes, height, width, orientation) = (bytes, other.height, other.width, other.orientation)
+    (self.bitDepth, self.colourType) = (bitDepth, colourType)
+  }
+
   /// Walks the chunks of a file.
   /// - Throws: 65 if a chunk is cut off or fails its checksum, or the header claims more than the data or the limit
   ///   allow.
@@ -111,16 +124,50 @@ private struct CheckedPNG {
     return pixels
   }
 
-  /// The numbers of a grey file of 16 bits as they are: without gamma the library takes and gives them as linear light.
+  /// Colours of 8 bits as they are stored; transparency is dropped, not blended.
+  func image(name: String) throws -> RGBImage {
+    guard colourType & 4 != 0 else {
+      return RGBImage(
+        height: height, width: width, pixels: try pixels(format: cpng_format_rgb(), channels: 3, name: name))
+    }
+    let withAlpha = try pixels(format: cpng_format_rgba(), channels: 4, name: name)
+    var image = RGBImage(height: height, width: width)
+    for pixel in 0..<height * width {
+      for channel in 0..<3 { image.pixels[pixel * 3 + channel] = withAlpha[pixel * 4 + channel] }
+    }
+    return image
+  }
+
+  /// The first channel of a file of 16 bits: grey, grey with alpha or RGB.
+  func firstNumbers(name: String) throws -> [UInt16] {
+    switch colourType {
+    case 0: return try numbers(name: name)
+    case 2:
+      let all = try numbers(format: cpng_format_rgb16(), channels: 3, name: name)
+      return stride(from: 0, to: all.count, by: 3).map { all[$0] }
+    default:
+      // The library multiplies 16-bit grey by its alpha. Four bytes a pixel are filtered alike whatever they mean: told
+      // that they are red, green, blue and alpha of 8 bits, it gives them as they are.
+      let parts = try asBytes.pixels(format: cpng_format_rgba(), channels: 4, name: name)
+      return stride(from: 0, to: parts.count, by: 4).map { UInt16(parts[$0]) << 8 | UInt16(parts[$0 + 1]) }
+    }
+  }
+
+  /// The numbers of a grey file of 16 bits.
   func numbers(name: String) throws -> [UInt16] {
+    try numbers(format: cpng_format_grey16(), channels: 1, name: name)
+  }
+
+  /// Numbers of 16 bits as they are: without gamma the library takes and gives them as linear light.
+  private func numbers(format: UInt32, channels: Int, name: String) throws -> [UInt16] {
     var image = png_image()
     image.version = cpng_image_version()
     defer { png_image_free(&image) }
-    var numbers = [UInt16](repeating: 0, count: height * width)
+    var numbers = [UInt16](repeating: 0, count: height * width * channels)
     var done = png_image_begin_read_from_memory(&image, bytes, bytes.count) != 0
     if done {
-      image.format = cpng_format_grey16()
-      done = png_image_finish_read(&image, nil, &numbers, Int32(width), nil) != 0
+      image.format = format
+      done = png_image_finish_read(&image, nil, &numbers, Int32(width * channels), nil) != 0
     }
     guard done, cpng_image_failed(&image) == 0 else {
       throw Failure(.badData, "damaged PNG: \(message(of: image))", at: name, remedy: "restore the file")
@@ -147,7 +194,7 @@ func checkGreyKind(bitDepth: UInt8, colourType: UInt8, name: String) throws {
 }
 
 /// Words for what a PNG's pixels hold.
-private func kind(ofColourType type: UInt8) -> String {
+func kind(ofColourType type: UInt8) -> String {
   [0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"][type] ?? "unknown"
 }
 
@@ -169,38 +216,27 @@ func encodeGreyPNG(_ map: GreyMap) -> [UInt8] {
 /// Pillow do.
 func decodePNG(_ file: [UInt8], name: String, pixelLimit: Int) throws -> RGBImage {
   let png = try CheckedPNG(file, name: name, pixelLimit: pixelLimit)
-  guard png.colourType & 4 != 0 else {
-    let pixels = try png.pixels(format: cpng_format_rgb(), channels: 3, name: name)
-    return RGBImage(height: png.height, width: png.width, pixels: pixels).turned(png.orientation)
-  }
-  let withAlpha = try png.pixels(format: cpng_format_rgba(), channels: 4, name: name)
-  var image = RGBImage(height: png.height, width: png.width)
-  for pixel in 0..<png.height * png.width {
-    for channel in 0..<3 { image.pixels[pixel * 3 + channel] = withAlpha[pixel * 4 + channel] }
-  }
-  return image.turned(png.orientation)
+  return try png.image(name: name).turned(png.orientation)
 }
 
-/// Decodes a PNG's raw values: grey levels as they are, or palette indices whatever their colours.
-func decodeLabelPNG(_ file: [UInt8], name: String, pixelLimit: Int) throws -> LabelMap {
+/// Decodes a PNG's class ids, as `code` says.
+func decodeLabelPNG(_ file: [UInt8], name: String, code: LabelCode, pixelLimit: Int) throws -> LabelMap {
   let png = try CheckedPNG(file, name: name, pixelLimit: pixelLimit)
-  try checkLabelKind(bitDepth: png.bitDepth, colourType: png.colourType, name: name)
+  try code.check(bitDepth: png.bitDepth, colourType: png.colourType, name: name)
+  if case .colours(let colours) = code {
+    return try LabelCode.ids(of: png.image(name: name), colours, name: name)
+  }
+  if png.bitDepth == 16 {
+    return try LabelCode.narrowed(
+      png.firstNumbers(name: name), height: png.height, width: png.width, name: name)
+  }
+  guard png.colourType == 0 || png.colourType == 3 else {
+    let image = try png.image(name: name)
+    let first = stride(from: 0, to: image.pixels.count, by: 3).map { image.pixels[$0] }
+    return LabelMap(height: png.height, width: png.width, values: first)
+  }
   let values = try png.pixels(format: cpng_format_rgb_colormap(), channels: 1, name: name)
   return LabelMap(height: png.height, width: png.width, values: values)
-}
-
-/// Makes sure that a PNG holds class indices.
-/// - Throws: `Failure` 65 that says what it holds.
-func checkLabelKind(bitDepth: UInt8, colourType: UInt8, name: String) throws {
-  guard colourType == 0 || colourType == 3, bitDepth <= 8 else {
-    let isLikeSYNTHIA = bitDepth == 16 && colourType == 2
-    throw Failure(
-      .badData, "labels are \(bitDepth)-bit \(kind(ofColourType: colourType)), not class indices", at: name,
-      remedy: isLikeSYNTHIA
-        ? "if the class is the red channel, as in SYNTHIA, convert each in Python: "
-          + "cv2.imwrite(new, cv2.imread(old, -1)[:, :, 2].astype('uint8'))"
-        : "give 8-bit grey or palettised PNG")
-  }
 }
 
 /// Encodes 8-bit rows of one (grey) or three (RGB) channels.

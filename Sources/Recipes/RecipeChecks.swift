@@ -206,8 +206,40 @@ extension Recipe {
         margins.top + margins.bottom < size.height && margins.left + margins.right < size.width, "\(key).margins",
         "leave nothing of an image of \(size)")
     }
-    guard set.kind == "folder" else { return }
-    try check.require(set.images != nil, "\(key).images", "is missing; a folder of images is expected")
-    try check.require(!needsLabels || set.labels != nil, "\(key).labels", "is missing; a folder of labels is expected")
+    try check.require(
+      set.palette.count <= 255 && set.palette.allSatisfy { $0.count == 3 && $0.allSatisfy((0...255).contains) },
+      "\(key).palette", "must be a list of at most 255 [red, green, blue] from 0 to 255")
+    try check.require(
+      set.palette.isEmpty || set.labelCode == .palette, "\(key).palette", "is given, but labels are not read by colour",
+      remedy: "say labelCode: palette")
+    try checkPlaces(set, key, needsLabels: needsLabels, check)
+  }
+
+  /// Where files are: a folder of images, or the root of a public set.
+  private func checkPlaces(_ set: DataSet, _ key: String, needsLabels: Bool, _ check: RecipeCheck) throws {
+    if set.kind == "folder" {
+      try check.require(set.images != nil, "\(key).images", "is missing; a folder of images is expected")
+      try check.require(
+        !needsLabels || set.labels != nil, "\(key).labels", "is missing; a folder of labels is expected")
+    }
+    if set.isPublic {
+      try check.require(
+        set.root != nil, "\(key).root", "is missing; \(set.kind) needs the folder that the download was unpacked in")
+      for (name, given) in [
+        ("images", set.images != nil), ("labels", set.labels != nil), ("imageSuffix", !set.imageSuffix.isEmpty),
+        ("depth", set.depth != nil),
+      ] where given {
+        try check.require(
+          false, "\(key).\(name)", "is given, but kind \(set.kind) knows where its files are",
+          remedy: "use root alone, or kind: folder")
+      }
+    } else {
+      for (name, given) in [
+        ("root", set.root != nil), ("split", set.split != nil), ("condition", set.condition != nil),
+      ] where given {
+        try check.require(
+          false, "\(key).\(name)", "is given, but kind \(set.kind) has none", remedy: "name a public set as kind")
+      }
+    }
   }
 }

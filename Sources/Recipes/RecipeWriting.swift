@@ -36,12 +36,14 @@ extension Recipe {
       "teacher.average": "early", "mix.classes": "batch", "methodOptions.mode": "target",
       "methodOptions.augment": "true",
     ]
-    let depth = [
+    let laterOfSets = [
       "depth": "null", "depthSuffix": "", "depthCode": "stereo", "depthScale": "null", "estimatedDepth": "false",
+      "only": "[]", "list": "null", "labelCode": "index", "palette": "[]", "root": "null", "split": "null",
+      "condition": "null",
     ]
     for (key, text) in tree.flattened() where isIncluded(difference(key, nil, text)) && later[key] != text {
       let parts = key.split(separator: ".")
-      if parts.first == "data", let last = parts.last, depth[String(last)] == text { continue }
+      if parts.first == "data", let last = parts.last, laterOfSets[String(last)] == text { continue }
       hash.update("\(key): \(text)\n")
     }
     return hash.hexadecimal()
@@ -66,7 +68,7 @@ extension Recipe {
     public var placedData: String? {
       if key == "labels.cache" { return "labels" }
       return ["source", "target", "fewShot"].first { name in
-        ["images", "labels", "depth"].contains { key == "data.\(name).\($0)" }
+        DataSet.placeKeys.contains { key == "data.\(name).\($0)" }
       }
     }
 

@@ -59,6 +59,9 @@ final class TemporaryFolder {
 
   deinit { try? FileManager.default.removeItem(atPath: path) }
 
+  /// The path of a file in it.
+  func file(_ name: String) -> String { path + "/" + name }
+
   /// The path of a folder in it, made if need be.
   func folder(_ name: String) throws -> String {
     let whole = path + "/" + name

@@ -31,11 +31,21 @@ public struct LabelIdMap: Sendable, Equatable {
     trainIds = table
   }
 
+  private init(name: String, _ trainIds: [UInt8?]) {
+    self.name = name
+    self.trainIds = trainIds
+  }
+
   private init(name: String, listed: [(id: Int, trainId: UInt8)], unlisted: UInt8?) {
     var table = [UInt8?](repeating: unlisted, count: 256)
     for (id, trainId) in listed { table[id] = trainId }
     self.name = name
     trainIds = table
+  }
+
+  /// A map from listed pairs; `unlisted` is the train id of every other id, nil refuses them.
+  static func fixed(_ name: String, _ listed: [(id: Int, trainId: UInt8)]) -> LabelIdMap {
+    LabelIdMap(name: name, listed: listed, unlisted: nil)
   }
 
   /// Train ids as they are: 0 ..< `classCount`, and 255.
@@ -51,6 +61,25 @@ public struct LabelIdMap: Sendable, Equatable {
     listed: [0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30, 34, 255].map { ($0, LabelMap.ignored) }
       + [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33].enumerated()
       .map { ($1, UInt8($0)) },
+    unlisted: nil)
+
+  /// Class ids of SYNTHIA-RAND-CITYSCAPES as Cityscapes train ids: void, parking slots, road works and lane markings are
+  /// ignored, as in the conversion of DAFormer. No image has terrain, trucks or trains, though they have ids.
+  public static let synthiaIds = LabelIdMap(
+    name: "synthia-ids",
+    listed: [0, 13, 14, 22].map { ($0, LabelMap.ignored) }
+      + [3, 4, 2, 21, 5, 7, 15, 9, 6, 16, 1, 10, 17, 8, 18, 19, 20, 12, 11].enumerated().map { ($1, UInt8($0)) },
+    unlisted: nil)
+
+  /// The 66 ids of Mapillary Vistas 1.2 as Cityscapes train ids, as RobustNet (Choi et al., CVPR 2021) has them: lane
+  /// markings and manholes are road, kerbs are sidewalk, all riders are rider; what has no such class is ignored.
+  public static let mapillaryIds = LabelIdMap(
+    name: "mapillary-ids",
+    listed: (0..<66).map { ($0, LabelMap.ignored) }
+      + [
+        [13, 24, 41], [2, 15], [17], [6], [3], [45, 47], [48], [50], [30], [29], [27], [19], [20, 21, 22], [55], [61],
+        [54], [58], [57], [52],
+      ].enumerated().flatMap { trainId, ids in ids.map { ($0, UInt8(trainId)) } },
     unlisted: nil)
 
   /// Label ids of CARLA 0.9.14 and later; road lines are road, everything without a Cityscapes class is ignored.
@@ -87,11 +116,19 @@ public struct LabelIdMap: Sendable, Equatable {
   }
 
   private static let builtIn = [
-    cityscapesIds, carlascapes, camvidToCityscapes, camvid11, openIds, coarseIds, vehicleIds, sixteenIds,
+    cityscapesIds, synthiaIds, mapillaryIds, carlascapes, camvidToCityscapes, camvid11, openIds, coarseIds,
+    vehicleIds, sixteenIds,
   ]
 
   /// Names `named(_:classCount:)` knows.
   public static let names = ["train-ids"] + builtIn.map(\.name)
+
+  /// This map behind another one: ids of `first`, whose train ids are the ids of this one.
+  func after(_ first: LabelIdMap) -> LabelIdMap {
+    var table = first.trainIds
+    for (id, step) in table.enumerated() { table[id] = step.flatMap { trainIds[Int($0)] } }
+    return LabelIdMap(name: "\(first.name)+\(name)", table)
+  }
 
   /// A built-in map.
   ///

@@ -24,9 +24,21 @@ public struct DatasetSpecification: Sendable, Equatable {
   public var imageSuffix: String
   /// Folder: end of label stems that image stems lack, such as `_gtFine_labelIds`.
   public var labelSuffix: String
+  /// Folder: which of the images belong to the set.
+  public var selection: FileSelection
+  /// Folder: how pixels of label files say their id.
+  public var code: LabelCode
   /// Train ids of the ids in label files, or of the ids that scenes are drawn in; nil takes the class set's map, or the
   /// scenes' ids as they are.
   public var map: LabelIdMap?
+  /// Public layouts: the folder that the set was unpacked in.
+  public var root: String
+  /// Public layouts: which part of the set; nil is the usual one, where the set has parts.
+  public var split: String?
+  /// Public layouts: which part is usual.
+  public var usualSplit: String
+  /// Public layouts: which weather or light; nil is the layout's own choice.
+  public var condition: String?
   /// Folder: resize of images and labels.
   public var resize: ImageResize?
   /// Bytes of decoded or drawn images and labels kept in memory.
@@ -52,7 +64,9 @@ public struct DatasetSpecification: Sendable, Equatable {
   public init(
     kind: String, domain: String = "source", count: Int = 0, size: PixelSize = PixelSize(height: 0, width: 0),
     seed: UInt64 = 0, images: String = "", labels: String? = nil, imageSuffix: String = "", labelSuffix: String = "",
-    map: LabelIdMap? = nil, resize: ImageResize? = nil, cacheBytes: Int = 256 << 20,
+    selection: FileSelection = .all, code: LabelCode = .index, map: LabelIdMap? = nil, root: String = "",
+    split: String? = nil, usualSplit: String = "train", condition: String? = nil, resize: ImageResize? = nil,
+    cacheBytes: Int = 256 << 20,
     pixelLimit: Int = standardPixelLimit, depth: DepthSpecification? = nil
   ) {
     self.kind = kind
@@ -64,7 +78,13 @@ public struct DatasetSpecification: Sendable, Equatable {
     self.labels = labels
     self.imageSuffix = imageSuffix
     self.labelSuffix = labelSuffix
+    self.selection = selection
+    self.code = code
     self.map = map
+    self.root = root
+    self.split = split
+    self.usualSplit = usualSplit
+    self.condition = condition
     self.resize = resize
     self.cacheBytes = cacheBytes
     self.pixelLimit = pixelLimit
@@ -78,17 +98,19 @@ public enum DatasetCatalogue {
   public typealias Make = @Sendable (DatasetSpecification, ClassSet) throws -> any Dataset
 
   /// Kinds by name.
-  public static let entries: [(kind: String, make: Make)] = [
-    ("folder", folder),
-    ("procedural", procedural),
-  ]
+  public static let entries: [(kind: String, make: Make)] =
+    [
+      ("folder", folder),
+      ("procedural", procedural),
+    ] + PublicLayout.all.map { layout in (layout.name, { try folder(layout.specification($0, $1), $1) }) }
 
   private static let folder: Make = { specification, classes in
     let map = specification.map ?? classes.ids
     try requireFit(map, classes, at: specification.labels)
     return try FolderDataset(
       images: specification.images, labels: specification.labels, imageSuffix: specification.imageSuffix,
-      labelSuffix: specification.labelSuffix, map: map, resize: specification.resize,
+      labelSuffix: specification.labelSuffix, selection: specification.selection, code: specification.code, map: map,
+      resize: specification.resize,
       cacheBytes: specification.cacheBytes, pixelLimit: specification.pixelLimit, depth: specification.depth)
   }
 

@@ -19,6 +19,7 @@ public struct FolderDataset: Dataset {
   private let imagePaths: [String]
   private let labelPaths: [String]?
   private let map: LabelIdMap?
+  private let code: LabelCode
   private let resize: ImageResize?
   private let pixelLimit: Int
   private let depth: DepthFiles?
@@ -33,6 +34,8 @@ public struct FolderDataset: Dataset {
   ///   - labels: folder of labels; nil for a set without.
   ///   - imageSuffix: how names of images end before the dot; what comes before is the stem.
   ///   - labelSuffix: the same for labels.
+  ///   - selection: which of the images belong to the set.
+  ///   - code: how pixels of label files say their id.
   ///   - map: train ids of the label files' ids; nil takes the ids as they are.
   ///   - resize: applied to images (bilinear) and labels (nearest) when they are read.
   ///   - cacheBytes: decoded images and labels kept in memory; as much again of depth.
@@ -41,8 +44,9 @@ public struct FolderDataset: Dataset {
   /// - Throws: a `Failure`: 66 if a folder is missing, cannot be read or holds no images, a link leads nowhere, or an
   ///   image has no label or depth; 65 if two files share a stem or a name is not UTF-8.
   public init(
-    images: String, labels: String? = nil, imageSuffix: String = "", labelSuffix: String = "", map: LabelIdMap? = nil,
-    resize: ImageResize? = nil, cacheBytes: Int = 256 << 20, pixelLimit: Int = standardPixelLimit,
+    images: String, labels: String? = nil, imageSuffix: String = "", labelSuffix: String = "",
+    selection: FileSelection = .all, code: LabelCode = .index, map: LabelIdMap? = nil, resize: ImageResize? = nil,
+    cacheBytes: Int = 256 << 20, pixelLimit: Int = standardPixelLimit,
     depth: DepthSpecification? = nil
   ) throws {
     let listed = try StemmedFiles(images, suffix: imageSuffix, types: ["png", "jpg", "jpeg"])
@@ -54,7 +58,7 @@ public struct FolderDataset: Dataset {
           + (rest.leftOut.isEmpty ? "" : " (\(rest))"),
         at: images, remedy: "give a folder of PNG or JPEG files")
     }
-    let stems = listed.byStem.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    let stems = try selection.select(listed.byStem.keys, suffix: imageSuffix, folder: images)
     let found = try labels.map { try StemmedFiles($0, suffix: labelSuffix, types: ["png"]) }
     if let labels, let found { try FolderDataset.requireLabels(of: stems, listed, found, labels, labelSuffix) }
     let pairs = stems.compactMap { stem in
@@ -70,8 +74,9 @@ public struct FolderDataset: Dataset {
           name: pair.stem, bytes: pair.image.bytes ?? 0, labelBytes: pair.label?.bytes,
           depthBytes: depth?.bytes(index))
       }, map: map)
-    inventory = FolderDataset.inventory(listed, found)
+    inventory = FolderDataset.inventory(listed, found, stems)
     self.map = map
+    self.code = code
     self.resize = resize
     self.pixelLimit = pixelLimit
     // Labels take a byte where images take three.
@@ -93,7 +98,9 @@ public struct FolderDataset: Dataset {
       at: image.path, remedy: "add the label, or take the image away")
   }
 
-  private static func inventory(_ images: StemmedFiles, _ labels: StemmedFiles?) -> DatasetInventory {
+  private static func inventory(
+    _ images: StemmedFiles, _ labels: StemmedFiles?, _ stems: [String]
+  ) -> DatasetInventory {
     // Both may lie in one folder: what one of them uses is not left out by the other.
     let used = Set(images.byStem.values.map(\.path) + (labels?.byStem.values.map(\.path) ?? []))
     var leftOut = images.counts(except: used)
@@ -102,7 +109,10 @@ public struct FolderDataset: Dataset {
       let alone = labels.byStem.keys.filter { images.byStem[$0] == nil }.count
       if alone > 0 { leftOut[alone == 1 ? "label without an image" : "labels without an image"] = alone }
     }
-    return DatasetInventory(images: images.byStem.count, labels: labels?.byStem.count, leftOut: leftOut)
+    let unchosen = images.byStem.count - stems.count
+    if unchosen > 0 { leftOut[unchosen == 1 ? "image not chosen" : "images not chosen"] = unchosen }
+    return DatasetInventory(
+      images: stems.count, labels: labels.map { unchosen > 0 ? stems.count : $0.byStem.count }, leftOut: leftOut)
   }
 
   /// Number of images.
@@ -149,7 +159,7 @@ public struct FolderDataset: Dataset {
   /// - Throws: as `labels(_:)`.
   public func originalLabels(_ index: Int) throws -> LabelMap? {
     guard let path = labelPaths?[index] else { return nil }
-    let ids = try readLabels(path, pixelLimit: pixelLimit)
+    let ids = try readLabels(path, code: code, pixelLimit: pixelLimit)
     try requireFit(PixelSize(height: ids.height, width: ids.width), path, ImageHeader(path: imagePaths[index]), index)
     return try map?.apply(to: ids, file: path) ?? ids
   }
@@ -176,7 +186,7 @@ public struct FolderDataset: Dataset {
     try image.checkImage(pixelLimit: pixelLimit)
     if let path = labelPaths?[index] {
       let label = try ImageHeader(path: path)
-      try label.checkLabels(pixelLimit: pixelLimit)
+      try label.checkLabels(code: code, pixelLimit: pixelLimit)
       try requireFit(label.stored, path, image, index)
     }
     try depth?.check(index, imageSize: image.size)

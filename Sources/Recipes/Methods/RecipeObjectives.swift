@@ -149,7 +149,7 @@ extension Recipe {
     }
     guard needs.maps.contains(PixelMap.depth) else { return }
     for (name, set) in [("source", data.source), ("target", data.target), ("fewShot", data.fewShot?.set)] {
-      guard let set, set.kind == "folder" else { continue }
+      guard let set, set.kind != "procedural" else { continue }
       try check.require(
         set.depth != nil, "data.\(name).depth", "is missing; \(who) learns from it", remedy: "name a folder of depth")
     }

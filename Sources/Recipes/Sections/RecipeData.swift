@@ -58,8 +58,22 @@ extension Recipe {
     public var imageSuffix = ""
     /// Folder: end of label stems that image stems lack, such as `_gtFine_labelIds`.
     public var labelSuffix = ""
-    /// From the ids in labels to train ids.
+    /// Folder: patterns of the images that belong to the set; none takes all.
+    public var only: [String] = []
+    /// Folder: a text file that names the images that belong to the set, one on each line.
+    public var list: String?
+    /// Folder: how pixels of label files say their id.
+    public var labelCode = LabelCodeSetting.index
+    /// Folder: colours of ids 0, 1, … for `labelCode: palette`; none takes the colours of the classes.
+    public var palette: [[Int]] = []
+    /// From the ids in labels to train ids. Public sets: `identity` is the set's own map.
     public var map = LabelMapSetting.identity
+    /// Public sets: the folder that the download was unpacked in.
+    public var root: String?
+    /// Public sets: which part; nil is `train`, for validation `val`.
+    public var split: String?
+    /// Public sets: which weather or light.
+    public var condition: String?
     /// Images are resized to fit into this size, keeping their aspect; nil leaves them as they are.
     public var resize: PixelSize?
     /// Borders of the resized image in which the teacher is not trusted.
@@ -88,7 +102,14 @@ extension Recipe {
       try settings.path("labels", &labels)
       try settings.value("imageSuffix", &imageSuffix)
       try settings.value("labelSuffix", &labelSuffix)
+      try settings.value("only", &only)
+      try settings.path("list", &list)
+      try settings.value("labelCode", &labelCode)
+      try settings.value("palette", &palette)
       try settings.value("map", &map)
+      try settings.path("root", &root)
+      try settings.value("split", &split)
+      try settings.value("condition", &condition)
       try settings.value("resize", &resize)
       try settings.group("margins", &margins)
       try settings.path("depth", &depth)
@@ -205,90 +226,5 @@ extension Recipe {
 
     /// Whether it happens when `completed` steps are complete.
     public func includes(_ completed: Int) -> Bool { every > 0 && completed % every == 0 }
-  }
-}
-
-/// The classes that are told apart: a built-in set, or names and colours.
-public enum ClassesSetting: SettingValue {
-  /// A built-in set.
-  case named(String)
-  /// Names in the order of train ids, and a colour of red, green and blue for each.
-  case listed(names: [String], palette: [[Int]])
-
-  /// A name or the lists.
-  public static var expected: String {
-    "the name of a class set, or a mapping of names (a list) and palette (a list of as many [red, green, blue] from 0 to 255)"
-  }
-
-  /// From a name, or from `names` and `palette`.
-  public init?(_ node: SettingNode) {
-    if let name = node.text {
-      self = .named(name)
-      return
-    }
-    guard case .group(let entries) = node.content, entries.map(\.key).sorted() == ["names", "palette"],
-      let names = entries.first(where: { $0.key == "names" }).flatMap({ [String]($0.node) }),
-      let palette = entries.first(where: { $0.key == "palette" }).flatMap({ [[Int]]($0.node) }),
-      !names.isEmpty, names.count < 255, Set(names).count == names.count, palette.count == names.count,
-      palette.allSatisfy({ $0.count == 3 && $0.allSatisfy((0...255).contains) })
-    else { return nil }
-    self = .listed(names: names, palette: palette)
-  }
-
-  /// The name, or a group of both lists.
-  public var settingNode: SettingNode {
-    switch self {
-    case .named(let name): name.settingNode
-    case .listed(let names, let palette):
-      SettingNode(
-        .group([
-          SettingNode.Entry(key: "names", place: "", node: names.settingNode),
-          SettingNode.Entry(key: "palette", place: "", node: palette.settingNode),
-        ]))
-    }
-  }
-}
-
-/// From the ids in labels to train ids.
-public enum LabelMapSetting: SettingValue {
-  /// Labels hold train ids; 255 is ignored.
-  case identity
-  /// A built-in map.
-  case named(String)
-  /// Train id by id; ids that are not listed are refused.
-  case table([UInt8: UInt8])
-
-  /// A name or a table.
-  public static var expected: String {
-    "identity, the name of a label map, or a mapping of ids to train ids, both from 0 to 255"
-  }
-
-  /// From a name or a group.
-  public init?(_ node: SettingNode) {
-    if let name = node.text {
-      self = name == "identity" ? .identity : .named(name)
-      return
-    }
-    guard case .group(let entries) = node.content else { return nil }
-    var table: [UInt8: UInt8] = [:]
-    for entry in entries {
-      guard let id = UInt8(entry.key), let text = entry.node.text, let trainID = UInt8(text) else { return nil }
-      table[id] = trainID
-    }
-    self = .table(table)
-  }
-
-  /// The name, or a group in the order of ids.
-  public var settingNode: SettingNode {
-    switch self {
-    case .identity: "identity".settingNode
-    case .named(let name): name.settingNode
-    case .table(let table):
-      SettingNode(
-        .group(
-          table.sorted { $0.key < $1.key }.map {
-            SettingNode.Entry(key: String($0.key), place: "", node: Int($0.value).settingNode)
-          }))
-    }
   }
 }

@@ -55,19 +55,52 @@ extension Recipe.DataSet {
   ///   - withLabels: whether labels are wanted; target images are trained on without.
   ///   - maps: names of the maps that are wanted.
   ///   - pixelLimit: most pixels that a file may have, `data.pixelLimit` of the recipe.
+  ///   - usualSplit: part of a public set where the recipe names none.
   /// - Throws: `Failure` 65 or 66 that names the file or key.
-  public func make(_ classes: ClassSet, withLabels: Bool, maps: Set<String> = [], pixelLimit: Int) throws -> any Dataset
-  {
+  public func make(
+    _ classes: ClassSet, withLabels: Bool, maps: Set<String> = [], pixelLimit: Int, usualSplit: String = "train"
+  ) throws -> any Dataset {
     try makeDataset(
       DatasetSpecification(
         kind: kind, domain: domain.rawValue, count: count, size: size, seed: seed, images: images ?? "",
-        labels: withLabels ? labels : nil, imageSuffix: imageSuffix, labelSuffix: labelSuffix,
-        map: try map.labelIdMap(classCount: classes.count), resize: resize.map { .fit($0) },
+        labels: withLabels ? labels ?? root : nil, imageSuffix: imageSuffix, labelSuffix: labelSuffix,
+        selection: FileSelection(patterns: only, list: list), code: labelCode(of: classes),
+        map: try labelIdMap(classes),
+        root: root ?? "", split: split, usualSplit: usualSplit, condition: condition, resize: resize.map { .fit($0) },
         pixelLimit: pixelLimit,
         depth: maps.contains(PixelMap.depth)
           ? DepthSpecification(
             folder: depth, suffix: depthSuffix, code: depthCode, scale: depthScale, isEstimated: estimatedDepth) : nil),
       classes: classes)
+  }
+}
+
+extension Recipe.DataSet {
+  /// Keys that say where files lie: the same files in another place are the same data.
+  package static let placeKeys = ["images", "labels", "depth", "root", "list"]
+
+  /// The key that says where images lie, and what it says; nil for a set without files.
+  package var place: (key: String, path: String)? {
+    images.map { ("images", $0) } ?? root.map { ("root", $0) }
+  }
+
+  /// Whether it is a public set, of which the catalogue knows how its files lie.
+  package var isPublic: Bool { PublicLayout.all.contains { $0.name == kind } }
+
+  /// The map; nil is that of a public set.
+  private func labelIdMap(_ classes: ClassSet) throws -> LabelIdMap? {
+    isPublic && map == .identity ? nil : try map.labelIdMap(classCount: classes.count)
+  }
+
+  private func labelCode(of classes: ClassSet) -> LabelCode {
+    switch labelCode {
+    case .index: .index
+    case .firstChannel: .firstChannel
+    case .palette:
+      .colours(
+        palette.isEmpty
+          ? classes.palette.colours : palette.map { SIMD3(UInt8($0[0]), UInt8($0[1]), UInt8($0[2])) })
+    }
   }
 }
 
@@ -78,8 +111,9 @@ extension LabelMapSetting {
     switch self {
     case .identity: .identity(classCount: classCount)
     case .named(let name): try LabelIdMap.named(name, classCount: classCount)
-    case .table(let table):
-      try LabelIdMap(name: "listed", entries: Dictionary(uniqueKeysWithValues: table.map { (Int($0), Int($1)) }))
+    case .table(let table, let other):
+      try LabelIdMap(
+        name: "listed", entries: Dictionary(uniqueKeysWithValues: table.map { (Int($0), Int($1)) }), unlisted: other)
     }
   }
 }

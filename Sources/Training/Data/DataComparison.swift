@@ -62,7 +62,8 @@ public struct DataComparison {
       let place = recipe.place(of: first.name)
       throw Failure(
         .badData, "the data have changed since the newest checkpoint: " + refused.map(\.change).joined(separator: "; "),
-        at: place, remedy: "put the files back, or say --set \(key(first.name))=\(place ?? "...") to mean it")
+        at: place?.path,
+        remedy: "put the files back, or say --set \(place?.key ?? "...")=\(place?.path ?? "...") to mean it")
     }
     return notes
   }
@@ -73,31 +74,32 @@ public struct DataComparison {
     guard let digest = former?[DataIdentities.countsKey], digest != counts, isSame("source", data),
       let source = data.source, !isMeant("source", source)
     else { return }
+    let labels = recipe.data.source?.labels.map { ("data.source.labels", $0) } ?? recipe.place(of: "source")
     throw Failure(
       .badData, "labels have changed since the newest checkpoint: names and sizes are the same, class counts are not",
-      at: recipe.data.source?.labels,
-      remedy: "put the files back, or say --set data.source.labels=\(recipe.data.source?.labels ?? "...") to mean it")
+      at: labels?.1, remedy: "put the files back, or say --set \(labels?.0 ?? "...")=\(labels?.1 ?? "...") to mean it")
   }
-
-  private func key(_ name: String) -> String { name == "labels" ? "labels.cache" : "data.\(name).images" }
 
   /// Files are meant by their places. What is drawn follows from the recipe, whose changes are meant key by key.
   private func isMeant(_ name: String, _ present: DatasetIdentity) -> Bool {
-    guard name != "labels" else { return meant.contains(key(name)) }
+    guard name != "labels" else { return meant.contains("labels.cache") }
     return meant.contains { key in
       present.drawing == nil
-        ? [self.key(name), "data.\(name).labels", "data.\(name).depth"].contains(key) : key.hasPrefix("data.\(name).")
+        ? Recipe.DataSet.placeKeys.contains { key == "data.\(name).\($0)" } : key.hasPrefix("data.\(name).")
     }
   }
 }
 
 extension Recipe {
-  /// Where the images of a set lie; nil for sets without files.
-  fileprivate func place(of name: String) -> String? {
-    switch name {
-    case "labels": labels.cache
-    case "fewShot": data.fewShot?.set.images
-    default: (name == "source" ? data.source : data.target)?.images
-    }
+  /// The key that says where the images of a set lie, and what it says; nil for sets without files.
+  fileprivate func place(of name: String) -> (key: String, path: String)? {
+    let set =
+      switch name {
+      case "labels": nil as DataSet?
+      case "fewShot": data.fewShot?.set
+      default: name == "source" ? data.source : data.target
+      }
+    guard name != "labels" else { return labels.cache.map { ("labels.cache", $0) } }
+    return set?.place.map { ("data.\(name).\($0.key)", $0.path) }
   }
 }

@@ -53,7 +53,8 @@ public struct RunData: Sendable {
         throw Failure(.badData, "the method needs target images", at: "data.target", remedy: "add data.target")
       }
       return (
-        classes, source, target, try recipe.data.validation?.make(classes, withLabels: true, pixelLimit: limit),
+        classes, source, target,
+        try recipe.data.validation?.make(classes, withLabels: true, pixelLimit: limit, usualSplit: "val"),
         try recipe.data.fewShot?.set.make(classes, withLabels: true, maps: maps, pixelLimit: limit)
       )
     }

@@ -262,7 +262,9 @@ extension Report {
   }
 
   private func words(_ set: Recipe.DataSet) -> String {
-    guard set.kind == "procedural" else { return set.images ?? set.kind }
+    guard set.kind == "procedural" else {
+      return set.images ?? [set.kind, set.split, set.condition, set.root].compactMap { $0 }.joined(separator: " ")
+    }
     return "\(set.count) procedural scenes of the \(set.domain.rawValue) domain, \(set.size), seed \(set.seed)"
   }
 

@@ -112,7 +112,9 @@ struct EvaluateCommand: ParsableCommand {
       )
     }
     let limit = recipe.data.pixelLimit
-    guard let dataset = try recipe.data.validation?.make(classSet, withLabels: true, pixelLimit: limit) else {
+    guard
+      let dataset = try recipe.data.validation?.make(classSet, withLabels: true, pixelLimit: limit, usualSplit: "val")
+    else {
       throw Failure(
         .badData, "the recipe names no validation data", at: "data.validation",
         remedy: "give --images, --labels and --classes")
