@@ -90,7 +90,8 @@ public struct ScalingReport {
   private static let style = """
     .verdict li{margin:4px 0}.verdict ul{margin:0;padding-left:20px}section>p{margin:10px 0;max-width:76ch}
     .facts td{overflow-wrap:anywhere}section .scroll{margin-top:12px}section>svg{margin-top:6px}
-    main{max-width:1200px}thead th{white-space:normal;vertical-align:bottom}th,td{padding:4px 9px}td:last-child{padding-right:0}
+    main{max-width:1200px}thead th{vertical-align:bottom}th,td{padding:4px 9px}td:last-child{padding-right:0}
+    @media(min-width:700px){thead th{white-space:normal}}
     @media print{:root{--page:#fff;--card:#fff;--ink:#1a1a19;--muted:#44433f;--line:#d5d4cf;--axis:#8a8982}
     section{border:0;padding:8px 0}.scroll{overflow:visible}th,td{white-space:normal;padding:3px 8px}
     details>*{display:block}pre{white-space:pre-wrap}}
